@@ -106,7 +106,12 @@ export class Entries {
     return this.#notFound.get(key);
   }
 
+  /** Keeps an output in place of the one before, unless it is one that is not to be kept. */
   put(key: string, entry: Entry): void {
+    if (this.#readOf(key)?.mayKeep?.(entry.output) === false) {
+      this.drop(key);
+      return;
+    }
     this.#notFound.delete(key);
     this.#memory.set(key, entry);
     if (!this.#isPersisted(key)) return;

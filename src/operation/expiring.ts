@@ -2,9 +2,9 @@
 // (log/log-time.ts); this is the internal command that removes it for good. When one is proposed: expire-duty.ts.
 
 import { z } from "zod";
-import type { Changed, Stamp } from "../log/log.ts";
+import type { Changed } from "../log/log.ts";
 import type { Reader, Writer } from "../store/store.ts";
-import { type AnyWrite, write } from "./define.ts";
+import { type AnyWrite, type ApplyStamp, write } from "./define.ts";
 
 /** Longest time until something expires, in seconds: ten years. */
 export const MAX_EXPIRES_SECONDS = 10 * 365 * 86_400;
@@ -48,7 +48,7 @@ export interface ExpiringRows extends Pick<Expiring, "due"> {
    * Removes rows whose `expires_at` is at or before `stamp.timeMs`, in a fixed order, about MAX_EXPIRED at most. It may
    * be called when none is due.
    */
-  expire(tx: Writer, stamp: Stamp): Expired;
+  expire(tx: Writer, stamp: ApplyStamp): Expired;
 }
 
 /** Makes the command of expiring rows. */

@@ -121,6 +121,8 @@ export interface EdgeRead {
   targetOf(input: Readonly<Record<string, unknown>>): string | undefined;
   /** Returns the input with which the edge asks its upstream for a target: the same for all callers. */
   upstream(target: string): Record<string, unknown>;
+  /** Reports whether an output may be cached. Default: it may. */
+  mayKeep?(output: Readonly<Record<string, unknown>>): boolean;
   /** Returns the approximate size of a cached output in bytes. */
   bytesOf(cached: Readonly<Record<string, unknown>>): number;
   /** Reports whether a cached output that was read back from disk is the one that was written. */

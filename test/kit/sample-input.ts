@@ -57,7 +57,9 @@ function sampleValue(registry: Registry, name: string, schema: Json, id: string,
   if (name === "if_match") return "*";
   if (name === "content_type") return "text/plain";
   if (name === "content") return "x";
-  if (name === "patch") return {};
+  if (name === "patch" || name === "metadata") return {};
+  if (name === "supersedes") return [`${id}-old`];
+  if (name === "expires_in") return 3600;
   if (name === "value") return "2048";
   if (name === "timeout_seconds") return 0;
   if (name === "lines" && schema["type"] === "string") return "1-";

@@ -19,6 +19,10 @@ const put = fc.record({
       tags: fc.constantFrom([], ["x", "y"]),
       if_match: fc.constantFrom("*", "1-000000000000"),
       if_none_match: fc.constant("*"),
+      // Far off: the clocks of these tests are not moved.
+      expires_in: fc.constantFrom(0, 1_000_000),
+      metadata: fc.constantFrom({}, { project: "x", n: { b: 1, a: [1, "\u{1f600}"] } }, { project: "y" }),
+      supersedes: fc.constantFrom([], ["s1/old"], ["s1/old", "s0/older"]),
     },
     { requiredKeys: ["id", "content"] },
   ),

@@ -117,7 +117,7 @@ test("a list of which little matches is made in steps, counts by what it looks a
   core.store.transaction((tx) => {
     tx.run(
       `INSERT INTO contexts WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 30000)
-         SELECT printf('m%s/%06d', i % 2, i), 'm' || (i % 2), 1, '', 'text/plain', '', '', 1, '', 0, 0, 0 FROM n`,
+         SELECT printf('m%s/%06d', i % 2, i), 'm' || (i % 2), 1, '', 'text/plain', '', '', 1, '', 0, 0, 0, 0, '', '' FROM n`,
     );
   });
   const ann = { ...granted({ role: "reader", spaces: ["a", "z", "m1"] }), login: "ann@example.com" };
@@ -159,7 +159,7 @@ async function coreWithRows(requestsPerMinute: number) {
     );
     tx.run(
       `INSERT INTO contexts WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000)
-         SELECT printf('s%05d/x', i), printf('s%05d', i), 1, '', 'text/plain', '', '', 1, '', 0, 0, 0 FROM n`,
+         SELECT printf('s%05d/x', i), printf('s%05d', i), 1, '', 'text/plain', '', '', 1, '', 0, 0, 0, 0, '', '' FROM n`,
     );
     tx.run(
       `INSERT INTO changes (seq, epoch, log_time, caller, via, operation, target, version, content_hash, outcome, hash)

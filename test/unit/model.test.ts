@@ -17,8 +17,13 @@ interface Version {
   json: boolean;
   title: string;
   tags: string[];
+  metadata: unknown;
+  supersedes: string[];
+  expires: boolean;
   purged: boolean;
 }
+
+const NO_DETAILS = { metadata: {}, supersedes: [], expires: false };
 
 type State = Map<string, Version[]>;
 
@@ -48,6 +53,9 @@ function step(state: State, { operation, input }: AnyWrite): void {
         json: !isText,
         title: typeof title === "string" ? title : (living?.title ?? ""),
         tags: Array.isArray(tags) ? tags : (living?.tags ?? []),
+        metadata: input["metadata"] ?? living?.metadata ?? {},
+        supersedes: (input["supersedes"] as string[] | undefined) ?? living?.supersedes ?? [],
+        expires: input["expires_in"] === undefined ? (living?.expires ?? false) : input["expires_in"] !== 0,
         purged: false,
       });
       return;
@@ -59,7 +67,8 @@ function step(state: State, { operation, input }: AnyWrite): void {
     case "context_restore": {
       const old = versions[Number(input["version"]) - 1];
       if (old?.text === undefined) throw new Refused();
-      push({ ...old });
+      // Of another space than its own: what it superseded is only kept.
+      push({ ...old, supersedes: old.supersedes.filter((other) => living?.supersedes.includes(other)) });
       return;
     }
     case "context_patch":
@@ -72,11 +81,11 @@ function step(state: State, { operation, input }: AnyWrite): void {
       if (versions.length === 0 || (hit.length === 0 && input["versions"] !== undefined)) throw new Refused();
       const next = versions.map((version, at) =>
         which.includes(at + 1) && version.text !== undefined
-          ? { ...version, text: undefined, title: "", tags: [], purged: true }
+          ? { ...version, text: undefined, title: "", tags: [], ...NO_DETAILS, purged: true }
           : version,
       );
       if (living !== undefined && which.includes(versions.length))
-        next.push({ text: undefined, json: living.json, title: "", tags: [], purged: false });
+        next.push({ text: undefined, json: living.json, title: "", tags: [], ...NO_DETAILS, purged: false });
       state.set(id, next);
     }
   }
@@ -100,6 +109,13 @@ function patched(version: Version, input: Record<string, unknown>): string {
     if (error instanceof Fault || error instanceof SyntaxError) throw new Refused();
     throw error;
   }
+}
+
+/** Returns what a read says of a version, in the words of the model. */
+function shown(got: Record<string, unknown>): Record<string, unknown> {
+  const { content, metadata = {}, supersedes = [], expires_at } = got;
+  const json = got["content_type"] === "application/json";
+  return { ...got, text: content, json, metadata, supersedes, expires: expires_at !== undefined, purged: false };
 }
 
 test("any writes leave what the model says", async () => {
@@ -152,8 +168,7 @@ test("any writes leave what the model says", async () => {
     for (const [at, version] of versions.entries()) {
       const got = await code({ id, version: at + 1 });
       if (version.text === undefined) expect(got).toBe(version.purged ? "purged" : "deleted");
-      else
-        expect(got).toMatchObject({ content: version.text, title: version.title, tags: version.tags, version: at + 1 });
+      else expect(shown(got)).toMatchObject({ ...version, content: version.text, version: at + 1 });
     }
     expect(await core.call("context_metadata", { id })).toMatchObject({
       version: versions.length,

@@ -174,6 +174,16 @@ const anyCommand = fc.oneof(
       cuts: fc.array(fc.tuple(fc.constantFrom(...IDS), fc.integer({ min: 1, max: 8 })), { maxLength: 3 }),
     }),
   }),
+  fc.record({ operation: fc.constant("context_expire"), input: fc.constant({}) }),
+  fc.record({
+    operation: fc.constant("context_put"),
+    input: fc.record({
+      id: fc.constantFrom(...IDS),
+      content: fc.constantFrom(1, "text"),
+      expires_in: fc.constantFrom(1, 60, 40_000),
+      supersedes: fc.constantFrom([], ["s0/other", "other"]),
+    }),
+  }),
   fc.record({
     operation: fc.constant("changes_compact"),
     input: fc.record({ floor: fc.integer({ min: 0, max: 30 }) }),

@@ -18,7 +18,7 @@ import {
 } from "../command.ts";
 import { getFromExport } from "../export/export-file.ts";
 import { callerCell, cell, objectsOf, say, showAnswer, showPage, wantsJson, writeData } from "../output.ts";
-import { idArgument, paging } from "./shared-options.ts";
+import { idArgument, metadataOption, paging } from "./shared-options.ts";
 
 /** `cairn context get`. */
 export const contextGet: Command = {
@@ -127,6 +127,8 @@ export const contextList: Command = {
       flags: "--updated-since <time>",
       help: "only contexts written at or after this time, such as 2026-01-31T12:00:00Z",
     },
+    { flags: "--metadata <json>", help: `only contexts whose metadata has these members: '{"project": "x"}'` },
+    { flags: "--current", help: "without contexts that another one supersedes" },
     { flags: "--ids", help: "print only the ids, one per line" },
     ...paging,
     ...FRESHNESS,
@@ -141,6 +143,8 @@ export const contextList: Command = {
         prefix: invocation.args[0],
         tag: textOption(invocation, "tag"),
         updated_since: textOption(invocation, "updatedSince"),
+        metadata: metadataOption(invocation),
+        current: isSet(invocation, "current") || undefined,
         limit: countOption(invocation, "limit", "--limit"),
         cursor: textOption(invocation, "cursor"),
         fields: ids ? ["id"] : undefined,
@@ -152,12 +156,25 @@ export const contextList: Command = {
       return columns(
         rows.map((row) => [
           ...["id", "etag", "updated_at", "author", "title"].map((field) => cell(row[field])),
-          Array.isArray(row["looks_like"]) ? `looks like ${cell(row["looks_like"].join(", "))}, and is another` : "",
+          remarksOf(row),
         ]),
       );
     });
   },
 };
+
+/** Returns what is to know before one takes a context for another, or for the latest word. */
+function remarksOf({
+  looks_like: alike,
+  superseded_by: successors,
+  expires_at: until,
+}: Record<string, unknown>): string {
+  return [
+    ...(Array.isArray(alike) ? [`looks like ${cell(alike.join(", "))}, and is another`] : []),
+    ...(Array.isArray(successors) ? [`superseded by ${cell(successors.join(", "))}`] : []),
+    ...(until === undefined ? [] : [`expires ${cell(until)}`]),
+  ].join("; ");
+}
 
 /** `cairn context metadata`. */
 export const contextMetadata: Command = {
@@ -169,12 +186,15 @@ export const contextMetadata: Command = {
   async run(invocation) {
     const answer = await askNode(invocation, "context_metadata", { id: invocation.args[0] });
     return showAnswer(invocation, answer, (body) =>
-      columns(
-        Object.entries(body).map(([name, value]) => [name, cell(Array.isArray(value) ? value.join(", ") : value)]),
-      ),
+      columns(Object.entries(body).map(([name, value]) => [name, cell(textOfValue(value))])),
     );
   },
 };
+
+function textOfValue(value: unknown): unknown {
+  if (Array.isArray(value)) return value.join(", ");
+  return isObject(value) ? JSON.stringify(value) : value;
+}
 
 /** `cairn context history`. */
 export const contextHistory: Command = {
@@ -199,8 +219,15 @@ export const contextHistory: Command = {
 };
 
 function historyRow(row: Record<string, unknown>): string[] {
+  const isEnd = row["deleted"] === true;
   const state =
-    row["deleted"] === true ? "deleted" : row["purged"] === true ? "purged" : counted(Number(row["size"]), "byte");
+    isEnd && row["expires_at"] !== undefined
+      ? "expired"
+      : isEnd
+        ? "deleted"
+        : row["purged"] === true
+          ? "purged"
+          : counted(Number(row["size"]), "byte");
   return [
     String(row["version"]),
     String(row["etag"]),

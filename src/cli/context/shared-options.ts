@@ -30,6 +30,13 @@ export const titleAndTags: readonly Option[] = [
   { flags: "--tag <tag>", help: "a tag to find it by; may be given several times", repeated: true },
 ];
 
+/** What else a put says of a context. */
+export const details: readonly Option[] = [
+  { flags: "--expires-in <time>", help: "delete it by itself after this time, such as 90s, 30m, 12h or 7d; never" },
+  { flags: "--metadata <json>", help: `a JSON object to filter by, such as '{"project": "x"}'` },
+  { flags: "--supersedes <id>", help: "a context that it replaces; may be given several times", repeated: true },
+];
+
 /** Pages of a list. */
 export const paging: readonly Option[] = [
   { flags: "--limit <n>", help: "most entries to list" },
@@ -56,6 +63,33 @@ function filledOption(invocation: Invocation, name: string, flag: string): strin
 export function titleAndTagsOf(invocation: Invocation): Record<string, unknown> {
   const tags = textsOption(invocation, "tag");
   return { title: textOption(invocation, "title"), tags: tags.length === 0 ? undefined : tags };
+}
+
+/** Returns what else a put says, under the names that operations use. Throws Fault `invalid_input`. */
+export function detailsOf(invocation: Invocation): Record<string, unknown> {
+  const supersedes = textsOption(invocation, "supersedes");
+  const time = textOption(invocation, "expiresIn");
+  return {
+    expires_in: time === undefined ? undefined : secondsOf(time),
+    metadata: metadataOption(invocation),
+    supersedes: supersedes.length === 0 ? undefined : supersedes,
+  };
+}
+
+const UNIT_SECONDS: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d: 86_400 };
+
+function secondsOf(time: string): number {
+  if (time === "never") return 0;
+  const [, count, unit = "s"] = /^([1-9][0-9]{0,9})([smhd])?$/.exec(time) ?? [];
+  if (count !== undefined) return Number(count) * (UNIT_SECONDS[unit] ?? 1);
+  throw new Fault("invalid_input", `--expires-in must be a time or never, not ${JSON.stringify(time)}`, {
+    hint: "Give a number of seconds, or one with s, m, h or d: --expires-in 12h.",
+  });
+}
+
+/** Returns the text of `--metadata`, which the node parses. Throws Fault `invalid_input` for "". */
+export function metadataOption(invocation: Invocation): string | undefined {
+  return filledOption(invocation, "metadata", "--metadata");
 }
 
 /** Returns the line that people see after a write, with the type as which the document is stored. */

@@ -20,6 +20,8 @@ import { objectsOf, say, showAnswer } from "../output.ts";
 import { editContext } from "./edit.ts";
 import {
   conditionsOf,
+  details,
+  detailsOf,
   fence,
   idArgument,
   idempotencyKey,
@@ -46,6 +48,7 @@ export const contextPut: Command = {
       help: "content type (default: by the name of file or ID, else JSON for an object or array)",
     },
     ...titleAndTags,
+    ...details,
     ifMatch,
     fence,
     { flags: "--allow-empty", help: "store an empty text also where stdin or a pipe holds nothing" },
@@ -75,6 +78,7 @@ export const contextPut: Command = {
         content,
         content_type: type,
         ...titleAndTagsOf(invocation),
+        ...detailsOf(invocation),
         ...conditionsOf(invocation),
         if_none_match: isSet(invocation, "create") ? "*" : undefined,
       }),

@@ -78,7 +78,17 @@ export async function getFromExport(
     author: found["author"],
     created_at: found["created_at"],
     updated_at: time,
+    ...detailsOf(found),
     content: text,
+  };
+}
+
+/** Returns the details of a line in the form of context_get. */
+function detailsOf({ expires_at, metadata, supersedes }: Record<string, unknown>): Record<string, unknown> {
+  return {
+    ...(expires_at === undefined ? {} : { expires_at }),
+    ...(typeof metadata === "string" ? { metadata: JSON.parse(metadata) } : {}),
+    ...(supersedes === undefined ? {} : { supersedes }),
   };
 }
 

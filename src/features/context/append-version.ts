@@ -9,10 +9,13 @@ import type { ApplyStamp } from "../../operation/define.ts";
 import { NO_QUOTA, UsageDelta } from "../../operation/usage.ts";
 import type { Writer } from "../../store/store.ts";
 import { etagOf } from "./context-etag.ts";
+import { DETAIL_COLUMNS, DETAILS_LEVEL, type Details, NO_DETAILS } from "./details.ts";
 import type { Document } from "./document.ts";
-import { CONTEXT_COLUMNS, type ContextRow, PLAIN, timeOf, VERSION_COLUMNS, type VersionRow } from "./rows.ts";
+import { timeOf } from "./labels.ts";
+import { CONTEXT_COLUMNS, type ContextRow, PLAIN, VERSION_COLUMNS, type VersionRow } from "./rows.ts";
 import type { StampedLimits } from "./stamped-limits.ts";
-import { COST_SQL, costOf } from "./usage.ts";
+import { writeSuperseded } from "./supersede.ts";
+import { costOf, costSql } from "./usage.ts";
 import { versionState } from "./version-state.ts";
 
 /** SHA-256 of no bytes: the hash of a tombstone. */
@@ -33,25 +36,26 @@ const MAX_PRUNED = 16;
 /** A version to be written. */
 export interface NextVersion {
   id: string;
-  /** The present head, which may be a tombstone; undefined: there has never been one. */
+  /** The present head (`headAt`), which may be a tombstone; undefined: there has never been one. */
   head: ContextRow | undefined;
   document: Document;
   title: string;
   /** Framed, see `framedTags`. */
   tags: string;
+  details: Details;
   /** Outcome of the change where the context exists; left out: `updated`. */
   outcome?: string;
 }
 
-/** What writing a version returns: the operation's output and the change row. */
+/** What writing a version returns: the operation's output and its changes, that of the version first. */
 export interface Appended {
   output: { id: string; version: number; etag: string; created: boolean; content_type?: string; updated_at: string };
-  changed: Changed;
+  changes: Changed[];
 }
 
 /** Writes the next version with its text. Throws `quota_exceeded`. */
 export function appendVersion(tx: Writer, next: NextVersion, keep: StampedLimits, stamp: ApplyStamp): Appended {
-  const { id, head, document } = next;
+  const { id, head, document, details } = next;
   stamp.work.spend(workOfWrite(document.size));
   const living = head?.deleted === 0 ? head : undefined;
   const row: ContextRow = {
@@ -67,14 +71,23 @@ export function appendVersion(tx: Writer, next: NextVersion, keep: StampedLimits
     created_at: living?.created_at ?? stamp.timeMs,
     updated_at: stamp.timeMs,
     deleted: 0,
+    ...detailColumns(details, stamp.level),
   };
   const usage = new UsageDelta(row.space);
   usage.add(stamp.caller, costOf(row));
   const written = versionRow(row, stamp);
   insertVersion(tx, id, written, document.text);
   writeHead(tx, row);
+  const others = writeSuperseded(tx, row, head?.supersedes ?? "", stamp);
   prune(tx, row, keep, stamp, usage);
   usage.write(tx, keep);
+  const changed = {
+    target: id,
+    version: row.version,
+    contentHash: row.hash,
+    outcome: living === undefined ? "created" : (next.outcome ?? "updated"),
+    state: versionState(written),
+  };
   return {
     output: {
       id,
@@ -84,13 +97,7 @@ export function appendVersion(tx: Writer, next: NextVersion, keep: StampedLimits
       ...(stamp.level >= TYPE_IN_OUTCOME_LEVEL ? { content_type: row.content_type } : {}),
       updated_at: timeOf(stamp.timeMs),
     },
-    changed: {
-      target: id,
-      version: row.version,
-      contentHash: row.hash,
-      outcome: living === undefined ? "created" : (next.outcome ?? "updated"),
-      state: versionState(written),
-    },
+    changes: [changed, ...others],
   };
 }
 
@@ -99,8 +106,17 @@ export function workOfWrite(bytes: number): number {
   return WRITE_ROW + WRITE_BYTE * bytes;
 }
 
-/** Writes a tombstone as the next version. Returns the new head. */
-export function appendTombstone(tx: Writer, head: ContextRow, keep: StampedLimits, stamp: ApplyStamp): ContextRow {
+/**
+ * Writes a tombstone as the next version. Returns the new head, and the changes with that of the tombstone first. Where
+ * the outcome is `expired` it keeps the time, else it has no details.
+ */
+export function appendTombstone(
+  tx: Writer,
+  head: ContextRow,
+  outcome: "deleted" | "expired" | "purged",
+  keep: StampedLimits,
+  stamp: ApplyStamp,
+): { row: ContextRow; changes: Changed[] } {
   stamp.work.spend(WRITE_ROW);
   const row: ContextRow = {
     ...head,
@@ -110,21 +126,25 @@ export function appendTombstone(tx: Writer, head: ContextRow, keep: StampedLimit
     author: stamp.caller,
     updated_at: stamp.timeMs,
     deleted: 1,
+    ...detailColumns({ ...NO_DETAILS, expires_at: outcome === "expired" ? (head.expires_at ?? 0) : 0 }, stamp.level),
   };
   const usage = new UsageDelta(row.space);
   usage.add(stamp.caller, costOf(row));
-  insertVersion(tx, row.id, versionRow(row, stamp), "");
+  const written = versionRow(row, stamp);
+  insertVersion(tx, row.id, written, "");
   writeHead(tx, row);
+  const others = writeSuperseded(tx, row, head.supersedes ?? "", stamp);
   prune(tx, row, keep, stamp, usage);
   // A deletion adds the bytes of a row, but callers above their quota must be able to delete.
   usage.write(tx, NO_QUOTA);
-  return row;
+  const { id: target, version } = row;
+  const changed = { target, version, contentHash: EMPTY_HASH, outcome, state: versionState(written) };
+  return { row, changes: [changed, ...others] };
 }
 
-/** Returns the change of a tombstone that `appendTombstone` wrote in this command. */
-export function tombstoneChange(row: ContextRow, outcome: string, stamp: Stamp): Changed {
-  const { id: target, version } = row;
-  return { target, version, contentHash: EMPTY_HASH, outcome, state: versionState(versionRow(row, stamp)) };
+/** Returns details as parts of a row, whose table has them from a fleet level on. */
+export function detailColumns(details: Details, level: number): Partial<Details> {
+  return level >= DETAILS_LEVEL ? details : {};
 }
 
 function versionRow(row: ContextRow, stamp: Stamp): VersionRow {
@@ -142,19 +162,20 @@ export function claimColumns(
 
 // Statements of apply are part of the log's format: the running digest covers their text (log/running-digest.ts).
 const INSERT_VERSION = insertOf(VERSION_COLUMNS);
-const INSERT_WITH_CLAIMS = insertOf([...VERSION_COLUMNS, "client", "agent"]);
-const WRITE_HEAD =
-  `INSERT INTO contexts (${CONTEXT_COLUMNS.join(", ")}) VALUES (${CONTEXT_COLUMNS.map(() => "?").join(",")}) ` +
-  `ON CONFLICT (id) DO UPDATE SET ${CONTEXT_COLUMNS.filter((column) => column !== "id" && column !== "space")
-    .map((column) => `${column} = excluded.${column}`)
-    .join(", ")}`;
+const INSERT_WHOLE = insertOf([...VERSION_COLUMNS, "client", "agent", ...DETAIL_COLUMNS]);
+const WRITE_HEAD = headOf(CONTEXT_COLUMNS);
+const WRITE_WHOLE_HEAD = headOf([...CONTEXT_COLUMNS, ...DETAIL_COLUMNS]);
 
-/** Inserts one row of `versions`, with the text uncompressed. */
+/** Inserts one row of `versions`, with the text uncompressed. Claims and details are there from one level on. */
 export function insertVersion(tx: Writer, id: string, row: VersionRow, text: string): void {
   const values = VERSION_COLUMNS.map((column) => row[column]);
   const content = Buffer.from(text, "utf8");
   if (row.client === undefined) tx.run(INSERT_VERSION, id, ...values, content);
-  else tx.run(INSERT_WITH_CLAIMS, id, ...values, row.client, row.agent ?? "", content);
+  else tx.run(INSERT_WHOLE, id, ...values, row.client, row.agent ?? "", ...detailsIn(row), content);
+}
+
+function detailsIn({ expires_at, metadata, supersedes }: Partial<Details>): [number, string, string] {
+  return [expires_at ?? 0, metadata ?? "", supersedes ?? ""];
 }
 
 function insertOf(columns: readonly string[]): string {
@@ -162,9 +183,19 @@ function insertOf(columns: readonly string[]): string {
   return `INSERT INTO versions (id, ${columns.join(", ")}, encoding, content) VALUES (?,${places},${PLAIN},?)`;
 }
 
+function headOf(columns: readonly string[]): string {
+  const set = columns.filter((column) => column !== "id" && column !== "space");
+  return (
+    `INSERT INTO contexts (${columns.join(", ")}) VALUES (${columns.map(() => "?").join(",")}) ` +
+    `ON CONFLICT (id) DO UPDATE SET ${set.map((column) => `${column} = excluded.${column}`).join(", ")}`
+  );
+}
+
 /** Writes `row` as the newest state of its context. */
 export function writeHead(tx: Writer, row: ContextRow): void {
-  tx.run(WRITE_HEAD, ...CONTEXT_COLUMNS.map((column) => row[column]));
+  const values = CONTEXT_COLUMNS.map((column) => row[column]);
+  if (row.metadata === undefined) tx.run(WRITE_HEAD, ...values);
+  else tx.run(WRITE_WHOLE_HEAD, ...values, ...detailsIn(row));
 }
 
 /** Removes versions beyond the limits, oldest first, so that the kept ones have no gap. */
@@ -185,7 +216,7 @@ function prune(tx: Writer, head: ContextRow, keep: StampedLimits, stamp: ApplySt
     if (!stamp.work.mayClean(REMOVE_BYTE * row.size)) break;
     removed = row.version;
   }
-  if (removed > 0) removeUpTo(tx, head.id, removed, usage);
+  if (removed > 0) removeUpTo(tx, head.id, removed, usage, stamp.level);
 }
 
 /** Reports whether a version, whose predecessors are all removed, is beyond the limits. */
@@ -210,10 +241,10 @@ function wasWrittenBy(tx: Writer, id: string, version: number, timeMs: number): 
   return row !== undefined && row.log_time <= timeMs;
 }
 
-/** Removes the versions of a context up to and including `version`. Returns how many there were. */
-export function removeUpTo(tx: Writer, id: string, version: number, usage: UsageDelta): number {
+/** Removes the versions of a context up to and including `version`, at a fleet level. Returns how many there were. */
+export function removeUpTo(tx: Writer, id: string, version: number, usage: UsageDelta, level: number): number {
   const gone = tx.all<{ author: string; bytes: number }>(
-    `SELECT author, SUM(${COST_SQL}) AS bytes FROM versions WHERE id = ? AND version <= ? GROUP BY author ORDER BY author`,
+    `SELECT author, SUM(${costSql(level)}) AS bytes FROM versions WHERE id = ? AND version <= ? GROUP BY author ORDER BY author`,
     id,
     version,
   );

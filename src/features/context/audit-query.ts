@@ -12,8 +12,9 @@ import { parseNumberCursor } from "../../operation/page-cursor.ts";
 import type { Services } from "../../operation/services.ts";
 import type { Reader } from "../../store/store.ts";
 import { idPrefix } from "./context-id.ts";
+import { timeOf } from "./labels.ts";
 import { matchesFilter } from "./public-change.ts";
-import { agentActed, clientSaid, timeOf } from "./rows.ts";
+import { agentActed, clientSaid } from "./rows.ts";
 
 const MAX_PAGE = 500;
 /** Rows read before other work gets a turn. */

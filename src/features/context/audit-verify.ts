@@ -10,7 +10,7 @@ import { read } from "../../operation/define.ts";
 import { ServiceKey, type Services } from "../../operation/services.ts";
 import type { Reader } from "../../store/store.ts";
 import { type ReportedHead, verifyHeads } from "./verify-heads.ts";
-import { verifyContexts, verifyVersions } from "./verify-versions.ts";
+import { verifyContexts, verifySuccessors, verifyVersions } from "./verify-versions.ts";
 
 /** Heads that were noted outside the store: by other members and this node had them too, and by this node. */
 export const REPORTED_HEADS: ServiceKey<() => readonly ReportedHead[]> = new ServiceKey("heads outside the store");
@@ -68,6 +68,7 @@ export const auditVerify = (node: Services) =>
         against.problem ??
         versions.problem ??
         (await verifyContexts(reader, context)) ??
+        (await verifySuccessors(reader, context)) ??
         rowProblem(reader, node.find(ROW_CHECKS) ?? [], latest);
       return {
         ok: problem === undefined,

@@ -4,12 +4,13 @@
 import { z } from "zod";
 import { MAX_COMMAND_WORK, REMOVE_BYTE, type Work } from "../../lib/work.ts";
 import { compactChanges } from "../../log/compact.ts";
+import { levelOf } from "../../log/level.ts";
 import type { Effect } from "../../log/log.ts";
 import { write } from "../../operation/define.ts";
 import { NO_QUOTA, UsageDelta } from "../../operation/usage.ts";
 import type { Writer } from "../../store/store.ts";
 import { removeUpTo } from "./append-version.ts";
-import { headOf } from "./rows.ts";
+import { storedHead } from "./rows.ts";
 
 /** About how many versions one command removes. */
 export const MAX_COMPACTED_VERSIONS = 1000;
@@ -44,11 +45,12 @@ function compactHistory(
   lastOf: (id: string, last: number) => number,
 ): Effect<z.output<typeof output>> {
   let removed = 0;
+  const level = levelOf(tx);
   for (const [id, floor] of cuts) {
-    const head = headOf(tx, id);
+    const head = storedHead(tx, id);
     if (head === undefined || removed >= MAX_COMPACTED_VERSIONS) continue;
     const usage = new UsageDelta(head.space);
-    removed += removeUpTo(tx, id, lastOf(id, Math.min(floor, head.version) - 1), usage);
+    removed += removeUpTo(tx, id, lastOf(id, Math.min(floor, head.version) - 1), usage, level);
     usage.write(tx, NO_QUOTA);
   }
   return effectOf("fleet/history", removed);

@@ -40,8 +40,8 @@ export function levelOfId(id: string): number {
 /** Names that agents try for the id of a context. */
 export const idAliases = { key: "id", name: "id", path: "id" } as const;
 
-/** The argument `id`, which is taken in any Unicode form: file names of macOS are in NFD. */
-export const contextId = z
+/** An id, which is taken in any Unicode form: file names of macOS are in NFD. */
+export const otherId = z
   .string()
   .normalize("NFC")
   .superRefine((id, context) => {
@@ -51,8 +51,10 @@ export const contextId = z
         code: "custom",
         message: `${shownValue(id)} is not a context id: ${problem}`,
       });
-  })
-  .describe("Id of the context, such as team-a/plan; the part before the first / is its space.");
+  });
+
+/** The argument `id`. */
+export const contextId = otherId.describe("Id, such as team-a/plan; the part before the first / is its space.");
 
 /** The argument `prefix`: the beginning of ids. */
 export const idPrefix = z.string().max(MAX_ID).normalize("NFC").describe("Only ids that start with this text.");

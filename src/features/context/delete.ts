@@ -2,9 +2,9 @@
 
 import { z } from "zod";
 import { write } from "../../operation/define.ts";
-import { appendTombstone, tombstoneChange } from "./append-version.ts";
+import { appendTombstone } from "./append-version.ts";
 import { contextId, idAliases } from "./context-id.ts";
-import { headOf } from "./rows.ts";
+import { headAt } from "./rows.ts";
 import { requestedPart, type StampedLimits, stampedLimits } from "./stamped-limits.ts";
 import { missing } from "./version-faults.ts";
 import {
@@ -48,13 +48,10 @@ export const contextDelete = write({
   }),
   asked: requestedPart,
   apply(tx, command, stamp) {
-    const head = headOf(tx, command.id);
+    const head = headAt(tx, command.id, stamp.timeMs);
     if (head === undefined || head.deleted !== 0) throw missing(command.id);
     checkConditions(tx, command, head);
-    const row = appendTombstone(tx, head, command.keep, stamp);
-    return {
-      output: { id: row.id, version: row.version, deleted: true as const },
-      changes: [tombstoneChange(row, "deleted", stamp)],
-    };
+    const { row, changes } = appendTombstone(tx, head, "deleted", command.keep, stamp);
+    return { output: { id: row.id, version: row.version, deleted: true as const }, changes };
   },
 });

@@ -9,8 +9,8 @@ import { isJsonType } from "../../lib/media-type.ts";
 import { diffText } from "../../lib/text-diff.ts";
 import { read } from "../../operation/define.ts";
 import { contextId, idAliases } from "./context-id.ts";
-import { headOf, type StoredVersion, textOf } from "./rows.ts";
-import { missing, requireVersion } from "./version-faults.ts";
+import { headNow, type StoredVersion, textOf } from "./rows.ts";
+import { missing, requireNewest, requireVersion } from "./version-faults.ts";
 
 /** Compares two versions of a context. */
 export const contextDiff = read({
@@ -43,11 +43,11 @@ export const contextDiff = read({
   hints: { idempotent: true },
   aliases: { ...idAliases, from_version: "from", to_version: "to" },
   async run(reader, input, { spend, inTurn }) {
-    const head = headOf(reader, input.id);
+    const head = headNow(reader, input.id);
     if (head === undefined) throw missing(input.id);
     const to = input.to ?? head.version;
     const older = requireVersion(reader, head, input.from);
-    const newer = requireVersion(reader, head, to);
+    const newer = input.to === undefined ? requireNewest(reader, head) : requireVersion(reader, head, to);
     const areJson = isJsonType(older.content_type) && isJsonType(newer.content_type);
     if (input.format === "json-patch" && !areJson) {
       throw new Fault("unsupported_media_type", `The versions ${input.from} and ${to} are not both JSON`, {

@@ -14,7 +14,10 @@ import client from "./client.sql" with { type: "text" };
 import { changesCompact, historyCompact } from "./compaction.ts";
 import { namesContent } from "./context-etag.ts";
 import { contextDelete } from "./delete.ts";
+import details from "./details.sql" with { type: "text" };
+import { DETAILS_LEVEL } from "./details.ts";
 import { contextDiff } from "./diff-versions.ts";
+import { contextsExpiring } from "./expire.ts";
 import { contextExport } from "./export-pages.ts";
 import { contextGet, contextMetadata } from "./get.ts";
 import { contextGrep } from "./grep.ts";
@@ -50,6 +53,7 @@ const CONTEXT_WRITES: readonly Operation[] = [
   contextMany,
   contextPurge,
   contextImport,
+  contextsExpiring.write,
 ];
 
 /** Every operation on contexts, internal ones included. */
@@ -71,7 +75,7 @@ export const contextOperations: readonly Operation[] = [
 ];
 
 /** Outcomes of changes that leave the list of contexts the same. */
-const SAME_LIST = new Set(["updated", "patched"]);
+const SAME_LIST = new Set(["updated", "patched", "superseded", "current"]);
 
 const MAINTENANCE: ServiceKey<Maintenance> = new ServiceKey("the maintenance of contexts");
 
@@ -82,6 +86,7 @@ export const contextFeature: Feature = {
     { id: 2, level: 1, sql: schema },
     { id: 8, level: CLIENT_LEVEL, sql: client },
     { id: 12, level: AGENT_LEVEL, sql: agent },
+    { id: 16, level: DETAILS_LEVEL, sql: details },
   ],
   tables: contextTables,
   open: (node) => {
@@ -116,10 +121,13 @@ export const contextFeature: Feature = {
         typeof id === "string" && version === undefined && at === undefined ? id : undefined,
       upstream: (id) => ({ id, format: "text" }),
       bytesOf: ({ content }) => Buffer.byteLength(String(content), "utf8"),
+      // An edge knows no log time, by which it would no longer be there.
+      mayKeep: ({ expires_at }) => expires_at === undefined,
       isIntact: ({ content, etag }) =>
         typeof content === "string" && typeof etag === "string" && namesContent(etag, content),
     },
   ],
   duties: (node) => [(lead) => node.get(MAINTENANCE).lead(lead)],
+  expires: [contextsExpiring],
   jobs: (node) => [node.get(MAINTENANCE)],
 };

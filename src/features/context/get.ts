@@ -10,9 +10,9 @@ import { read } from "../../operation/define.ts";
 import type { Reader } from "../../store/store.ts";
 import { contextId, idAliases } from "./context-id.ts";
 import { headingsOf, keysOf, outlineEntry } from "./outline.ts";
-import { type ContextRow, floorOf, headOf, metadata, metadataOf, textOf, versionMetadataOf } from "./rows.ts";
+import { type ContextRow, floorOf, headNow, metadata, metadataOf, textOf, versionMetadataOf } from "./rows.ts";
 import { partOf, partOfText, rangeArgument } from "./text-part.ts";
-import { belowFloor, missing, requireVersion } from "./version-faults.ts";
+import { belowFloor, missing, requireNewest, requireVersion } from "./version-faults.ts";
 
 /** Most characters of a document in one answer, whatever its caller takes. */
 const MAX_CHARS = MAX_DOCUMENT_BYTES;
@@ -35,7 +35,7 @@ const shape = {
     .min(1)
     .max(MAX_CHARS)
     .optional()
-    .describe("At most so many characters: of a longer document the beginning is returned (over MCP default 60000)."),
+    .describe("At most so many characters, from the beginning (over MCP default 60000)."),
 };
 type Shape = z.output<z.ZodObject<typeof shape>>;
 
@@ -55,7 +55,7 @@ export const contextGet = read({
       .min(1)
       .max(64)
       .optional()
-      .describe("A position from an earlier response: the document as it was then. Not together with version."),
+      .describe("A position: the document as it was then. Not together with version."),
     ...shape,
   }),
   example: { id: "team-a/plan" },
@@ -78,12 +78,12 @@ export const contextGet = read({
       throw new Fault("invalid_input", "context_get takes version or at, not both", { hint: "Leave one of them out." });
     }
     const seq = input.at === undefined ? undefined : await context.reach(input.at);
-    const head = headOf(reader, input.id);
+    const head = headNow(reader, input.id);
     if (head === undefined) throw missing(input.id, reader);
-    const version = seq === undefined ? (input.version ?? head.version) : versionAt(reader, head, seq);
-    const row = requireVersion(reader, head, version);
+    const version = seq === undefined ? input.version : versionAt(reader, head, seq);
+    const row = version === undefined ? requireNewest(reader, head) : requireVersion(reader, head, version);
     context.spend(GET_BYTE * row.size);
-    return { ...versionMetadataOf(input.id, row, head.created_at), content: textOf(row) };
+    return { ...versionMetadataOf(reader, head, row), content: textOf(row) };
   },
   whole: {
     input: ({ id, version, at }) => ({
@@ -145,11 +145,11 @@ export const contextMetadata = read({
   hints: { idempotent: true },
   aliases: idAliases,
   run(reader, input) {
-    const head = headOf(reader, input.id);
+    const head = headNow(reader, input.id);
     if (head === undefined) throw missing(input.id, reader);
     const floor = floorOf(reader, input.id);
     return {
-      ...metadataOf(head),
+      ...metadataOf(reader, head),
       space: head.space,
       floor,
       // Only the oldest are ever removed, so there is none missing in between.

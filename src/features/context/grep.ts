@@ -11,9 +11,9 @@ import { listCursor, parseListCursor } from "../../operation/page-cursor.ts";
 import type { Reader } from "../../store/store.ts";
 import { contextId, idAliases, idPrefix, idProblem, MAX_ID_CURSOR } from "./context-id.ts";
 import { rowsAfter } from "./list-contexts.ts";
-import { headOf, newestText, textOf } from "./rows.ts";
+import { headNow, newestText, textOf } from "./rows.ts";
 import { startOfCharacter } from "./text-part.ts";
-import { missing, requireVersion } from "./version-faults.ts";
+import { missing, requireNewest } from "./version-faults.ts";
 
 const MAX_PATTERN = 256;
 const MAX_MATCHES = 500;
@@ -232,9 +232,9 @@ function tooCostly(id: string, line: number): Fault {
 
 /** Returns the id, or throws the Faults of a read for a document that has no text. */
 function only(reader: Reader, id: string): string[] {
-  const head = headOf(reader, id);
+  const head = headNow(reader, id);
   if (head === undefined) throw missing(id, reader);
-  requireVersion(reader, head, head.version);
+  requireNewest(reader, head);
   return [id];
 }
 

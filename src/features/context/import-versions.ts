@@ -6,13 +6,16 @@ import { spaceOf } from "../../access/space.ts";
 import { MAX_DOCUMENT_BYTES, MAX_DOCUMENT_INPUT_BYTES } from "../../lib/bounds.ts";
 import { Fault } from "../../lib/fault.ts";
 import { AGENT_LEVEL, CLIENT_LEVEL } from "../../log/level.ts";
-import type { Changed, Stamp } from "../../log/log.ts";
-import { write } from "../../operation/define.ts";
+import type { Changed } from "../../log/log.ts";
+import { type ApplyStamp, write } from "../../operation/define.ts";
 import { NO_QUOTA, UsageDelta } from "../../operation/usage.ts";
 import type { Writer } from "../../store/store.ts";
-import { claimColumns, insertVersion, writeHead } from "./append-version.ts";
+import { claimColumns, detailColumns, insertVersion, writeHead } from "./append-version.ts";
 import { levelOfId } from "./context-id.ts";
-import { type ContextRow, framedTags, headOf } from "./rows.ts";
+import { DETAILS_LEVEL, NO_DETAILS, spacesOfSuperseded } from "./details.ts";
+import { framedTags, tagsOf } from "./labels.ts";
+import { type ContextRow, storedHead } from "./rows.ts";
+import { writeSuperseded } from "./supersede.ts";
 import { costOf } from "./usage.ts";
 import { type ImportedVersion, parseLine } from "./version-line.ts";
 import { versionState } from "./version-state.ts";
@@ -69,7 +72,7 @@ export const contextImport = write({
     imported: z.number().int().describe("Versions written."),
     skipped: z.number().int().describe("Versions that existed already."),
   }),
-  access: { verb: "admin", spaces: ({ lines }) => [...new Set(parseLines(lines).map(({ id }) => spaceOf(id)))] },
+  access: { verb: "admin", spaces: ({ lines }) => [...new Set(parseLines(lines).flatMap(spacesOfVersion))] },
   hints: { idempotent: true },
   needsLevel: ({ lines }) => Math.max(...parseLines(lines).map(levelOfVersion)),
   prepare: ({ lines }): ImportCommand => {
@@ -89,26 +92,37 @@ export const contextImport = write({
   },
   apply(tx, { versions }, stamp) {
     const changes: Changed[] = [];
+    let imported = 0;
     for (const version of versions) {
-      const changed = importVersion(tx, version, { ...stamp, seq: stamp.seq + changes.length });
-      if (changed !== undefined) changes.push(changed);
+      const made = importVersion(tx, version, { ...stamp, seq: stamp.seq + changes.length });
+      if (made.length > 0) imported += 1;
+      changes.push(...made);
     }
-    return { output: { imported: changes.length, skipped: versions.length - changes.length }, changes };
+    return { output: { imported, skipped: versions.length - imported }, changes };
   },
 });
 
-/** Returns the fleet level from which on a store can hold a version. */
-function levelOfVersion({ id, client, agent }: ImportedVersion): number {
-  return Math.max(levelOfId(id), client === undefined ? 1 : CLIENT_LEVEL, agent === undefined ? 1 : AGENT_LEVEL);
+function spacesOfVersion({ id, details }: ImportedVersion): string[] {
+  return [spaceOf(id), ...spacesOfSuperseded(tagsOf(details?.supersedes ?? ""))];
 }
 
-/** Writes a version as the next one of its context. Returns its change; undefined if it exists already. */
-function importVersion(tx: Writer, version: ImportedVersion, stamp: Stamp): Changed | undefined {
-  const { id, document } = version;
-  const head = headOf(tx, id);
+/** Returns the fleet level from which on a store can hold a version. */
+function levelOfVersion({ id, client, agent, details }: ImportedVersion): number {
+  const levels = [
+    client === undefined ? 1 : CLIENT_LEVEL,
+    agent === undefined ? 1 : AGENT_LEVEL,
+    details === undefined ? 1 : DETAILS_LEVEL,
+  ];
+  return Math.max(levelOfId(id), ...levels);
+}
+
+/** Writes a version as the next one of its context. Returns its changes; none if it exists already. */
+function importVersion(tx: Writer, version: ImportedVersion, stamp: ApplyStamp): Changed[] {
+  const { id, document, details = NO_DETAILS } = version;
+  const head = storedHead(tx, id);
   if (head !== undefined && version.version <= head.version) {
     refuseOtherHistory(tx, version);
-    return undefined;
+    return [];
   }
   if (head !== undefined && version.version !== head.version + 1) {
     throw conflict(version, `is at version ${head.version} here, and the versions in between are missing`);
@@ -127,6 +141,7 @@ function importVersion(tx: Writer, version: ImportedVersion, stamp: Stamp): Chan
     created_at: version.createdAtMs,
     updated_at: version.timeMs,
     deleted: version.deleted ? 1 : 0,
+    ...detailColumns(details, stamp.level),
   };
   const usage = new UsageDelta(row.space);
   usage.add(row.author, costOf(row));
@@ -140,8 +155,11 @@ function importVersion(tx: Writer, version: ImportedVersion, stamp: Stamp): Chan
   };
   insertVersion(tx, id, written, document.text);
   writeHead(tx, row);
+  const others = writeSuperseded(tx, row, head?.supersedes ?? "", stamp);
   usage.write(tx, NO_QUOTA);
-  return { target: id, version: row.version, contentHash: row.hash, outcome: "imported", state: versionState(written) };
+  const { version: number, hash: contentHash } = row;
+  const state = versionState(written);
+  return [{ target: id, version: number, contentHash, outcome: "imported", state }, ...others];
 }
 
 /** Throws `version_mismatch` if this version exists with other content. A version that is no longer kept passes. */

@@ -4,11 +4,14 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import { z } from "zod";
 import { lookAlikes } from "../../lib/look-alike.ts";
 import { LOOK_AT_ROW, SHOW_ROW } from "../../lib/work.ts";
+import { levelOf } from "../../log/level.ts";
 import { type CallContext, read } from "../../operation/define.ts";
+import { hasMembers, type WantedMetadata, wantedMetadata } from "../../operation/metadata.ts";
 import { invalidCursor } from "../../operation/page-cursor.ts";
 import type { Reader } from "../../store/store.ts";
 import { idPrefix, idProblem, MAX_ID_CURSOR } from "./context-id.ts";
-import { type ContextRow, metadata, metadataOf } from "./rows.ts";
+import { DETAILS_LEVEL, metadataFilter } from "./details.ts";
+import { type ContextRow, metadata as contextMetadata, metadataOf, thereSql } from "./rows.ts";
 
 const MAX_PAGE = 500;
 const FIELDS = [
@@ -22,9 +25,13 @@ const FIELDS = [
   "author",
   "created_at",
   "updated_at",
+  "expires_at",
+  "metadata",
+  "supersedes",
+  "superseded_by",
 ] as const;
 
-const listed = metadata
+const listed = contextMetadata
   .partial()
   .required({ id: true })
   .extend({
@@ -38,25 +45,19 @@ export const contextList = read({
   search: "find memory, notes, documents, plans, open handoffs",
   core: "daily",
   description:
-    "Lists the contexts (notes, memories, handoffs) you may read, ordered by id, without their content. Filter by prefix (a space such as team-a/), tag or time; pass cursor for more.",
+    "Lists the contexts (notes, memories, handoffs) you may read, ordered by id, without their content. Filter by prefix (a space such as team-a/), tag, metadata or time; pass cursor for more.",
   input: z.object({
     prefix: idPrefix.optional(),
     tag: z.string().min(1).max(64).optional().describe("Only contexts with this tag."),
-    updated_since: z.iso
-      .datetime({ offset: true })
-      .optional()
-      .describe("Only contexts written at or after this time (ISO 8601)."),
+    metadata: metadataFilter,
+    current: z.boolean().optional().describe("No superseded ones."),
+    updated_since: z.iso.datetime({ offset: true }).optional().describe("Written at or after this time (ISO 8601)."),
     limit: z.number().int().min(1).max(MAX_PAGE).optional().describe("At most this many (default 100)."),
     cursor: z.string().min(1).max(MAX_ID_CURSOR).optional().describe("The cursor of the previous page."),
-    fields: z
-      .array(z.enum(FIELDS))
-      .min(1)
-      .max(FIELDS.length)
-      .optional()
-      .describe("Only these fields of each context; id is always included."),
+    fields: z.array(z.enum(FIELDS)).min(1).max(FIELDS.length).optional().describe("Only these fields, and id."),
   }),
   example: { prefix: "team-a/", limit: 20 },
-  samples: { tag: "release", cursor: "dGVhbS1hL3BsYW4" },
+  samples: { tag: "release", metadata: { project: "x" }, cursor: "dGVhbS1hL3BsYW4" },
   output: z.object({
     contexts: z.array(listed).describe("With all fields, unless you named some."),
     cursor: z.string().optional().describe("Pass it back for the next page; absent on the last."),
@@ -67,10 +68,13 @@ export const contextList = read({
   async run(reader, input, context) {
     const after = input.cursor === undefined ? "" : readCursor(input.cursor);
     const limit = input.limit ?? 100;
+    const metadata = wantedMetadata(input.metadata);
     const rows = await rowsAfter(reader, after, context, {
       prefix: input.prefix ?? "",
       updatedSince: input.updated_since === undefined ? 0 : Date.parse(input.updated_since),
       tag: input.tag ?? "",
+      ...(input.current === true ? { isCurrent: true } : {}),
+      ...(metadata === undefined ? {} : { metadata }),
       limit: limit + 1,
     });
     context.spend(SHOW_ROW * rows.length);
@@ -79,7 +83,7 @@ export const contextList = read({
     const alike = lookAlikes(page.map(({ id }) => id));
     return {
       contexts: page.map((row) => ({
-        ...pick(metadataOf(row), input.fields),
+        ...pick(metadataOf(reader, row), input.fields),
         ...(alike.has(row.id) ? { looks_like: [...(alike.get(row.id) ?? [])] } : {}),
       })),
       ...(rows.length > limit && last !== undefined ? { cursor: writeCursor(last.id) } : {}),
@@ -97,6 +101,9 @@ export interface Wanted {
   prefix: string;
   updatedSince: number;
   tag: string;
+  /** Only those that no other one supersedes. */
+  isCurrent?: true;
+  metadata?: WantedMetadata;
   limit: number;
 }
 
@@ -117,7 +124,7 @@ export async function rowsAfter(
     const atOnce = Math.max(wanted.limit - rows.length, MIN_READ);
     const found = matchesAfter(reader, from, wanted, atOnce);
     for (const row of found) {
-      if (isVisible(row.space)) rows.push(row);
+      if (isVisible(row.space) && hasWanted(row, wanted)) rows.push(row);
       if (rows.length === wanted.limit) return rows;
     }
     const isFull = found.length === atOnce;
@@ -130,6 +137,10 @@ export async function rowsAfter(
   }
 }
 
+function hasWanted({ metadata: has = "" }: ContextRow, { metadata }: Wanted): boolean {
+  return metadata === undefined || hasMembers(has, metadata);
+}
+
 /** Remembers the answer for the last space: rows come in the order of their spaces. */
 function remembered(visible: (space: string) => boolean): (space: string) => boolean {
   let last: { space: string; is: boolean } | undefined;
@@ -139,26 +150,32 @@ function remembered(visible: (space: string) => boolean): (space: string) => boo
   };
 }
 
-/** Returns the first matches, at most `atOnce`, of one step after an id. */
-function matchesAfter(
-  reader: Reader,
-  from: string,
-  { prefix, updatedSince, tag }: Wanted,
-  atOnce: number,
-): ContextRow[] {
+/** Returns the first that may match, at most `atOnce`, of one step after an id: by metadata they still can fail. */
+function matchesAfter(reader: Reader, from: string, wanted: Wanted, atOnce: number): ContextRow[] {
+  const { prefix, updatedSince, tag, isCurrent, metadata } = wanted;
+  const hasDetails = levelOf(reader) >= DETAILS_LEVEL;
+  if (metadata !== undefined && !hasDetails) return [];
+  const there = thereSql(reader);
+  const isSuperseded = "EXISTS (SELECT 1 FROM superseded s WHERE s.id = found.id)";
+  const further = [
+    ...(metadata?.texts ?? []).map(() => "AND instr(metadata, ?) > 0"),
+    ...(isCurrent === true && hasDetails ? [`AND NOT ${isSuperseded}`] : []),
+  ].join(" ");
   return reader.all<ContextRow>(
-    `SELECT * FROM (SELECT * FROM contexts WHERE id > ? AND id >= ? AND id < ? ORDER BY id LIMIT ?)
-       WHERE substr(id, 1, length(?)) = ? AND deleted = 0 AND updated_at >= ? AND (? = '' OR instr(tags, ?) > 0)
-       ORDER BY id LIMIT ?`,
+    `SELECT * FROM (SELECT * FROM contexts WHERE id > ? AND id >= ? AND id < ? ORDER BY id LIMIT ?) AS found
+       WHERE substr(id, 1, length(?)) = ? AND ${there.sql} AND updated_at >= ? AND (? = '' OR instr(tags, ?) > 0)
+       ${further} ORDER BY id LIMIT ?`,
     from,
     prefix,
     endOfPrefix(prefix),
     STEP,
     prefix,
     prefix,
+    ...there.values,
     updatedSince,
     tag,
     `\n${tag}\n`,
+    ...(metadata?.texts ?? []),
     atOnce,
   );
 }
@@ -179,7 +196,7 @@ export function endOfPrefix(prefix: string): string {
   return `${prefix}\u{10ffff}`;
 }
 
-function pick(row: z.infer<typeof metadata>, fields: readonly (typeof FIELDS)[number][] | undefined) {
+function pick(row: z.infer<typeof contextMetadata>, fields: readonly (typeof FIELDS)[number][] | undefined) {
   if (fields === undefined) return row;
   return { id: row.id, ...Object.fromEntries(fields.map((field) => [field, row[field]])) };
 }

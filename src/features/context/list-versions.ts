@@ -7,7 +7,9 @@ import { read } from "../../operation/define.ts";
 import { parseNumberCursor } from "../../operation/page-cursor.ts";
 import { etagOf } from "./context-etag.ts";
 import { contextId, idAliases } from "./context-id.ts";
-import { agentActed, clientSaid, floorOf, headOf, tagsOf, timeOf, versionsBelow } from "./rows.ts";
+import { detailsShown, shownDetails } from "./details.ts";
+import { tagsOf, timeOf } from "./labels.ts";
+import { agentActed, clientSaid, floorOf, storedHead, versionsBelow } from "./rows.ts";
 import { missing } from "./version-faults.ts";
 
 const MAX_PAGE = 500;
@@ -43,6 +45,7 @@ export const contextHistory = read({
         via: z.string().describe("The node that forwarded it, or empty."),
         client: clientSaid,
         agent: agentActed,
+        ...shownDetails,
         time: z.string(),
         deleted: z.boolean(),
         purged: z.boolean(),
@@ -54,7 +57,7 @@ export const contextHistory = read({
   hints: { idempotent: true },
   aliases: idAliases,
   run(reader, input, context) {
-    const head = headOf(reader, input.id);
+    const head = storedHead(reader, input.id);
     if (head === undefined) throw missing(input.id);
     const limit = input.limit ?? 50;
     const below = input.cursor === undefined ? head.version + 1 : parseNumberCursor(input.cursor, "this history");
@@ -77,6 +80,7 @@ export const contextHistory = read({
         via: row.via,
         ...(row.client ? { client: row.client } : {}),
         ...(row.agent ? { agent: row.agent } : {}),
+        ...detailsShown(row),
         time: timeOf(row.log_time),
         deleted: row.deleted !== 0,
         purged: row.purged !== 0,

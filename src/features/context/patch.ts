@@ -16,11 +16,12 @@ import { type ApplyStamp, write } from "../../operation/define.ts";
 import type { Reader, Writer } from "../../store/store.ts";
 import { appendVersion, WHOLE_DOCUMENT } from "./append-version.ts";
 import { contextId, idAliases } from "./context-id.ts";
+import { nextDetails } from "./details.ts";
 import { documentOf } from "./document.ts";
 import { applyEdits, type Edit, type EditOptions, parseEdits, workOfEdits } from "./edits.ts";
 import { type EditedDocument, explainEdits } from "./explain-edits.ts";
 import { explainSteps } from "./explain-steps.ts";
-import { headOf, newestText, type StoredVersion, textOf } from "./rows.ts";
+import { headAt, newestText, type StoredVersion, storedHead, textOf } from "./rows.ts";
 import { requestedPart, type StampedLimits, stampedLimits } from "./stamped-limits.ts";
 import { deleted, missing, requireVersion } from "./version-faults.ts";
 import {
@@ -113,14 +114,14 @@ function applyWithExactLineEnds(tx: Writer, command: PatchCommand, stamp: ApplyS
 
 function applyCommand(tx: Writer, command: PatchCommand, stamp: ApplyStamp, options: EditOptions & { work: Work }) {
   const { id, keep } = command;
-  const head = headOf(tx, id);
+  const head = headAt(tx, id, stamp.timeMs);
   if (head === undefined) throw missing(id);
   if (head.deleted !== 0) throw deleted(head);
   checkConditions(tx, command, head);
   stamp.work.spend(READ_BYTE * head.size);
   const row = requireVersion(tx, head, head.version);
   const text = applyPatch(row, command, options);
-  const { output, changed } = appendVersion(
+  const { output, changes } = appendVersion(
     tx,
     {
       id,
@@ -128,12 +129,13 @@ function applyCommand(tx: Writer, command: PatchCommand, stamp: ApplyStamp, opti
       document: documentOf(text, row.content_type, keep.documentBytes),
       title: head.title,
       tags: head.tags,
+      details: nextDetails({}, head, stamp.timeMs),
       outcome: "patched",
     },
     keep,
     stamp,
   );
-  return { output: { ...output, created: false as const }, changes: [changed] };
+  return { output: { ...output, created: false as const }, changes };
 }
 
 /** Returns the patch as a value; it was parsed before. */
@@ -200,7 +202,7 @@ function applyPatch(row: StoredVersion, command: PatchCommand, options: EditOpti
 
 /** Returns the units that a patch takes at least; without a reader, in any state. */
 function workOfPatch({ id, format, patch }: PatchCommand, reader?: Reader): number {
-  const size = (reader && headOf(reader, id)?.size) ?? 0;
+  const size = (reader && storedHead(reader, id)?.size) ?? 0;
   const stored = READ_BYTE * size + WRITE_ROW + jsonTextWork(patch);
   return (
     stored + (format === "edit" ? workOfEdits(leastCharacters(size), JSON.parse(patch) as Edit[]) : leastJsonWork(size))

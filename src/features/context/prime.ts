@@ -11,7 +11,7 @@ import type { Reader } from "../../store/store.ts";
 import { MAX_SPACE, spaceName } from "./context-id.ts";
 import { MAX_COUNTED, type PrimeOutput, primeOutput, recentContext } from "./prime-output.ts";
 import { adviceFor, primeText } from "./prime-text.ts";
-import { type ContextRow, headOf, metadataOf } from "./rows.ts";
+import { type ContextRow, headNow, metadataOf, thereSql } from "./rows.ts";
 
 const MAX_SPACES = 50;
 const MAX_RECENT = 20;
@@ -59,7 +59,7 @@ export const prime = read({
       },
       spaces,
       more_spaces: all.length - names.length,
-      recent: recent.map((row) => recentContext.parse(metadataOf(row))),
+      recent: recent.map((row) => recentContext.parse(metadataOf(reader, row))),
       advice: adviceFor(context.rights.mayUseSomewhere(WRITE)),
     };
     return input.format === "text" ? { ...primer, text: primeText(primer, input.space) } : primer;
@@ -99,9 +99,11 @@ async function visibleSpaces(reader: Reader, context: CallContext): Promise<stri
 }
 
 function countOf(reader: Reader, name: string): number {
+  const there = thereSql(reader);
   const row = reader.get<{ found: number }>(
-    "SELECT COUNT(*) AS found FROM (SELECT 1 FROM contexts WHERE space = ? AND deleted = 0 LIMIT ?)",
+    `SELECT COUNT(*) AS found FROM (SELECT 1 FROM contexts WHERE space = ? AND ${there.sql} LIMIT ?)`,
     name,
+    ...there.values,
     MAX_COUNTED,
   );
   return row?.found ?? 0;
@@ -143,7 +145,7 @@ async function recentInFeed(
       below = row.seq;
       if (seen.has(target) || !context.maySee(changeOf(row))) continue;
       seen.add(target);
-      const head = headOf(reader, target);
+      const head = headNow(reader, target);
       if (head?.deleted === 0 && wanted(head.space)) found.push(head);
       if (found.length === MAX_RECENT) return { found, enough: true };
     }
@@ -155,9 +157,11 @@ async function recentInFeed(
 
 /** Returns the newest of the first MAX_COUNTED contexts of a space. */
 function recentInSpace(reader: Reader, name: string): ContextRow[] {
+  const there = thereSql(reader);
   return reader.all<ContextRow>(
-    "SELECT * FROM (SELECT * FROM contexts WHERE space = ? AND deleted = 0 LIMIT ?) ORDER BY updated_at DESC LIMIT ?",
+    `SELECT * FROM (SELECT * FROM contexts WHERE space = ? AND ${there.sql} LIMIT ?) ORDER BY updated_at DESC LIMIT ?`,
     name,
+    ...there.values,
     MAX_COUNTED,
     MAX_RECENT,
   );

@@ -4,7 +4,8 @@ import { z } from "zod";
 import type { Change } from "../../log/changes.ts";
 import { formatPosition } from "../../log/position.ts";
 import { etagOf } from "./context-etag.ts";
-import { agentActed, clientSaid, timeOf } from "./rows.ts";
+import { timeOf } from "./labels.ts";
+import { agentActed, clientSaid } from "./rows.ts";
 
 /** Schema of a public change. */
 export const publicChange = z.object({
@@ -18,15 +19,20 @@ export const publicChange = z.object({
   target: z.string().describe("Id of the context."),
   version: z.number().int(),
   etag: z.string().describe("Of the written version; empty for a deletion."),
-  outcome: z.string().describe("created, updated, patched, restored, deleted, purged or imported."),
+  outcome: z
+    .string()
+    .describe("created, updated, patched, restored, deleted, expired, purged, imported, superseded or current."),
 });
 
 /** A public change. */
 export type PublicChange = z.infer<typeof publicChange>;
 
+/** Outcomes after which there is no text. */
+const WITHOUT_TEXT: ReadonlySet<string> = new Set(["deleted", "expired", "purged"]);
+
 /** Returns the public form of a change. */
 export function publicChangeOf(change: Change): PublicChange {
-  const withoutEtag = change.contentHash === "" || change.outcome === "deleted" || change.outcome === "purged";
+  const withoutEtag = change.contentHash === "" || WITHOUT_TEXT.has(change.outcome);
   return {
     position: formatPosition(change),
     time: timeOf(change.timeMs),

@@ -4,13 +4,14 @@ import { z } from "zod";
 import { spaceOf } from "../../access/space.ts";
 import { Fault } from "../../lib/fault.ts";
 import { MAX_COMMAND_WORK, REMOVE_BYTE, type Work, WRITE_ROW } from "../../lib/work.ts";
-import type { Effect } from "../../log/log.ts";
+import type { Changed, Effect } from "../../log/log.ts";
 import { type ApplyStamp, write } from "../../operation/define.ts";
 import { NO_QUOTA, UsageDelta } from "../../operation/usage.ts";
 import type { Writer } from "../../store/store.ts";
-import { appendTombstone, tombstoneChange, WHOLE_DOCUMENT, writeHead } from "./append-version.ts";
+import { appendTombstone, WHOLE_DOCUMENT, writeHead } from "./append-version.ts";
 import { contextId, idAliases } from "./context-id.ts";
-import { type ContextRow, headOf, sizeOfVersion, type VersionRow } from "./rows.ts";
+import { DETAILS_LEVEL, type Details } from "./details.ts";
+import { type ContextRow, sizeOfVersion, storedHead, type VersionRow } from "./rows.ts";
 import { requestedPart, type StampedLimits, stampedLimits } from "./stamped-limits.ts";
 import { labelBytes } from "./usage.ts";
 import { missing } from "./version-faults.ts";
@@ -37,7 +38,7 @@ export const contextPurge = write({
   title: "Purge a context",
   search: "erase a secret for good, remove text from the history",
   description:
-    "Permanently removes the text, title and tags of a context, or of some of its versions, such as a secret that was written by mistake. Hashes, authors and times stay for the audit; reading a purged version fails with `purged`. If the newest version is purged, the context is deleted too. The bytes leave the disks of all members soon after: until then, and while a backup of before still holds them, node_status says where they are.",
+    "Permanently removes the text, title, tags and metadata of a context, or of some of its versions, such as a secret that was written by mistake. Hashes, authors and times stay for the audit; reading a purged version fails with `purged`. If the newest version is purged, the context is deleted too. The bytes leave the disks of all members soon after: until then, and while a backup of before still holds them, node_status says where they are.",
   input: z.object({
     id: contextId,
     versions: z
@@ -81,12 +82,12 @@ function purge(
   stamp: ApplyStamp,
 ): Effect<{ id: string; purged: number; erasure?: "pending" }> {
   const { id, keep } = command;
-  const head = headOf(tx, id);
+  const head = storedHead(tx, id);
   if (head === undefined) throw missing(id);
   const usage = new UsageDelta(head.space);
   spendOnPurge(tx, command, stamp.work);
   const versions = command.versions ?? keptVersions(tx, id);
-  const purged = versions.filter((version) => purgeOne(tx, id, version, usage)).length;
+  const purged = versions.filter((version) => purgeOne(tx, id, version, usage, stamp.level)).length;
   clearDeletionLabels(tx, id, command.versions, usage);
   if (purged === 0 && command.versions !== null) {
     throw new Fault("not_found", `${JSON.stringify(id)} has no text to purge in the versions ${versions.join(", ")}`, {
@@ -94,12 +95,8 @@ function purge(
     });
   }
   usage.write(tx, NO_QUOTA);
-  const now = hidePurged(tx, head, { versions, purgesAll: command.versions === null }, keep, stamp);
-  const changed =
-    now.version > head.version
-      ? tombstoneChange(now, "purged", stamp)
-      : { target: id, version: now.version, contentHash: now.hash, outcome: "purged" };
-  return { output: { id, purged }, changes: [changed], purges: true };
+  const changes = hidePurged(tx, head, { versions, purgesAll: command.versions === null }, keep, stamp);
+  return { output: { id, purged }, changes, purges: true };
 }
 
 /** Most rows of a whole context that one purge may change. */
@@ -127,17 +124,19 @@ function keptVersions(tx: Writer, id: string): number[] {
     .map((row) => row.version);
 }
 
-/** Removes the text, title and tags of a version. Returns false if it has no text. */
-function purgeOne(tx: Writer, id: string, version: number, usage: UsageDelta): boolean {
-  const row = tx.get<{ author: string; size: number; title: string; tags: string }>(
-    "SELECT author, size, title, tags FROM versions WHERE id = ? AND version = ? AND deleted = 0 AND purged = 0",
+/** Removes text, title, tags, metadata and successions of a version. Returns false if it has no text. */
+function purgeOne(tx: Writer, id: string, version: number, usage: UsageDelta, level: number): boolean {
+  const hasDetails = level >= DETAILS_LEVEL;
+  const row = tx.get<{ author: string; size: number; title: string; tags: string } & Partial<Details>>(
+    `SELECT author, size, title, tags${hasDetails ? ", metadata, supersedes" : ""} FROM versions WHERE id = ? AND version = ? AND deleted = 0 AND purged = 0`,
     id,
     version,
   );
   if (row === undefined) return false;
   usage.add(row.author, -row.size - labelBytes(row));
+  const details = hasDetails ? ", metadata = '', supersedes = ''" : "";
   tx.run(
-    "UPDATE versions SET content = x'', encoding = 0, size = 0, title = '', tags = '', purged = 1 WHERE id = ? AND version = ?",
+    `UPDATE versions SET content = x'', encoding = 0, size = 0, title = '', tags = ''${details}, purged = 1 WHERE id = ? AND version = ?`,
     id,
     version,
   );
@@ -160,19 +159,19 @@ function clearDeletionLabels(tx: Writer, id: string, versions: readonly number[]
 type Deletion = Pick<VersionRow, "version" | "author" | "title" | "tags">;
 
 /**
- * Hides what was purged from lists, watchers and caches. Returns the new head: a tombstone after a purged newest
- * version, or the old tombstone without title and tags.
+ * Hides what was purged from lists, watchers and caches: by a tombstone after a purged newest version, or by the old
+ * tombstone without title and tags. Returns the changes of the purge.
  */
 function hidePurged(
   tx: Writer,
   head: ContextRow,
   { versions, purgesAll }: { versions: readonly number[]; purgesAll: boolean },
   keep: StampedLimits,
-  stamp: Parameters<typeof appendTombstone>[3],
-): ContextRow {
+  stamp: ApplyStamp,
+): Changed[] {
   const bare = { ...head, title: "", tags: "" };
-  if (head.deleted === 0) return versions.includes(head.version) ? appendTombstone(tx, bare, keep, stamp) : head;
-  if (!purgesAll && !versions.includes(head.version - 1)) return head;
-  writeHead(tx, bare);
-  return bare;
+  if (head.deleted === 0 && versions.includes(head.version))
+    return appendTombstone(tx, bare, "purged", keep, stamp).changes;
+  if (head.deleted !== 0 && (purgesAll || versions.includes(head.version - 1))) writeHead(tx, bare);
+  return [{ target: head.id, version: head.version, contentHash: head.hash, outcome: "purged" }];
 }

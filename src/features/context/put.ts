@@ -6,8 +6,17 @@ import { WRITE_BYTE, WRITE_ROW } from "../../lib/work.ts";
 import { write } from "../../operation/define.ts";
 import { appendVersion } from "./append-version.ts";
 import { contextId, idAliases, levelOfId } from "./context-id.ts";
+import {
+  type DetailsCommand,
+  detailArguments,
+  detailsOf,
+  levelOfDetails,
+  nextDetails,
+  spacesOfSuperseded,
+} from "./details.ts";
 import { type Document, toDocument } from "./document.ts";
-import { framedTags, headOf } from "./rows.ts";
+import { framedTags } from "./labels.ts";
+import { headAt } from "./rows.ts";
 import { requestedPart, type StampedLimits, stampedLimits } from "./stamped-limits.ts";
 import {
   type Conditions,
@@ -20,7 +29,7 @@ import {
 } from "./write-conditions.ts";
 import { conditionAliases, tags, title, writtenOutput } from "./write-shape.ts";
 
-interface PutCommand extends Conditions {
+interface PutCommand extends Conditions, DetailsCommand {
   id: string;
   document: Document;
   title: string | null;
@@ -39,20 +48,19 @@ export const contextPut = write({
     'Stores a document (a note, a memory, a decision, a plan, a handoff) under an id as its next version. Use it to remember what you learned, decided or plan where other agents and later sessions find it. Pass if_match with the etag you read, so that you never overwrite what someone wrote meanwhile; if_none_match "*" only creates. For a small change to a large document use context_patch.',
   input: z.object({
     id: contextId,
-    content: z.unknown().describe("The document as one string. JSON is given as its JSON text."),
+    content: z.unknown().describe("The document as one string; JSON as its text."),
     content_type: z
       .string()
       .min(1)
       .max(256)
       .optional()
-      .describe(
-        "Such as text/markdown. Default: application/json for the text of a JSON object or array, else text/plain.",
-      ),
+      .describe("Such as text/markdown (default: JSON for the text of an object or array, else text/plain)."),
     title: title.optional().describe("A short title for lists (default: unchanged)."),
     tags: tags.optional().describe("Words to find it by (default: unchanged)."),
+    ...detailArguments,
     if_match: ifMatch,
     fence,
-    if_none_match: z.string().min(1).max(4096).optional().describe('"*": write only if there is no such context yet.'),
+    if_none_match: z.string().min(1).max(4096).optional().describe('"*": only if there is no such context yet.'),
   }),
   example: {
     id: "team-a/plan",
@@ -60,10 +68,16 @@ export const contextPut = write({
     title: "Plan of the release",
     tags: ["release"],
   },
-  samples: { content_type: "text/markdown", if_match: "7-1f3a9c0b22de", if_none_match: "*", fence: "team-a/plan@1-57" },
+  samples: {
+    ...{ content_type: "text/markdown", if_match: "7-1f3a9c0b22de", if_none_match: "*", fence: "team-a/plan@1-57" },
+    ...{ expires_in: 3600, metadata: { project: "x" }, supersedes: ["team-a/old-plan"] },
+  },
   maxInputBytes: MAX_DOCUMENT_INPUT_BYTES,
   output: writtenOutput,
-  access: { verb: "write", spaces: spacesOfWrite },
+  access: {
+    verb: "write",
+    spaces: (input) => [...new Set([...spacesOfWrite(input), ...spacesOfSuperseded(input.supersedes)])],
+  },
   hints: { idempotent: false },
   aliases: {
     ...idAliases,
@@ -76,22 +90,23 @@ export const contextPut = write({
     mime_type: "content_type",
   },
   target: "id",
-  needsLevel: (input) => Math.max(levelOfId(input.id), levelOfConditions(input)),
+  needsLevel: (input) => Math.max(levelOfId(input.id), levelOfConditions(input), levelOfDetails(input)),
   work: ({ document }: PutCommand) => WRITE_ROW + WRITE_BYTE * document.size,
   prepare: (input, limits): PutCommand => ({
     id: input.id,
     document: toDocument(input.content, input.content_type, limits.maxDocumentBytes),
     title: input.title ?? null,
     tags: input.tags === undefined ? null : [...new Set(input.tags)],
+    ...detailsOf(input.id, input),
     ...conditionsOf(input),
     keep: stampedLimits(input.id, limits),
   }),
   asked: requestedPart,
   apply(tx, command, stamp) {
-    const head = headOf(tx, command.id);
+    const head = headAt(tx, command.id, stamp.timeMs);
     checkConditions(tx, command, head);
     const living = head?.deleted === 0 ? head : undefined;
-    const { output, changed } = appendVersion(
+    return appendVersion(
       tx,
       {
         id: command.id,
@@ -99,10 +114,10 @@ export const contextPut = write({
         document: command.document,
         title: command.title ?? living?.title ?? "",
         tags: command.tags === null ? (living?.tags ?? "") : framedTags(command.tags),
+        details: nextDetails(command, living, stamp.timeMs),
       },
       command.keep,
       stamp,
     );
-    return { output, changes: [changed] };
   },
 });

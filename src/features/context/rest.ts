@@ -70,6 +70,9 @@ const writes: readonly RestRoute[] = [
     query: {
       title: { kind: "text", description: "A short title" },
       tag: { kind: "repeated", argument: "tags", description: "A tag; may be given several times" },
+      expires_in: { kind: "count", minimum: 0, description: "Seconds until it is deleted; 0: never" },
+      metadata: { kind: "text", description: "A JSON object to filter by" },
+      supersedes: { kind: "repeated", description: "Id of a context that it replaces; may be given several times" },
       fence,
     },
     conditions: ["if-match", "if-none-match"],
@@ -147,6 +150,8 @@ const reads: readonly RestRoute[] = [
     query: {
       prefix,
       tag: { kind: "text", description: "Only contexts with this tag" },
+      metadata: { kind: "text", description: "Only contexts whose metadata has the members of this JSON object" },
+      current: { kind: "flag", description: "Without superseded ones" },
       updated_since: { kind: "text", description: "Only contexts written at or after this time (ISO 8601)" },
       limit,
       cursor,

@@ -5,7 +5,8 @@ import { READ_BYTE } from "../../lib/work.ts";
 import { write } from "../../operation/define.ts";
 import { appendVersion, WHOLE_DOCUMENT, workOfWrite } from "./append-version.ts";
 import { contextId, idAliases } from "./context-id.ts";
-import { headOf, sizeOfVersion, textOf } from "./rows.ts";
+import { restoredDetails } from "./details.ts";
+import { headAt, sizeOfVersion, textOf } from "./rows.ts";
 import { requestedPart, type StampedLimits, stampedLimits } from "./stamped-limits.ts";
 import { missing, requireVersion } from "./version-faults.ts";
 import {
@@ -32,7 +33,7 @@ export const contextRestore = write({
   title: "Restore an earlier version",
   search: "undo a change, bring back an earlier or deleted note",
   description:
-    "Writes an earlier version of a context again, with its title and tags, as the newest version; this also restores a deleted context. Nothing in between is lost. Find the version with context_history.",
+    "Writes an earlier version of a context again, with its title, tags and metadata, as the newest version; this also restores a deleted context. Nothing in between is lost. Find the version with context_history.",
   input: z.object({
     id: contextId,
     version: z.number().int().min(1).describe("The version to restore, as numbered by context_history."),
@@ -57,12 +58,12 @@ export const contextRestore = write({
   weight: () => WHOLE_DOCUMENT,
   asked: requestedPart,
   apply(tx, command, stamp) {
-    const head = headOf(tx, command.id);
+    const head = headAt(tx, command.id, stamp.timeMs);
     if (head === undefined) throw missing(command.id);
     checkConditions(tx, command, head);
     stamp.work.spend(READ_BYTE * sizeOfVersion(tx, command.id, command.version));
     const row = requireVersion(tx, head, command.version);
-    const { output, changed } = appendVersion(
+    return appendVersion(
       tx,
       {
         id: command.id,
@@ -70,12 +71,12 @@ export const contextRestore = write({
         document: { text: textOf(row), contentType: row.content_type, hash: row.hash, size: row.size },
         title: row.title,
         tags: row.tags,
+        details: restoredDetails(command.id, row, head.deleted === 0 ? head : undefined, stamp.timeMs),
         outcome: "restored",
       },
       command.keep,
       stamp,
     );
-    return { output, changes: [changed] };
   },
 });
 

@@ -3,12 +3,15 @@
 import { z } from "zod";
 import { sha256Hex } from "../../lib/sha256.ts";
 import { AGENT_LEVEL, levelOf } from "../../log/level.ts";
+import { isExpired, stateTimeMs } from "../../log/log-time.ts";
 import { DamagedError } from "../../store/damage.ts";
 import type { Reader } from "../../store/store.ts";
 import { etagOf } from "./context-etag.ts";
+import { DETAIL_COLUMNS, DETAILS_LEVEL, type Details, detailsShown, shownDetails } from "./details.ts";
+import { tagsOf, timeOf } from "./labels.ts";
 
-/** What a context repeats from its newest version. */
-export interface VersionFacts {
+/** What a context repeats from its newest version; its details are missing below their fleet level. */
+export interface VersionFacts extends Partial<Details> {
   version: number;
   /** Hex SHA-256 of the text. */
   hash: string;
@@ -29,6 +32,8 @@ export interface ContextRow extends VersionFacts {
   space: string;
   created_at: number;
   updated_at: number;
+  /** As `headAt` returns it: it has expired, and no tombstone says so yet. It counts as deleted. */
+  isLapsed?: true;
 }
 
 /** A row of `versions` without its text. */
@@ -53,7 +58,7 @@ export interface StoredVersion extends VersionRow {
   content: Uint8Array;
 }
 
-/** Columns of `VersionFacts`. */
+/** Columns of `VersionFacts` at every fleet level. */
 export const VERSION_FACTS = ["version", "hash", "content_type", "title", "tags", "size", "author", "deleted"] as const;
 // The order of these columns is part of the statements in append-version.ts, and so of the log's format.
 /** Columns of a `ContextRow`. */
@@ -86,22 +91,63 @@ export const VERSION_COLUMNS = [
   "deleted",
   "purged",
 ] as const;
-/** Columns of a `StoredVersion` at every fleet level. */
-const STORED_COLUMNS = [...VERSION_COLUMNS, "encoding", "content"].join(", ");
 
-/** Returns the newest state of a context, which may be a tombstone. */
-export function headOf(reader: Reader, id: string): ContextRow | undefined {
+/** Returns the newest state of a context as it is stored, which may be a tombstone, or have expired. */
+export function storedHead(reader: Reader, id: string): ContextRow | undefined {
   return reader.get<ContextRow>("SELECT * FROM contexts WHERE id = ?", id);
+}
+
+/** Returns the newest state of a context at a log time, in apply that of the stamp. What has expired is deleted. */
+export function headAt(reader: Reader, id: string, timeMs: number): ContextRow | undefined {
+  const row = storedHead(reader, id);
+  return row !== undefined && isLapsed(row, timeMs) ? { ...row, deleted: 1, isLapsed: true } : row;
+}
+
+/** Returns the newest state of a context as reads see it. What has expired is deleted. */
+export function headNow(reader: Reader, id: string): ContextRow | undefined {
+  const row = storedHead(reader, id);
+  if (row === undefined || !row.expires_at || row.deleted !== 0) return row;
+  return isLapsed(row, stateTimeMs(reader)) ? { ...row, deleted: 1, isLapsed: true } : row;
+}
+
+function isLapsed({ deleted, expires_at: until = 0 }: ContextRow, timeMs: number): boolean {
+  return deleted === 0 && isExpired(until, timeMs);
+}
+
+/** A condition of a WHERE clause over `contexts`, with its values: those that are there as reads see them. */
+export interface ThereSql {
+  sql: string;
+  values: number[];
+}
+
+/** Returns the condition for the state of a reader. */
+export function thereSql(reader: Reader): ThereSql {
+  if (levelOf(reader) < DETAILS_LEVEL) return { sql: "deleted = 0", values: [] };
+  return { sql: "deleted = 0 AND (expires_at = 0 OR expires_at > ?)", values: [stateTimeMs(reader)] };
+}
+
+/** Most successors that are shown of one context. */
+const MAX_SHOWN = 16;
+
+/** Returns the ids of contexts that supersede one, in order; from the fleet level of details on. */
+export function successorsOf(reader: Reader, id: string): string[] {
+  return reader
+    .all<{ successor: string }>(
+      "SELECT successor FROM superseded WHERE id = ? ORDER BY successor LIMIT ?",
+      id,
+      MAX_SHOWN,
+    )
+    .map(({ successor }) => successor);
 }
 
 /** Returns one kept version. */
 export function versionOf(reader: Reader, id: string, version: number): StoredVersion | undefined {
-  return reader.get<StoredVersion>(`SELECT ${STORED_COLUMNS} FROM versions WHERE id = ? AND version = ?`, id, version);
+  return reader.get<StoredVersion>("SELECT * FROM versions WHERE id = ? AND version = ?", id, version);
 }
 
 /** Returns the newest version of a context; undefined where there is none, it is a deletion, or it is purged. */
 export function newestText(reader: Reader, id: string): StoredVersion | undefined {
-  const head = headOf(reader, id);
+  const head = headNow(reader, id);
   const row = head?.deleted === 0 ? versionOf(reader, id, head.version) : undefined;
   return row?.purged === 0 ? row : undefined;
 }
@@ -113,7 +159,8 @@ export function sizeOfVersion(reader: Reader, id: string, version: number): numb
 
 /** Returns kept versions with a number below `below`, newest first. */
 export function versionsBelow(reader: Reader, id: string, below: number, limit: number): VersionRow[] {
-  const columns = levelOf(reader) >= AGENT_LEVEL ? [...VERSION_COLUMNS, "client", "agent"] : VERSION_COLUMNS;
+  const isNew = levelOf(reader) >= Math.max(AGENT_LEVEL, DETAILS_LEVEL);
+  const columns = isNew ? [...VERSION_COLUMNS, "client", "agent", ...DETAIL_COLUMNS] : VERSION_COLUMNS;
   return reader.all<VersionRow>(
     `SELECT ${columns.join(", ")} FROM versions WHERE id = ? AND version < ? ORDER BY version DESC LIMIT ?`,
     id,
@@ -155,21 +202,6 @@ function decompress(row: StoredVersion): Uint8Array {
   }
 }
 
-/** Returns tags as the tables store them: `\na\nb\n`. */
-export function framedTags(tags: readonly string[]): string {
-  return tags.length === 0 ? "" : `\n${tags.join("\n")}\n`;
-}
-
-/** Returns the tags of their stored form. */
-export function tagsOf(framed: string): string[] {
-  return framed === "" ? [] : framed.slice(1, -1).split("\n");
-}
-
-/** Returns a time in ms as ISO 8601. */
-export function timeOf(ms: number): string {
-  return new Date(ms).toISOString();
-}
-
 /** Schema of the claim of a client beside a verified author or caller. */
 export const clientSaid = z
   .string()
@@ -194,16 +226,28 @@ export const metadata = z.object({
   author: z.string().describe("Who wrote this version, verified by the tailnet."),
   created_at: z.string(),
   updated_at: z.string(),
+  ...shownDetails,
+  superseded_by: z
+    .array(z.string())
+    .optional()
+    .describe("Ids of contexts that replace this one: read those. Absent where there is none."),
 });
 
 /** Returns the metadata of the newest version of a context. */
-export function metadataOf(row: ContextRow): z.infer<typeof metadata> {
-  return toMetadata(row.id, row, { createdAt: row.created_at, updatedAt: row.updated_at });
+export function metadataOf(reader: Reader, row: ContextRow): z.infer<typeof metadata> {
+  const shown = toMetadata(row.id, row, { createdAt: row.created_at, updatedAt: row.updated_at });
+  return { ...shown, ...successorsShown(reader, row) };
 }
 
-/** Returns the metadata of one version. `createdAt` is when its context was created, in ms. */
-export function versionMetadataOf(id: string, row: VersionRow, createdAt: number): z.infer<typeof metadata> {
-  return toMetadata(id, row, { createdAt, updatedAt: row.log_time });
+/** Returns the metadata of one version of a context. */
+export function versionMetadataOf(reader: Reader, head: ContextRow, row: VersionRow): z.infer<typeof metadata> {
+  const shown = toMetadata(head.id, row, { createdAt: head.created_at, updatedAt: row.log_time });
+  return { ...shown, ...(row.version === head.version ? successorsShown(reader, head) : {}) };
+}
+
+function successorsShown(reader: Reader, { id, deleted, supersedes }: ContextRow): { superseded_by?: string[] } {
+  const successors = deleted !== 0 || supersedes === undefined ? [] : successorsOf(reader, id);
+  return successors.length === 0 ? {} : { superseded_by: successors };
 }
 
 function toMetadata(
@@ -222,5 +266,6 @@ function toMetadata(
     author: row.author,
     created_at: timeOf(createdAt),
     updated_at: timeOf(updatedAt),
+    ...detailsShown(row),
   };
 }

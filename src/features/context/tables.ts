@@ -17,6 +17,12 @@ export const contextTables: readonly FeatureTable[] = [
     },
   },
   {
+    name: "superseded",
+    scope: "replicated",
+    fork: "keep",
+    sql: "SELECT * FROM superseded ORDER BY id, successor",
+  },
+  {
     name: "usage",
     scope: "replicated",
     fork: "keep",

@@ -1,16 +1,28 @@
 // What a version counts for in the bytes that its caller and its space keep (operation/usage.ts).
 
 import { ROW_BYTES } from "../../operation/usage.ts";
+import { DETAILS_LEVEL, type Details, detailBytes } from "./details.ts";
 
-/** Returns the bytes that a version counts for: text, title, framed tags, rows. */
-export function costOf(version: { size: number; title: string; tags: string }): number {
+/** What a version counts for beside its text and its rows. */
+interface Labels extends Partial<Details> {
+  title: string;
+  tags: string;
+}
+
+/** Returns the bytes that a version counts for: text, title, framed tags, details, rows. */
+export function costOf(version: Labels & { size: number }): number {
   return version.size + labelBytes(version) + ROW_BYTES;
 }
 
-/** Returns the bytes of the title and the framed tags of a version. */
-export function labelBytes({ title, tags }: { title: string; tags: string }): number {
-  return Buffer.byteLength(title) + Buffer.byteLength(tags);
+/** Returns the bytes of the title, the framed tags and the details of a version. */
+export function labelBytes(labels: Labels): number {
+  return Buffer.byteLength(labels.title) + Buffer.byteLength(labels.tags) + detailBytes(labels);
 }
 
-/** `costOf` as SQL over rows of `versions`. */
-export const COST_SQL = `size + length(CAST(title AS BLOB)) + length(CAST(tags AS BLOB)) + ${ROW_BYTES}`;
+const COST = `size + length(CAST(title AS BLOB)) + length(CAST(tags AS BLOB)) + ${ROW_BYTES}`;
+const WHOLE_COST = `${COST} + length(CAST(metadata AS BLOB)) + length(CAST(supersedes AS BLOB))`;
+
+/** Returns `costOf` as SQL over rows of `versions` at a fleet level. */
+export function costSql(level: number): string {
+  return level >= DETAILS_LEVEL ? WHOLE_COST : COST;
+}

@@ -7,10 +7,13 @@ import { reasonOf } from "../../lib/reason-of.ts";
 import { READ_BYTE, SHOW_ROW } from "../../lib/work.ts";
 import { type ChangeRow, madeOther } from "../../log/changes.ts";
 import type { LatestChanges } from "../../log/latest-changes.ts";
+import { levelOf } from "../../log/level.ts";
 import type { CallContext } from "../../operation/define.ts";
 import type { Reader } from "../../store/store.ts";
 import { EMPTY_HASH } from "./append-version.ts";
-import { type ContextRow, type StoredVersion, textOf, VERSION_FACTS } from "./rows.ts";
+import { DETAIL_COLUMNS, DETAILS_LEVEL } from "./details.ts";
+import { tagsOf } from "./labels.ts";
+import { type StoredVersion, storedHead, textOf, VERSION_FACTS } from "./rows.ts";
 import { versionState } from "./version-state.ts";
 
 /** Rows checked before other work gets a turn; their texts may be large. */
@@ -80,21 +83,57 @@ function chainProblem(reader: Reader, row: Row, latest: LatestChanges): string |
   if (row.purged !== 0 && change.outcome !== "imported") return "is purged, and no change says so";
   if (row.purged === 0 && Buffer.byteLength(textOf(row)) !== row.size) return "has a different size than its text";
   if (!madeOther(change, versionState(row))) return undefined;
-  return "has a different title, tags, type, author or time than the change";
+  return "has a different title, tags, type, details, author or time than the change";
 }
 
 /** Reports whether a purge after this version took its title and tags, or those that its deletion repeated. */
 function isPurged(row: Row, { seq }: ChangeRow, latest: LatestChanges): boolean {
-  if (row.title !== "" || row.tags !== "" || (row.purged === 0 && row.deleted === 0)) return false;
+  if (row.title !== "" || row.tags !== "" || row.metadata || row.supersedes || (row.purged === 0 && row.deleted === 0))
+    return false;
   return (latest.purged.get(row.id) ?? 0) > seq;
 }
 
 function headProblem(reader: Reader, row: Row): string | undefined {
-  const head = reader.get<ContextRow>("SELECT * FROM contexts WHERE id = ?", row.id);
+  const head = storedHead(reader, row.id);
   if (head === undefined) return "belongs to no context";
   if (head.version !== row.version) return head.version > row.version ? undefined : "is newer than its context";
-  const isSame = VERSION_FACTS.every((column) => head[column] === row[column]) && head.updated_at === row.log_time;
-  return isSame ? undefined : "differs from the state of its context";
+  const facts = [...VERSION_FACTS, ...DETAIL_COLUMNS];
+  const isSame = facts.every((column) => head[column] === row[column]) && head.updated_at === row.log_time;
+  if (!isSame) return "differs from the state of its context";
+  const isIndexed = tagsOf(head.supersedes ?? "").every((id) => isSuccessor(reader, id, head.id));
+  return isIndexed ? undefined : "supersedes a context that does not say so";
+}
+
+function isSuccessor(reader: Reader, id: string, successor: string): boolean {
+  return reader.get("SELECT 1 FROM superseded WHERE id = ? AND successor = ?", id, successor) !== undefined;
+}
+
+interface Succession {
+  id: string;
+  successor: string;
+}
+
+/** Returns the first context that is said to be superseded by one that does not say so. */
+export async function verifySuccessors(reader: Reader, { signal, spend }: Bounds): Promise<string | undefined> {
+  if (levelOf(reader) < DETAILS_LEVEL) return undefined;
+  let after: Succession = { id: "", successor: "" };
+  for (;;) {
+    signal.throwIfAborted();
+    const rows = reader.all<Succession>(
+      "SELECT id, successor FROM superseded WHERE (id, successor) > (?, ?) ORDER BY id, successor LIMIT ?",
+      after.id,
+      after.successor,
+      STEP,
+    );
+    spend(SHOW_ROW * rows.length);
+    for (const { id, successor } of rows)
+      if (!tagsOf(storedHead(reader, successor)?.supersedes ?? "").includes(id))
+        return "a context is superseded by one that does not say so";
+    const last = rows.at(-1);
+    if (last === undefined) return undefined;
+    after = last;
+    await nextTurn();
+  }
 }
 
 interface Kept {

@@ -4,7 +4,8 @@ import { spaceOf } from "../../access/space.ts";
 import { Fault } from "../../lib/fault.ts";
 import { appearanceOf } from "../../lib/look-alike.ts";
 import type { Reader } from "../../store/store.ts";
-import { type ContextRow, floorOf, type StoredVersion, timeOf, versionOf } from "./rows.ts";
+import { timeOf } from "./labels.ts";
+import { type ContextRow, floorOf, type StoredVersion, thereSql, versionOf } from "./rows.ts";
 
 /** Ids that are looked through for one that was meant. */
 const MAX_COMPARED = 1000;
@@ -22,16 +23,20 @@ export function missing(id: string, reader?: Reader): Fault {
 
 function idLike(reader: Reader, id: string): string | undefined {
   const appearance = appearanceOf(id);
+  const there = thereSql(reader);
+  const sql = `SELECT id FROM contexts WHERE space = ? AND ${there.sql} LIMIT ?`;
   return reader
-    .all<{ id: string }>("SELECT id FROM contexts WHERE space = ? AND deleted = 0 LIMIT ?", spaceOf(id), MAX_COMPARED)
+    .all<{ id: string }>(sql, spaceOf(id), ...there.values, MAX_COMPARED)
     .find((row) => appearanceOf(row.id) === appearance)?.id;
 }
 
-/** Returns the Fault for a deleted context. */
-export function deleted(head: ContextRow): Fault {
-  return new Fault("deleted", `The context ${JSON.stringify(head.id)} was deleted by ${head.author}`, {
-    hint: `Its last content is version ${head.version - 1}; writing it again creates version ${head.version + 1}.`,
-    details: { version: head.version, deleted_at: timeOf(head.updated_at) },
+/** Returns the Fault for a context that was deleted or has expired. */
+export function deleted({ id, version, author, updated_at, expires_at: until = 0, isLapsed }: ContextRow): Fault {
+  const how = until === 0 ? `was deleted by ${author}` : `expired at ${timeOf(until)}`;
+  const last = isLapsed === true ? version : version - 1;
+  return new Fault("deleted", `The context ${JSON.stringify(id)} ${how}`, {
+    hint: `Its last content is version ${last}; writing it again creates version ${version + 1}.`,
+    details: { version, deleted_at: timeOf(until === 0 ? updated_at : until) },
   });
 }
 
@@ -41,6 +46,12 @@ function purged(id: string, version: number): Fault {
     hint: "It cannot be recovered; only its hash is kept.",
     details: { version },
   });
+}
+
+/** Returns the newest version with its text. Throws `deleted`, `purged`. */
+export function requireNewest(reader: Reader, head: ContextRow): StoredVersion {
+  if (head.isLapsed === true) throw deleted(head);
+  return requireVersion(reader, head, head.version);
 }
 
 /** Returns a version with its text. Throws `not_found`, `deleted`, `purged`, `below_floor`. */
@@ -54,7 +65,8 @@ export function requireVersion(reader: Reader, head: ContextRow, version: number
 
 function deletedAt(head: ContextRow, row: StoredVersion): Fault {
   if (row.version === head.version) return deleted(head);
-  return new Fault("deleted", `Version ${row.version} of ${JSON.stringify(head.id)} is a deletion by ${row.author}`, {
+  const what = row.expires_at ? "is the end of its time" : `is a deletion by ${row.author}`;
+  return new Fault("deleted", `Version ${row.version} of ${JSON.stringify(head.id)} ${what}`, {
     hint: `Read another version; the newest is ${head.version}.`,
     details: { version: row.version, deleted_at: timeOf(row.log_time) },
   });

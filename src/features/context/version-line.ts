@@ -9,10 +9,13 @@ import { Fault } from "../../lib/fault.ts";
 import { isObject } from "../../lib/json-object.ts";
 import { parseJson } from "../../lib/json-text.ts";
 import { isJsonType } from "../../lib/media-type.ts";
+import { metadataText } from "../../operation/metadata.ts";
 import { EMPTY_HASH } from "./append-version.ts";
-import { contextId } from "./context-id.ts";
+import { contextId, otherId } from "./context-id.ts";
+import { type Details, MAX_SUPERSEDED } from "./details.ts";
 import { type Document, documentOf, normalType } from "./document.ts";
-import { type StoredVersion, tagsOf, textOf, timeOf } from "./rows.ts";
+import { framedTags, tagsOf, timeOf } from "./labels.ts";
+import { type StoredVersion, textOf } from "./rows.ts";
 import { tags, title } from "./write-shape.ts";
 
 const name = z
@@ -34,6 +37,9 @@ const lineShape = z.strictObject({
   via: name,
   client: name.min(1).max(MAX_CLIENT).optional().describe("What the client of the author said of itself."),
   agent: z.string().regex(AGENT_NAME).optional().describe("The agent as which the author acted."),
+  expires_at: z.iso.datetime().optional().describe("When the context expires, or, of a deletion, expired."),
+  metadata: z.string().optional().describe("JSON text of the metadata, in its one form."),
+  supersedes: z.array(otherId).min(1).max(MAX_SUPERSEDED).optional(),
   time: z.iso.datetime(),
   created_at: z.iso.datetime().describe("When the context was created."),
   deleted: z.literal(true).optional(),
@@ -55,6 +61,8 @@ export interface ImportedVersion {
   client?: string;
   /** Left out: none. As `client`. */
   agent?: string;
+  /** Left out: none. As `client`. */
+  details?: Details;
   timeMs: number;
   createdAtMs: number;
   deleted: boolean;
@@ -75,6 +83,9 @@ export function lineOf(id: string, row: StoredVersion, createdAtMs: number): str
     via: row.via,
     ...(row.client ? { client: row.client } : {}),
     ...(row.agent ? { agent: row.agent } : {}),
+    ...(row.expires_at ? { expires_at: timeOf(row.expires_at) } : {}),
+    ...(row.metadata ? { metadata: row.metadata } : {}),
+    ...(row.supersedes ? { supersedes: tagsOf(row.supersedes) } : {}),
     time: timeOf(row.log_time),
     created_at: timeOf(createdAtMs),
     ...(row.deleted === 0 ? {} : { deleted: true as const }),
@@ -116,11 +127,33 @@ export function parseLine(text: string): ImportedVersion {
     via: line.via,
     ...(line.client === undefined ? {} : { client: line.client }),
     ...(line.agent === undefined ? {} : { agent: line.agent }),
+    ...detailsOfLine(text, line),
     timeMs: Date.parse(line.time),
     createdAtMs: Date.parse(line.created_at),
     deleted: line.deleted === true,
     purged: line.purged === true,
   };
+}
+
+function detailsOfLine(
+  text: string,
+  { id, deleted, purged, expires_at, metadata, supersedes }: z.output<typeof lineShape>,
+): { details?: Details } {
+  if (expires_at === undefined && metadata === undefined && supersedes === undefined) return {};
+  const until = expires_at === undefined ? 0 : Date.parse(expires_at);
+  if (expires_at !== undefined && !(until > 0)) throw refused(text, "expires_at is before 1970");
+  if (deleted === true && (metadata ?? supersedes) !== undefined) throw refused(text, "a deletion has no metadata");
+  if (purged === true && (metadata ?? supersedes) !== undefined)
+    throw refused(text, "a purged version has no metadata");
+  if (metadata !== undefined && !isMetadataText(metadata)) throw refused(text, "metadata is not as it is stored");
+  if (new Set(supersedes).size !== (supersedes?.length ?? 0) || supersedes?.includes(id) === true)
+    throw refused(text, "supersedes names the context itself, or one twice");
+  return { details: { expires_at: until, metadata: metadata ?? "", supersedes: framedTags(supersedes ?? []) } };
+}
+
+function isMetadataText(text: string): boolean {
+  const value = parseJson(text, "The metadata of a line");
+  return isObject(value) && text !== "" && metadataText(value) === text;
 }
 
 /** Returns the document of a line; that of a deleted or purged version has no text but its hash. */

@@ -4,10 +4,13 @@ import { stateHash } from "../../log/state-hash.ts";
 import type { VersionRow } from "./rows.ts";
 
 type Facts = "content_type" | "title" | "tags" | "author" | "via" | "log_time" | "deleted" | "client" | "agent";
-type Covered = Pick<VersionRow, Facts>;
+type Details = "expires_at" | "metadata" | "supersedes";
+type Covered = Pick<VersionRow, Facts | Details>;
 
 /** Returns the state hash of the change that made this version. */
 export function versionState(row: Covered): string {
   const { content_type, title, tags, author, via, log_time, deleted, client = "", agent = "" } = row;
-  return stateHash([content_type, title, tags, author, via, log_time, deleted, client, agent]);
+  const { expires_at = 0, metadata = "", supersedes = "" } = row;
+  const details = [expires_at, metadata, supersedes];
+  return stateHash([content_type, title, tags, author, via, log_time, deleted, client, agent, ...details]);
 }

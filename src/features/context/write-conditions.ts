@@ -23,14 +23,10 @@ export const ifMatch = z
   .min(1)
   .max(4096)
   .optional()
-  .describe(
-    "Write only if the context still has this etag (or one of a list; * = if it exists). Take it from your last read.",
-  );
+  .describe("Write only if its etag still is this (or one of a list; * = if it exists), from your last read.");
 
 /** The argument `fence`. */
-export const fence = fenceArgument
-  .optional()
-  .describe("The fence of a lease you hold: the write is refused if another one got it since.");
+export const fence = fenceArgument.optional().describe("Fence of your lease: refused if it is not the newest.");
 
 /** The conditions of a write in its command; null or left out: none. */
 export interface Conditions {

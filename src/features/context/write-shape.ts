@@ -21,7 +21,7 @@ export const writtenOutput = z.object({
   version: z.number().int(),
   etag: z.string().describe("Pass it as if_match when you write again."),
   created: z.boolean(),
-  content_type: z.string().optional().describe("As what it is stored; left out below fleet level 3."),
+  content_type: z.string().optional().describe("As what it is stored."),
   updated_at: z.string(),
 });
 

@@ -11,7 +11,7 @@ import { contextHistory } from "../list-versions.ts";
 import { Diff } from "./diff-card.tsx";
 import { Document } from "./document-card.tsx";
 import { History } from "./history-card.tsx";
-import { CONTEXTS, type ContextView, listLink } from "./links.ts";
+import { CONTEXTS, type ContextView, contextLink, listLink } from "./links.ts";
 import { Tags } from "./tags.tsx";
 
 /** Versions on one page of the history. */
@@ -106,6 +106,24 @@ function Context({ id, view, parts, members, nowMs }: ContextProps) {
   );
 }
 
+/** Links to other contexts. */
+function Others({ heading, ids = [] }: { heading: string; ids: readonly string[] | undefined }) {
+  if (ids.length === 0) return null;
+  return (
+    <p>
+      {heading}{" "}
+      {ids.map((id, index) => (
+        <>
+          {index === 0 ? "" : ", "}
+          <a class="id" href={contextLink(id)}>
+            <Words text={id} />
+          </a>
+        </>
+      ))}
+    </p>
+  );
+}
+
 interface AboutProps extends Pick<ContextProps, "members" | "nowMs"> {
   metadata: Parts["metadata"];
 }
@@ -132,8 +150,23 @@ function About({ metadata, members, nowMs }: AboutProps) {
         <span>
           ETag <code>{metadata.etag}</code>
         </span>
+        {metadata.expires_at === undefined ? null : (
+          <span>
+            {metadata.deleted ? "expired" : "expires"} <time datetime={metadata.expires_at}>{metadata.expires_at}</time>
+          </span>
+        )}
         <Tags tags={metadata.tags} />
       </p>
+      <Others heading="Superseded by" ids={metadata.superseded_by} />
+      <Others heading="Supersedes" ids={metadata.supersedes} />
+      {metadata.metadata === undefined ? null : (
+        <p class="quiet">
+          Metadata{" "}
+          <code>
+            <Words text={JSON.stringify(metadata.metadata)} />
+          </code>
+        </p>
+      )}
     </>
   );
 }

@@ -81,7 +81,7 @@ function VersionLine({ id, version, previous, members, nowMs }: LineProps) {
           )}
         </span>
       </span>
-      <span class="quiet end">{version.purged ? "purged" : version.deleted ? "deleted" : sizeText(version.size)}</span>
+      <span class="quiet end">{stateText(version)}</span>
       <span class="end">
         {kept && previous !== undefined ? (
           <a href={contextLink(id, { from: String(previous), to: number })} aria-label={`Changes of version ${number}`}>
@@ -91,6 +91,12 @@ function VersionLine({ id, version, previous, members, nowMs }: LineProps) {
       </span>
     </li>
   );
+}
+
+function stateText({ purged, deleted, expires_at, size }: Version): string {
+  if (purged) return "purged";
+  if (deleted) return expires_at === undefined ? "deleted" : "expired";
+  return sizeText(size);
 }
 
 function hasText({ deleted, purged }: Version): boolean {

@@ -158,6 +158,16 @@ function Row({ context, members, nowMs }: RowProps) {
             looks like <Words text={context.looks_like.join(", ")} />, and is another
           </div>
         )}
+        {context.superseded_by === undefined ? null : (
+          <div class="quiet about">
+            superseded by{" "}
+            {context.superseded_by.map((id) => (
+              <a href={contextLink(id)}>
+                <Words text={id} />{" "}
+              </a>
+            ))}
+          </div>
+        )}
         {context.title === "" && context.tags.length === 0 ? null : (
           <div class="quiet about">
             <Words text={context.title} /> <Tags tags={context.tags} />
