@@ -8,7 +8,13 @@ import { join } from "node:path";
 import { StdioClientTransport } from "@modelcontextprotocol/client/stdio";
 import { z } from "zod";
 import { runBridge, SingleNodeRoute } from "../../src/bridge/index.ts";
-import { contextDelete, contextGet, contextList, contextPut } from "../../src/features/context/index.ts";
+import {
+  contextDelete,
+  contextFeature,
+  contextGet,
+  contextList,
+  contextPut,
+} from "../../src/features/context/index.ts";
 import { act } from "../../src/operation/define.ts";
 import { whoami } from "../../src/operation/whoami.ts";
 import { type Core, callerWith, startCore } from "../kit/core.ts";
@@ -42,7 +48,7 @@ let folder: string;
 let unix: string;
 let core: Core;
 let server: McpServer;
-const serve = () => startMcpServer(core, { unix, callers: { default: bridgeCaller } });
+const serve = () => startMcpServer(core, { unix, features: [contextFeature], callers: { default: bridgeCaller } });
 
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), "cairn-bridge-"));
@@ -316,7 +322,10 @@ describe("lines", () => {
 
   test("a call that the node refuses as a whole is a result, which the model reads", async () => {
     await server.stop();
-    server = startMcpServer(core, { unix, callers: { default: callerWith({ id: "nEVE", login: "eve@x" }) } });
+    server = startMcpServer(core, {
+      ...{ unix, features: [contextFeature] },
+      callers: { default: callerWith({ id: "nEVE", login: "eve@x" }) },
+    });
     const bridge = inProcess();
     await bridge.write(modern(1, "tools/call", { name: "context_get", arguments: { id: "team/a" } }));
     await bridge.write(modern(2, "tools/list"));

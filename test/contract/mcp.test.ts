@@ -3,7 +3,13 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { z } from "zod";
 import type { Caller } from "../../src/access/caller.ts";
-import { contextDelete, contextGet, contextList, contextPut } from "../../src/features/context/index.ts";
+import {
+  contextDelete,
+  contextFeature,
+  contextGet,
+  contextList,
+  contextPut,
+} from "../../src/features/context/index.ts";
 import { act } from "../../src/operation/define.ts";
 import { whoami } from "../../src/operation/whoami.ts";
 import { type Core, callerWith, startCore } from "../kit/core.ts";
@@ -53,7 +59,11 @@ beforeAll(() => {
       acts("policy_set", "admin"),
     ],
   });
-  server = startMcpServer(core, { callers: { team: teamOnly, reader, nobody, operator, operatorByStar } });
+  server = startMcpServer(core, {
+    // The operations above are those of this feature.
+    features: [contextFeature],
+    callers: { team: teamOnly, reader, nobody, operator, operatorByStar },
+  });
 });
 
 afterAll(async () => {

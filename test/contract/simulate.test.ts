@@ -113,7 +113,7 @@ describe("a store that tells the truth", () => {
       reporter: peopleReporter((line) => void lines.push(line)),
       signal: new AbortController().signal,
     });
-    expect(lines[0]).toMatch(/^simulate {3}seed 7: 2 agents, 1 rounds, below tour\/ \(run 7-[0-9a-f]{6}\)$/);
+    expect(lines[0]).toMatch(/^simulate {3}seed 7: 2 agents, 1 round, below tour\/ \(run 7-[0-9a-f]{6}\)$/);
     expect(lines.join("\n")).toMatch(/^round 1 +agent-\d +.* tour\/.*\(\d+ ms, http:/m);
     expect(lines.at(-1)).toMatch(/^removed {4}\d+ contexts$/);
   });

@@ -3,6 +3,7 @@
 
 import { z } from "zod";
 import { AGENT_KEY, foldedAgentName } from "../../lib/agent-key.ts";
+import { counted } from "../../lib/counted.ts";
 import { Fault } from "../../lib/fault.ts";
 import { AGENT_LEVEL } from "../../log/level.ts";
 import type { Stamp } from "../../log/log.ts";
@@ -117,13 +118,13 @@ function refuseBeyondBounds(reader: Reader, caller: string): void {
   const count = (sql: string, ...values: string[]) => reader.get<{ n: number }>(sql, ...values)?.n ?? 0;
   const own = count("SELECT COUNT(*) AS n FROM agents WHERE caller = ?", caller);
   if (own >= MAX_OF_CALLER) {
-    throw new Fault("quota_exceeded", `${caller} has ${own} agents; ${MAX_OF_CALLER} is the limit`, {
+    throw new Fault("quota_exceeded", `${caller} has ${counted(own, "agent")}; ${MAX_OF_CALLER} is the limit`, {
       hint: "Take over a name that is no longer used, or free one with agent_leave; agent_list shows them.",
     });
   }
   const all = count("SELECT COUNT(*) AS n FROM agents");
   if (all < MAX_AGENTS) return;
-  throw new Fault("quota_exceeded", `The fleet has ${all} agents; ${MAX_AGENTS} is the limit`, {
+  throw new Fault("quota_exceeded", `The fleet has ${counted(all, "agent")}; ${MAX_AGENTS} is the limit`, {
     hint: "Take over a name of yours, or ask an operator to free unused ones with agent_remove.",
   });
 }

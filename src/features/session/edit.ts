@@ -3,6 +3,7 @@
 import { z } from "zod";
 import { spaceOf } from "../../access/space.ts";
 import { MAX_DOCUMENT_INPUT_BYTES } from "../../lib/bounds.ts";
+import { counted } from "../../lib/counted.ts";
 import { Fault } from "../../lib/fault.ts";
 import { WRITE_BYTE, WRITE_ROW } from "../../lib/work.ts";
 import { type ApplyStamp, write } from "../../operation/define.ts";
@@ -47,6 +48,7 @@ export const messageEdit = write({
   v: 1,
   level: SESSION_LEVEL,
   title: "Edit a message",
+  search: "correct a message, change what I said, fix a typo in a chat",
   description:
     "Replaces the text of a message of yours. Earlier versions stay readable for those who may read the message. To whom it is addressed, and who may read it, cannot be changed.",
   input: z.object({
@@ -142,7 +144,7 @@ function refuseEdit({ id, removed, version }: MessageRow, { if_version }: EditCo
       details: { version },
     });
   if (version < MAX_VERSIONS) return;
-  throw new Fault("quota_exceeded", `${id} has ${version} versions, which is the limit`, {
+  throw new Fault("quota_exceeded", `${id} has ${counted(version, "version")}, which is the limit`, {
     hint: "Post another message.",
     details: { limit: MAX_VERSIONS },
   });

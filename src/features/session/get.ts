@@ -35,6 +35,7 @@ const participant = z.object({
 export const sessionGet = read({
   name: "session_get",
   title: "Read a session",
+  search: "open a conversation, read a chat, latest messages, what was said",
   description:
     "Reads a session: purpose, state, participants, and the last messages that you may read, oldest first. message_list reads more of them; message_wait waits for new ones from the returned position.",
   input: z.object({
@@ -72,6 +73,7 @@ export const sessionGet = read({
 export const sessionParticipants = read({
   name: "session_participants",
   title: "List participants",
+  search: "who takes part in a conversation, members of a chat",
   description:
     "Lists who joined a session, and who wrote in it what you may read, by name of the caller and its agent.",
   input: z.object({
@@ -107,6 +109,7 @@ export const sessionParticipants = read({
 export const messageGet = read({
   name: "message_get",
   title: "Read a message",
+  search: "read one message of a chat, quote, what somebody said",
   description:
     "Reads one message with its whole text, or an earlier version of it, with its versions and those who acknowledged it.",
   input: z.object({

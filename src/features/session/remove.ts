@@ -30,6 +30,7 @@ export const messageRetract = write({
   level: SESSION_LEVEL,
   maxWork: MAX_COMMAND_WORK,
   title: "Retract a message",
+  search: "take back a message, delete what I said, remove from a chat",
   description:
     "Removes the text and metadata of a message of yours, all versions of it: nobody can read them any more. That it was there stays visible. For a secret ask an operator for message_purge: until then the bytes may remain in files of the members.",
   input: z.object({ session: sessionId, message: messageId }),
@@ -68,6 +69,7 @@ export const messagePurge = write({
   level: SESSION_LEVEL,
   maxWork: MAX_COMMAND_WORK,
   title: "Purge messages",
+  search: "erase messages for good, remove a secret from a chat",
   description:
     "Permanently removes the text, kind and metadata of messages of anybody, retracted ones too, such as a secret that was written by mistake. Hashes, authors, times and addressees stay for the audit. The bytes leave the disks of all members soon after: node_status says where they are until then.",
   input: z.object({
@@ -110,6 +112,7 @@ export const sessionPurge = write({
   v: 1,
   level: SESSION_LEVEL,
   title: "Purge the purpose of a session",
+  search: "erase what a session is about, remove a secret from its purpose",
   description:
     "Permanently removes the purpose and metadata of a session, as message_purge removes the texts in it. The session and its messages stay.",
   input: z.object({ session: sessionId }),

@@ -30,6 +30,7 @@ export const sessionJoin = write({
   ...common,
   name: "session_join",
   title: "Join a session",
+  search: "enter a conversation, take part, participants, say that I am here",
   description:
     "Puts you among the participants of a session, so that others see that you are there. Reading and writing need no join.",
   output: z.object({ session: z.string(), joined: z.boolean().describe("False: you were a participant already.") }),
@@ -49,6 +50,7 @@ export const sessionClose = write({
   ...common,
   name: "session_close",
   title: "Close a session",
+  search: "end a conversation, finish a discussion, archive a chat",
   description:
     "Closes a session: no message can be posted or edited in it until it is opened again. It stays readable, and what is in it can be acknowledged and retracted.",
   output: stateOutput,
@@ -60,6 +62,7 @@ export const sessionReopen = write({
   ...common,
   name: "session_reopen",
   title: "Reopen a session",
+  search: "continue a closed conversation, resume a discussion",
   description: "Opens a closed session again.",
   output: stateOutput,
   apply: (tx, { session }, stamp) => become(tx, session, "open", stamp),
