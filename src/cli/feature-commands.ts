@@ -5,7 +5,7 @@ import type { Feature } from "../operation/feature.ts";
 import type { FeatureCommand } from "../operation/feature-command.ts";
 import { askNode } from "./client.ts";
 import type { Command } from "./command.ts";
-import { showAnswer } from "./output.ts";
+import { showPage } from "./output.ts";
 
 /** Returns the commands, in the order of the features. */
 export function featureCommands(features: readonly Feature[]): Command[] {
@@ -21,7 +21,7 @@ function commandOf({ operation, input, show, answerMs, unknown, ...words }: Feat
       const answer = await askNode(invocation, operation, input(invocation), time).catch((error: unknown) => {
         throw error instanceof Fault && error.code === "unknown_operation" && unknown !== undefined ? unknown() : error;
       });
-      return showAnswer(invocation, answer, show);
+      return showPage(invocation, answer, show);
     },
   };
 }

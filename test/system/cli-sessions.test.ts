@@ -38,6 +38,8 @@ test("a person writes in a session and reads it, each message under its author a
   expect(await cairn("session", "list", "--space", "team-a")).toMatch(
     /^team-a\/session_\S+ +open +2 messages +\S+ +Release 1\.0\n$/,
   );
+  const lines = (await cairn("session", "export", session)).trim().split("\n");
+  expect(lines.map((line) => JSON.parse(line).type)).toEqual(["session", "message", "message"]);
   expect(await cairn("inbox")).toMatch(/^nothing\ngo on with --since \S+\n$/);
   expect(await cairn("session", "close", session)).toBe("closed\n");
   const late = await node.cairn(["say", session, "Late", "--url", node.url]);

@@ -133,6 +133,9 @@ async function checkSession(who: Reader, session: string, said: readonly Said[],
   const mine = here.filter((each) => mayRead(each, who));
   const listed = await who.list(session, { limit: 500 });
   expect([where, idsOf(listed)]).toEqual([where, idsOf(mine)]);
+  const { lines } = await who.call("session_export", { session });
+  const [about, ...exported] = (lines as string[]).map((line) => JSON.parse(line));
+  expect([where, about.message_count, idsOf(exported)]).toEqual([where, mine.length, idsOf(mine)]);
   const got = await who.call("session_get", { session, limit: 500 });
   expect(idsOf(got["messages"] as Shown[])).toEqual(idsOf(mine));
   expect(got["message_count"]).toBe(mine.length);

@@ -26,10 +26,10 @@ const list: FeatureCommand = {
     ...(cursor === undefined ? {} : { cursor }),
   }),
   show: (output) => {
-    const { agents, cursor } = output as unknown as { agents: Listed[]; cursor?: string };
+    const { agents } = output as unknown as { agents: Listed[] };
     if (agents.length === 0) return "no agent is registered\n";
     const rows = agents.map(({ name, type, caller, seen_at, doing = "" }) => [name, type, caller, seen_at, doing]);
-    return columns(rows) + (cursor === undefined ? "" : `more: --cursor ${cursor}\n`);
+    return columns(rows);
   },
 };
 

@@ -108,7 +108,7 @@ const list: FeatureCommand = {
     ...numberOf(words, "limit", "limit"),
     ...textOf(words, "cursor", "cursor"),
   }),
-  show: ({ leases, cursor }) => {
+  show: ({ leases }) => {
     const rows = (leases as readonly Listed[]).map((lease) => [
       lease.name,
       shownText(lease.held_by),
@@ -117,8 +117,7 @@ const list: FeatureCommand = {
       lease.waiting === 0 ? "" : `${lease.waiting} waiting`,
       lease.fence,
     ]);
-    const more = cursor === undefined ? "" : `more: --cursor ${cursor}\n`;
-    return rows.length === 0 ? "no lease is held\n" : `${columns(rows)}${more}`;
+    return rows.length === 0 ? "no lease is held\n" : columns(rows);
   },
 };
 

@@ -2,6 +2,7 @@
 
 import { columns } from "../../lib/columns.ts";
 import { counted } from "../../lib/counted.ts";
+import { printableLine } from "../../lib/printable.ts";
 import type { FeatureCommand, Words } from "../../operation/feature-command.ts";
 
 const SESSION = { name: "SESSION", help: "its id, as cairn session list prints it" } as const;
@@ -48,16 +49,15 @@ const list: FeatureCommand = {
     ...textOf(words, "cursor"),
     ...(words.options["mine"] === true ? { mine: true } : {}),
   }),
-  show({ sessions, cursor }) {
+  show({ sessions }) {
     const rows = (sessions as readonly Session[]).map(({ session, purpose, state, message_count, ...row }) => [
       session,
       state,
       counted(message_count, "message"),
       row.last_at ?? row.created_at,
-      purpose,
+      printableLine(purpose),
     ]);
-    const more = cursor === undefined ? "" : `more: --cursor ${String(cursor)}\n`;
-    return rows.length === 0 ? "there is no session that you may read\n" : `${columns(rows)}${more}`;
+    return rows.length === 0 ? "there is no session that you may read\n" : columns(rows);
   },
 };
 
@@ -91,6 +91,16 @@ const show: FeatureCommand = {
     const more = older === undefined ? "" : `older: --before ${String(older)}\n`;
     return `${more}${(messages as readonly Message[]).map(shownMessage).join("")}` || "no message\n";
   },
+};
+
+const exported: FeatureCommand = {
+  words: ["session", "export"],
+  summary: "print a session as lines of JSON, with every version of the messages that you may read",
+  args: [SESSION],
+  options: [{ flags: "--cursor <cursor>", help: "the next page" }],
+  operation: "session_export",
+  input: (words) => ({ session: words.args[0], ...textOf(words, "cursor") }),
+  show: ({ lines }) => (lines as readonly string[]).map((line) => `${line}\n`).join(""),
 };
 
 const close: FeatureCommand = {
@@ -165,7 +175,17 @@ const ack: FeatureCommand = {
 };
 
 /** The commands, in the order of the help. */
-export const sessionCommands: readonly FeatureCommand[] = [list, create, show, ack, close, reopen, say, inbox];
+export const sessionCommands: readonly FeatureCommand[] = [
+  list,
+  create,
+  show,
+  exported,
+  ack,
+  close,
+  reopen,
+  say,
+  inbox,
+];
 
 /** Returns a message with its replies' indent, so that no text can pass for the line of another author. */
 function shownMessage({ depth = 0, ...row }: Message): string {

@@ -7,6 +7,7 @@ import { mayReadChange } from "./changes.ts";
 import { sessionCommands } from "./commands.ts";
 import { sessionCreate } from "./create.ts";
 import { messageEdit } from "./edit.ts";
+import { sessionExport } from "./export.ts";
 import { messageGet, sessionGet, sessionParticipants } from "./get.ts";
 import { inbox } from "./inbox.ts";
 import { sessionList } from "./list.ts";
@@ -34,7 +35,7 @@ const WRITES: readonly Operation[] = [
 /** Every operation on sessions and messages. */
 export const sessionOperations: readonly Operation[] = [
   ...WRITES,
-  ...[sessionGet, sessionList, sessionParticipants, messageGet, messageList, messageWait, inbox],
+  ...[sessionGet, sessionList, sessionParticipants, messageGet, messageList, messageWait, inbox, sessionExport],
   ...[sessionStart, sessionEnd],
 ];
 
