@@ -1,30 +1,19 @@
 // Arguments of several operations, and the bounds of what they hold.
 
 import { z } from "zod";
-import { canonicalJson } from "../../lib/canonical-json.ts";
 import { Fault } from "../../lib/fault.ts";
-import { isObject } from "../../lib/json-object.ts";
-import { checkJsonValue } from "../../lib/json-text.ts";
 import { sha256Hex } from "../../lib/sha256.ts";
 import type { WriteLimits } from "../../operation/define.ts";
+import { metadataArgument } from "../../operation/metadata.ts";
 import type { Quota } from "../../operation/usage.ts";
 
 /** Most characters of what a session is for. */
 export const MAX_PURPOSE = 1000;
-/** Most bytes of metadata, in canonical form. */
-export const MAX_METADATA_BYTES = 4096;
 /** Most messages that one call names. */
 export const MAX_NAMED = 100;
 
-/** The argument `metadata`. Not a record of zod, which leaves out a member `__proto__`. */
-export const metadataArgument = z
-  .unknown()
-  .superRefine((value, context) => {
-    if (!isObject(value)) context.addIssue({ code: "invalid_type", expected: "object", input: value });
-  })
-  .transform((value) => value as Record<string, unknown>)
-  .meta({ type: "object", additionalProperties: true })
-  .describe(`A JSON object of at most ${MAX_METADATA_BYTES} bytes, or its text: for programs.`);
+/** The argument `metadata`. */
+export const metadata = metadataArgument.describe("JSON object for programs.");
 
 /** The argument `limit` of pages of messages. */
 export const MAX_PAGE = 500;
@@ -32,19 +21,6 @@ export const limitArgument = z.number().int().min(1).max(MAX_PAGE);
 
 /** A place in the order of all changes, as answers return it. */
 export const positionArgument = z.string().min(1).max(64);
-
-/** Returns metadata as it is stored: canonical JSON, "" for none. Throws Faults. */
-export function storedMetadata(metadata: Readonly<Record<string, unknown>> | undefined): string {
-  if (metadata === undefined || Object.keys(metadata).length === 0) return "";
-  checkJsonValue(metadata, "The metadata");
-  const text = canonicalJson(metadata);
-  const bytes = Buffer.byteLength(text);
-  if (bytes <= MAX_METADATA_BYTES) return text;
-  throw new Fault("too_large", `The metadata has ${bytes} bytes; the limit is ${MAX_METADATA_BYTES}`, {
-    hint: "Put what is long into a context, and its id here.",
-    details: { limit: MAX_METADATA_BYTES },
-  });
-}
 
 /** A text as it is stored. */
 export interface Text {

@@ -5,8 +5,9 @@ import { WRITE_ROW } from "../../lib/work.ts";
 import type { Changed } from "../../log/log.ts";
 import { stateHash } from "../../log/state-hash.ts";
 import { write } from "../../operation/define.ts";
+import { metadataText } from "../../operation/metadata.ts";
 import { type Quota, ROW_BYTES, UsageDelta } from "../../operation/usage.ts";
-import { askedPart, MAX_PURPOSE, metadataArgument, stampedQuota, storedMetadata } from "./arguments.ts";
+import { askedPart, MAX_PURPOSE, metadata, stampedQuota } from "./arguments.ts";
 import { newSessionId, spaceArgument } from "./ids.ts";
 import { noteMember } from "./members.ts";
 import { SESSION_LEVEL, type SessionRow, timeOf } from "./rows.ts";
@@ -30,7 +31,7 @@ export const sessionCreate = write({
   input: z.object({
     purpose: z.string().min(1).max(MAX_PURPOSE).describe("What it is for, in a sentence."),
     space: spaceArgument.optional().describe("The space it belongs to (default: default)."),
-    metadata: metadataArgument.optional(),
+    metadata: metadata.optional(),
   }),
   example: { purpose: "Release 1.0 of the parser", space: "team-a" },
   samples: { metadata: { build: 7 } },
@@ -43,10 +44,10 @@ export const sessionCreate = write({
   access: { verb: "write", spaces: ({ space }) => [space ?? "default"] },
   aliases: { title: "purpose", topic: "purpose", name: "purpose" },
   work: () => 2 * WRITE_ROW,
-  prepare: ({ purpose, space = "default", metadata }, limits): CreateCommand => ({
+  prepare: ({ purpose, space = "default", metadata: given }, limits): CreateCommand => ({
     space,
     purpose,
-    metadata: storedMetadata(metadata),
+    metadata: metadataText(given ?? {}),
     quota: stampedQuota(limits),
   }),
   asked: askedPart,

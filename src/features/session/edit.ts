@@ -7,9 +7,10 @@ import { counted } from "../../lib/counted.ts";
 import { Fault } from "../../lib/fault.ts";
 import { WRITE_BYTE, WRITE_ROW } from "../../lib/work.ts";
 import { type ApplyStamp, write } from "../../operation/define.ts";
+import { metadataText } from "../../operation/metadata.ts";
 import { type Quota, UsageDelta } from "../../operation/usage.ts";
 import type { Reader } from "../../store/store.ts";
-import { askedPart, metadataArgument, stampedQuota, storedMetadata, storedText, type Text } from "./arguments.ts";
+import { askedPart, metadata, stampedQuota, storedText, type Text } from "./arguments.ts";
 import { messageAliases, messageId, sessionId } from "./ids.ts";
 import { addressee, framedNames, MAX_NAMES, mentionsIn } from "./names.ts";
 import { refuseClosed } from "./post.ts";
@@ -56,7 +57,7 @@ export const messageEdit = write({
     message: messageId,
     text: z.string().min(1).describe("The whole new text."),
     mentions: z.array(addressee).max(MAX_NAMES).optional().describe("Names beside those that the text mentions."),
-    metadata: metadataArgument.optional().describe("In place of the metadata before (default: unchanged)."),
+    metadata: metadata.optional().describe("In place of the metadata before (default: unchanged)."),
     if_version: z.number().int().min(1).optional().describe("Only if this is its newest version."),
   }),
   example: { session: "team-a/session_0123456789abcdef", message: "m_0123456789ab", text: "The parser is ready." },
@@ -72,7 +73,7 @@ export const messageEdit = write({
     message: input.message,
     text: storedText(input.text, limits),
     mentions: framedNames([...(input.mentions ?? []), ...mentionsIn(input.text)].slice(0, 2 * MAX_NAMES)),
-    metadata: input.metadata === undefined ? null : storedMetadata(input.metadata),
+    metadata: input.metadata === undefined ? null : metadataText(input.metadata),
     if_version: input.if_version ?? 0,
     reading: readingOf(proposer, spaceOf(input.session)),
     quota: stampedQuota(limits),

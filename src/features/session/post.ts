@@ -6,10 +6,11 @@ import { MAX_DOCUMENT_INPUT_BYTES } from "../../lib/bounds.ts";
 import { Fault } from "../../lib/fault.ts";
 import { WRITE_BYTE, WRITE_ROW } from "../../lib/work.ts";
 import { type ApplyStamp, write } from "../../operation/define.ts";
+import { metadataText } from "../../operation/metadata.ts";
 import { type Quota, UsageDelta } from "../../operation/usage.ts";
 import { recipientsOf, VISIBILITIES } from "../../operation/visibility.ts";
 import type { Reader, Writer } from "../../store/store.ts";
-import { askedPart, metadataArgument, stampedQuota, storedMetadata, storedText, type Text } from "./arguments.ts";
+import { askedPart, metadata, stampedQuota, storedText, type Text } from "./arguments.ts";
 import { messageId, newMessageId, sessionAliases, sessionId } from "./ids.ts";
 import { noteMember } from "./members.ts";
 import { addressee, framedNames, MAX_NAMES, mentionsIn } from "./names.ts";
@@ -64,7 +65,7 @@ export const messagePost = write({
       .boolean()
       .optional()
       .describe("You want an acknowledgement (message_ack) of those it names, or of every participant."),
-    metadata: metadataArgument.optional(),
+    metadata: metadata.optional(),
   }),
   example: { session: "team-a/session_0123456789abcdef", text: "@reviewer the parser is ready", kind: "handoff" },
   maxInputBytes: MAX_DOCUMENT_INPUT_BYTES,
@@ -94,7 +95,7 @@ export const messagePost = write({
       recipients,
       mentions: framedNames(mentions),
       parent: input.parent ?? "",
-      metadata: storedMetadata(input.metadata),
+      metadata: metadataText(input.metadata ?? {}),
       wants_ack: input.ack === true,
       reading: readingOf(proposer, spaceOf(input.session)),
       quota: stampedQuota(limits),

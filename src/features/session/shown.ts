@@ -2,7 +2,6 @@
 // not read.
 
 import { z } from "zod";
-import { parseJson } from "../../lib/json-text.ts";
 import { LOOK_AT_ROW, SHOW_ROW } from "../../lib/work.ts";
 import type { CallContext } from "../../operation/define.ts";
 import type { Viewer } from "../../operation/viewer.ts";
@@ -174,7 +173,7 @@ export function authorPart({ caller, agent }: { caller: string; agent: string })
 }
 
 function metadataPart(metadata: string): { metadata?: Record<string, unknown> } {
-  return metadata === "" ? {} : { metadata: parseJson(metadata, "The metadata") as Record<string, unknown> };
+  return metadata === "" ? {} : { metadata: JSON.parse(metadata) };
 }
 
 function namesPart<Name extends "to" | "mentions">(name: Name, framed: string): { [Key in Name]?: string[] } {
