@@ -3,6 +3,7 @@
 
 import { expect, test } from "bun:test";
 import { parseGrants } from "../../src/access/rights.ts";
+import { diffJson } from "../../src/lib/json-diff.ts";
 import { diffText } from "../../src/lib/text-diff.ts";
 import { Turns } from "../../src/lib/turns.ts";
 import { LimitedCallers } from "../../src/operation/caller-limits.ts";
@@ -34,6 +35,22 @@ test("a diff of large texts that share nothing leaves the loop to others between
   // A step for each line that may differ; of a diff in one piece there would be one.
   expect(turns).toBeGreaterThan(200);
 }, 60_000);
+
+test.each([
+  ["numbers", () => Array.from({ length: 300_000 }, (_, at) => at), (copy: number[]) => copy.push(1)],
+  ["one list in others", () => [[Array(300_000).fill(1)]], (copy: number[][][]) => copy[0]?.push([])],
+  ["keys", () => Object.fromEntries(Array.from({ length: 90_000 }, (_, at) => [`k${at}`, [at]])), () => undefined],
+])("a JSON diff of many values leaves the loop to others between its slices: %s", async (_name, make, change) => {
+  const [from, to] = [make(), make()];
+  change(to as never);
+  const comparing = diffJson(from, to);
+  const turns = turnsDuring(comparing);
+  expect((await comparing).length).toBeWithin(0, 3);
+  // Of 16,384 values each, and one before the first.
+  expect(await turns).toBeGreaterThan(4);
+  const gone = AbortSignal.abort(new Error("gone"));
+  await expect(diffJson(from, to, gone)).rejects.toThrow("gone");
+});
 
 test("a diff of a few lines is made at once", async () => {
   const [text] = texts;

@@ -1,5 +1,6 @@
 // context_diff: compares two versions of a context, as a JSON patch or as a unified diff.
 
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { z } from "zod";
 import { spaceOf } from "../../access/space.ts";
 import { Fault } from "../../lib/fault.ts";
@@ -42,7 +43,7 @@ export const contextDiff = read({
   access: { verb: "read", spaces: (input) => [spaceOf(input.id)] },
   hints: { idempotent: true },
   aliases: { ...idAliases, from_version: "from", to_version: "to" },
-  async run(reader, input, { spend, inTurn }) {
+  async run(reader, input, { spend, inTurn, signal }) {
     const head = headNow(reader, input.id);
     if (head === undefined) throw missing(input.id);
     const to = input.to ?? head.version;
@@ -58,10 +59,18 @@ export const contextDiff = read({
     if (areJson && input.format !== "text") {
       spend(JSON_DIFF_BYTE * (older.size + newer.size));
       // Exact numbers: applied to the older version, the steps must produce the newer one.
-      const diff = await inTurn(() => diffJson(parseExact(textOf(older)), parseExact(textOf(newer))));
+      const diff = await inTurn(async () => {
+        const from = parseExact(textOf(older));
+        await nextTurn();
+        return diffJson(from, parseExact(textOf(newer)), signal);
+      });
       return { ...base, format: "json-patch" as const, diff };
     }
-    const { text, coarse, work } = await inTurn(() => diffText(linesOf(older), linesOf(newer)));
+    const { text, coarse, work } = await inTurn(async () => {
+      const from = linesOf(older);
+      await nextTurn();
+      return diffText(from, linesOf(newer));
+    });
     spend(work);
     const names = text === "" ? "" : `--- ${input.id} version ${input.from}\n+++ ${input.id} version ${to}\n`;
     return { ...base, format: "text" as const, diff: `${names}${text}`, ...(coarse ? { coarse } : {}) };
