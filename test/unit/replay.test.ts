@@ -140,14 +140,17 @@ const anySession = fc.oneof(
   fc.record({ operation: fc.constant("session_create"), input: fc.constant({ purpose: "p", space: "s0" }) }),
   fc.record({
     operation: fc.constant("message_post"),
-    input: fc.record(
-      {
-        ...{ session, text: said, parent: message, ack: fc.boolean(), to: fc.constantFrom(["a"], ["c@x"]) },
-        visibility: fc.constantFrom("public", "private", "admin_only"),
-        metadata: fc.constant({ b: 1, a: "x" }),
-      },
-      { requiredKeys: ["session", "text"] },
-    ),
+    // What is refused before the log is in no entry.
+    input: fc
+      .record(
+        {
+          ...{ session, text: said, parent: message, ack: fc.boolean(), to: fc.constantFrom(["a"], ["c@x"]) },
+          visibility: fc.constantFrom("public", "private", "admin_only"),
+          metadata: fc.constant({ b: 1, a: "x" }),
+        },
+        { requiredKeys: ["session", "text"] },
+      )
+      .filter(({ visibility, ack, to }) => visibility !== "private" || ack !== true || to !== undefined),
   }),
   fc.record({
     operation: fc.constant("message_edit"),
