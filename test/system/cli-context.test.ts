@@ -41,6 +41,30 @@ function start(words: readonly string[], env: Record<string, string> = {}) {
   return { child, seen, ended: reading.then(() => child.exited) };
 }
 
+test("a context that expires is removed by the node; metadata and successors are set, listed and filtered by", async () => {
+  await put("e/old", "x");
+  const said = ["--expires-in", "1h", "--metadata", '{"project": "x"}', "--supersedes", "e/old"];
+  expect((await put("e/new", "x", ...said)).code).toBe(0);
+  expect((await cairn("context", "list", "e/", "--ids", "--metadata", '{"project":"x"}', "--current")).out).toBe(
+    "e/new\n",
+  );
+  expect((await cairn("context", "list", "e/")).out).toContain("superseded by e/new");
+  expect((await cairn("context", "metadata", "e/new")).out).toMatch(/metadata +\{"project":"x"\}\n/);
+  expect((await put("e/new", "y", "--expires-in", "1s")).code).toBe(0);
+  await eventually("the leader to remove it", async () =>
+    (await cairn("context", "history", "e/new")).out.includes("expired"),
+  );
+  expect(await cairn("context", "get", "e/new")).toMatchObject({
+    out: "",
+    err: expect.stringContaining("expired at 20"),
+  });
+  expect((await cairn("context", "list", "e/", "--current", "--ids")).out).toBe("e/old\n");
+  for (const time of ["1.5h", "-1", "", "soon"]) {
+    const refused = await put("e/no", "x", `--expires-in=${time}`);
+    expect([time, refused.code, refused.err.includes("--expires-in")]).toEqual([time, 2, true]);
+  }
+});
+
 describe("patch", () => {
   test("append, prepend and replace change the text; \\n is a line break", async () => {
     await put("p/text", "ship on Friday\n");

@@ -5,8 +5,10 @@ import { Database } from "bun:sqlite";
 import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import fc from "fast-check";
+import { contextFeature } from "../../src/features/context/index.ts";
 import { jsonEqual } from "../../src/lib/json-value.ts";
-import { type Core, granted, startCore } from "../kit/core.ts";
+import { createWeb } from "../../src/web/index.ts";
+import { type Core, granted, localAdmin, startCore } from "../kit/core.ts";
 import { startEdgePair } from "../kit/edge.ts";
 import { makeStoreAt } from "../kit/level.ts";
 import { temporaryFolder } from "../kit/temporary.ts";
@@ -271,6 +273,23 @@ describe("both", () => {
     expect(await list("metadata=x")).toBe(400);
     expect((await write("metadata=%5B%5D")).status).toBe(400);
     expect((await write("expires_in=soon")).status).toBe(400);
+  });
+
+  test("are shown by the pages, with links to the other contexts", async () => {
+    await using core = startCore({ features: [contextFeature] });
+    const features = [contextFeature];
+    const rest = { version: "0.0.0-test", secureUrl: () => undefined, nowMs: Date.now, onUnexpected: String };
+    const web = createWeb({ invoker: core.invoker, features, ...rest });
+    const page = async (path: string) =>
+      (await web.fetch(new Request(`http://cairn${path}`), localAdmin, "http"))?.text() ?? "";
+    await put(core, "a/old");
+    await put(core, "a/x", FULL);
+    const next = await page("/ui/contexts/a/x");
+    expect(next).toMatch(/expires <time datetime="20[^"]+Z">/);
+    expect(next).toMatch(/Supersedes <a class="id" href="\/ui\/contexts\/a\/old">/);
+    expect(next).toContain("project");
+    expect(await page("/ui/contexts/a/old")).toMatch(/Superseded by <a class="id" href="[^"]*\/x">/);
+    expect(await page("/")).toMatch(/superseded by <a href="[^"]*\/x">/);
   });
 
   test("an edge keeps what is superseded until that changes, and nothing that expires", async () => {

@@ -253,7 +253,9 @@ describe("text by others", () => {
     await web.put("team-a/nasty", `${NASTY}\n2`, { content_type: "text/html" }, author);
     await web.put("team-a/json", { [NASTY]: NASTY });
     await web.put("team-a/json", { [NASTY]: `${NASTY}2` });
+    await web.put("team-a/next", "x", { metadata: { [NASTY]: NASTY }, supersedes: ["team-a/<b>x"] });
     const paths = [
+      "/ui/contexts/team-a/next",
       "/",
       `/?prefix=${encodeURIComponent('"><b>')}`,
       `/?tag=${encodeURIComponent(NASTY)}`,
@@ -277,7 +279,9 @@ describe("text by others", () => {
     const odd = "a\u202eb\u200bc\u0007d\u{e0041}e\u00adf";
     await web.put("team-a/odd", `${odd}\r\nline\rend`, { title: "t\u2066t", tags: ["x\u200dy"] });
     await web.put("team-a/odd", `${odd} more`);
+    await web.put("team-a/next", "x", { metadata: { [odd]: odd }, supersedes: ["team-a/odd"] });
     for (const path of [
+      "/ui/contexts/team-a/next",
       "/",
       "/ui/contexts/team-a/odd",
       "/ui/contexts/team-a/odd?version=1",

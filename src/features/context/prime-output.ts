@@ -21,6 +21,7 @@ export const recentContext = metadata.pick({
   size: true,
   author: true,
   updated_at: true,
+  superseded_by: true,
 });
 
 /** Output of `prime`. */
