@@ -2,6 +2,7 @@
 // after; times at their extremes, and clocks that jump.
 
 import { describe, expect, test } from "bun:test";
+import fc from "fast-check";
 import { contextsExpiring } from "../../src/features/context/expire.ts";
 import { ExpireDuty } from "../../src/operation/expire-duty.ts";
 import { MAX_EXPIRES_SECONDS } from "../../src/operation/expiring.ts";
@@ -190,6 +191,99 @@ describe("a context with a time", () => {
     expect(await core.call("audit_verify", {})).toMatchObject({ ok: true });
   });
 });
+
+type Step =
+  | { do: "put" | "patch" | "delete" | "restore"; id: string; expires_in?: number }
+  | { do: "pass"; seconds: number }
+  | { do: "tick" };
+
+/** What the model knows of a context: until when it is there, in seconds, and the times of its versions with a text. */
+interface Known {
+  until: number;
+  texts: number[];
+}
+
+const id = fc.constantFrom("1", "2", "3");
+const anyStep: fc.Arbitrary<Step> = fc.oneof(
+  {
+    weight: 4,
+    arbitrary: fc.record(
+      { do: fc.constant("put" as const), id, expires_in: fc.constantFrom(0, 1, 30, 100) },
+      { requiredKeys: ["do", "id"] },
+    ),
+  },
+  { weight: 2, arbitrary: fc.record({ do: fc.constantFrom("patch" as const, "delete", "restore"), id }) },
+  // A clock that is set back, too.
+  { weight: 3, arbitrary: fc.record({ do: fc.constant("pass" as const), seconds: fc.constantFrom(1, 29, 70, -50) }) },
+  { weight: 2, arbitrary: fc.constant({ do: "tick" as const }) },
+);
+
+test("any writes, clocks and looks of leaders leave exactly what the model says at each log time", async () => {
+  const { core, clock, tick } = startTimed();
+  await using _ = core;
+  const there = ({ until }: Known, now: number) => until > now;
+  await fc.assert(
+    fc.asyncProperty(fc.array(anyStep, { maxLength: 25 }), async (steps) => {
+      const prefix = `run${core.log.position().seq}/`;
+      const model = new Map<string, Known>();
+      // What the log has seen; the clock may be behind it.
+      let now = Math.max(clock.nowMs, core.log.timeMs()) / 1000;
+      for (const step of steps) {
+        if (step.do === "pass") clock.nowMs += 1000 * step.seconds;
+        if (step.do === "tick") await tick();
+        if (step.do === "pass" || step.do === "tick") {
+          await core.call("context_put", { id: "clock/now", content: 1 });
+          now = Math.max(now, clock.nowMs / 1000);
+        } else {
+          now = Math.max(now, clock.nowMs / 1000);
+          const known = model.get(step.id);
+          const isThere = known !== undefined && there(known, now);
+          const context = `${prefix}${step.id}`;
+          const call = {
+            put: () =>
+              core.call("context_put", {
+                id: context,
+                content: "x",
+                ...("expires_in" in step && { expires_in: step.expires_in }),
+              }),
+            patch: () =>
+              core.call("context_patch", { id: context, format: "edit", patch: { op: "append", text: "!" } }),
+            delete: () => core.call("context_delete", { id: context }),
+            restore: () => core.call("context_restore", { id: context, version: 1 }),
+          }[step.do];
+          const done = (await codeOf(call())) === "";
+          expect([step, done]).toEqual([
+            step,
+            step.do === "put" || (step.do === "restore" ? known !== undefined : isThere),
+          ]);
+          if (done) model.set(step.id, next(known, isThere, step, now));
+        }
+        const left = [...model].filter(([, known]) => there(known, now)).map(([name]) => `${prefix}${name}`);
+        expect(await idsOf(core, { prefix })).toEqual(left.sort());
+        for (const [name, known] of model) {
+          const code = await codeOf(core.call("context_get", { id: `${prefix}${name}` }));
+          expect([name, code]).toEqual([name, there(known, now) ? "" : "deleted"]);
+        }
+      }
+      checkUsage(core);
+    }),
+    { numRuns: 40 },
+  );
+  expect(await core.call("audit_verify", {})).toMatchObject({ ok: true });
+}, 60_000);
+
+function next(known: Known | undefined, isThere: boolean, step: Step, now: number): Known {
+  const { until: before, texts } = known ?? { until: 0, texts: [] };
+  const kept = isThere ? before : Number.POSITIVE_INFINITY;
+  if (step.do === "delete") return { until: 0, texts };
+  if (step.do === "restore") {
+    const first = texts[0] ?? 0;
+    return { until: first > now ? first : Number.POSITIVE_INFINITY, texts };
+  }
+  const given = "expires_in" in step ? step.expires_in : undefined;
+  const until = given === undefined ? kept : given === 0 ? Number.POSITIVE_INFINITY : now + given;
+  return { until, texts: [...texts, until] };
+}
 
 describe("times at their extremes", () => {
   test("a second, ten years, and a clock that jumps by a century and back", async () => {
