@@ -99,7 +99,7 @@ function readGuarded(path: string): Uint8Array {
     descriptor = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   } catch (cause) {
     const looped = cause instanceof Error && "code" in cause && cause.code === "ELOOP";
-    throw invalid(path, looped ? "it is a symbolic link" : `cannot be read: ${fileReason(cause)}`, cause);
+    throw invalid(path, looped ? "it is a symbolic link" : fileReason(cause), cause);
   }
   try {
     const found = fstatSync(descriptor);

@@ -33,7 +33,7 @@ export function parseSetting(key: string, row: SettingRow, raw: unknown, origin:
         "config_invalid",
         `\`${key}\` must be ${wanted}, got ${shown(value)}${origin === undefined ? "" : ` from ${origin}`}`,
         {
-          hint: origin === undefined ? row.help : `Change ${origin}: ${row.help}`,
+          hint: origin === undefined ? row.help : `Correct ${origin}. What it is: ${row.help}`,
         },
       ),
   );

@@ -70,6 +70,6 @@ export type Named = readonly { node: string; name: string }[];
 /** Returns an author as people write it: without `user:`, and members by their names. */
 export function nameText(author: string, members: Named): string {
   const plain = author.replace(/^user:/, "");
-  const known = members.find(({ node }) => plain.endsWith(`@${node}`) || plain === `node:${node}`);
+  const known = members.find(({ node }) => plain.endsWith(`@${node}`) || plain === `node:${node}` || plain === node);
   return known === undefined ? plain : plain.replace(known.node, () => known.name);
 }

@@ -45,7 +45,7 @@ test.each([
   [["--lines", "0-3"], '--lines must be FROM-TO, FROM- or one number, not "0-3"'],
   [["--chars", "a-b"], '--chars must be FROM-TO, FROM- or one number, not "a-b"'],
   [["--lines", ""], '--lines must be FROM-TO, FROM- or one number, not ""'],
-  [["--lines", "61-70"], "begins behind the end of the document, which has 60 lines"],
+  [["--lines", "61-70"], "begins after the end of the document, which has 60 lines"],
   [["--lines", "1-2", "--chars", "1-2"], "--lines and --chars do not go together"],
   [["--outline", "--lines", "1-2"], "--lines and --outline do not go together"],
   [["--lines", "1-2", "--from", "export.jsonl"], "--lines and --from do not go together"],

@@ -426,10 +426,10 @@ describe("indentJson", () => {
 
 test("members are called by their names where they wrote", () => {
   const members = [{ node: "nB", name: "berlin" }];
-  const shown = ["user:ada@example.com", "local:dev@nB", "node:nB", "node:nBC", "local@nC"].map((author) =>
+  const shown = ["user:ada@example.com", "local:dev@nB", "node:nB", "node:nBC", "local@nC", "nB"].map((author) =>
     nameText(author, members),
   );
-  expect(shown).toEqual(["ada@example.com", "local:dev@berlin", "node:berlin", "node:nBC", "local@nC"]);
+  expect(shown).toEqual(["ada@example.com", "local:dev@berlin", "node:berlin", "node:nBC", "local@nC", "berlin"]);
 });
 
 test("the fleet's part says who leads, what may fail and how each member does, to readers only", async () => {

@@ -45,7 +45,7 @@ export const contextPut: Command = {
   options: [
     {
       flags: "--type <type>",
-      help: "content type (default: by the name of file or ID, else JSON for an object or array)",
+      help: "content type (default: by the end of the name of file or ID, .json .geojson .ipynb .md .csv .yaml, text/plain for others; a name without one: JSON for an object or array, else text/plain)",
     },
     ...titleAndTags,
     ...details,

@@ -132,7 +132,7 @@ function countLineEnds(text: string, start: number, end: number): number {
 }
 
 function beyond(name: string, range: string, length: string): Fault {
-  return new Fault("invalid_input", `${name} ${range} begins behind the end of the document, which has ${length}`, {
+  return new Fault("invalid_input", `${name} ${range} begins after the end of the document, which has ${length}`, {
     hint: "Ask for an earlier part.",
   });
 }

@@ -73,7 +73,7 @@ function VersionLine({ id, version, previous, members, nowMs }: LineProps) {
             </>
           )}
           <Words text={nameText(version.author, members)} />
-          {version.via === "" ? null : ` via ${version.via}`}
+          {version.via === "" ? null : ` via ${nameText(version.via, members)}`}
           {version.client === undefined ? null : (
             <>
               , said by the client: <Words text={version.client} />
