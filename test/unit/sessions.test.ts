@@ -1,6 +1,8 @@
 // Sessions and messages: what is posted, read, changed and removed, and what is refused.
 
 import { describe, expect, test } from "bun:test";
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { localAdmin } from "../kit/core.ts";
 import { Someone, startSessions, user } from "../kit/sessions.ts";
 
@@ -182,6 +184,22 @@ describe("messages", () => {
     expect(await one.list(session)).toMatchObject([{ text: "", kind: "", removed: "purged", to: ["bob@example.com"] }]);
     await operator.call("session_purge", { session });
     expect(await one.call("session_get", { session })).toMatchObject({ purpose: "", message_count: 1 });
+  });
+
+  test("that are purged are in no file of the store, and their change verifies", async () => {
+    await using core = startSessions();
+    const one = new Someone(core, ann);
+    const session = await one.create("canary-purpose");
+    const message = await one.post(session, "canary-text @canary-name", { metadata: { a: "canary-meta" } });
+    await one.call("message_edit", { session, message, text: "canary-edit" });
+    const operator = new Someone(core, user("olga", { role: "operator", spaces: ["*"] }));
+    await operator.call("message_purge", { session, messages: [message] });
+    await operator.call("session_purge", { session });
+    expect(await core.store.erase()).toBe(true);
+    const folder = join(core.folder, "store");
+    const bytes = readdirSync(folder).map((name) => readFileSync(join(folder, name)));
+    expect(Buffer.concat(bytes).includes("canary")).toBe(false);
+    expect(await new Someone(core).call("audit_verify")).toMatchObject({ ok: true });
   });
 
   test("are refused beyond their bounds, with the bound and a way out", async () => {
