@@ -197,7 +197,9 @@ describe("messages", () => {
     await operator.call("session_purge", { session });
     expect(await core.store.erase()).toBe(true);
     const folder = join(core.folder, "store");
-    const bytes = readdirSync(folder).map((name) => readFileSync(join(folder, name)));
+    const files = readdirSync(folder, { recursive: true, withFileTypes: true }).filter((each) => each.isFile());
+    const bytes = files.map(({ parentPath, name }) => readFileSync(join(parentPath, name)));
+    expect(bytes.length).toBeGreaterThan(0);
     expect(Buffer.concat(bytes).includes("canary")).toBe(false);
     expect(await new Someone(core).call("audit_verify")).toMatchObject({ ok: true });
   });
