@@ -1,0 +1,105 @@
+// Sessions in a fleet of whole nodes: written and waited for through any of them, by one position on all, and over the
+// loss of the leader.
+
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { eventually } from "../kit/eventually.ts";
+import { type Fleet, type FleetNode, startFleet } from "../kit/fleet.ts";
+
+let fleet: Fleet;
+let leader: FleetNode;
+let follower: FleetNode;
+let edge: FleetNode;
+
+beforeAll(async () => {
+  fleet = await startFleet({ centrals: 3, edges: 1 });
+  await fleet.settle();
+  leader = await fleet.leader();
+  const [other] = fleet.up(["central"]).filter((node) => node !== leader);
+  const [cache] = fleet.up(["edge"]);
+  if (other === undefined || cache === undefined) throw new Error("no fleet");
+  follower = other;
+  edge = cache;
+}, 300_000);
+
+afterAll(async () => {
+  await fleet?.[Symbol.asyncDispose]();
+}, 60_000);
+
+async function ask(node: FleetNode, operation: string, input: object): Promise<Record<string, unknown>> {
+  const { status, body, text } = await node.call(operation, { ...input }, 40_000);
+  expect([operation, status, text]).toEqual([operation, 200, text]);
+  return body;
+}
+
+const textsOf = (body: Record<string, unknown>, list = "events") =>
+  (body[list] as { text: string }[]).map(({ text }) => text);
+
+test("agents of three nodes talk in one session: waits on each go on from the position of another", async () => {
+  const {
+    session,
+    handle: lead,
+    position,
+  } = await ask(follower, "session_start", {
+    ...{ purpose: "Ship", space: "team-a", name: "lead" },
+  });
+  const { handle: helper } = await ask(edge, "session_start", { session, name: "helper" });
+  const waiting = [leader, follower, edge].map((node) =>
+    ask(node, "message_wait", { session, since: position, timeout_seconds: 30, limit: 1 }),
+  );
+  const { message } = await ask(edge, "message_post", { session, text: "@lead ready", ack: true, as: helper });
+  for (const found of await Promise.all(waiting)) expect(textsOf(found)).toEqual(["@lead ready"]);
+  await ask(follower, "message_ack", { session, messages: [message], as: lead });
+  await ask(leader, "message_post", { session, text: "from a person" });
+  const first = await ask(leader, "message_wait", {
+    session,
+    since: position,
+    timeout_seconds: 0,
+    limit: 2,
+    own: true,
+  });
+  expect((first["events"] as { event: string }[]).map(({ event }) => event)).toEqual(["posted", "acknowledged"]);
+  const rest = await ask(edge, "message_wait", { session, since: first["position"], timeout_seconds: 5 });
+  expect(textsOf(rest)).toEqual(["from a person"]);
+  expect(textsOf(await ask(follower, "inbox", { as: lead }), "messages")).toEqual(["@lead ready"]);
+}, 120_000);
+
+test("a private message is private on every node, also to the callers of those that may read it", async () => {
+  const start = { purpose: "Secret", space: "team-a" };
+  const { session, handle: writer, position } = await ask(leader, "session_start", { ...start, name: "writer" });
+  const { handle: keeper } = await ask(follower, "session_start", { session, name: "keeper" });
+  const secret = { session, text: "canary", visibility: "private", to: ["keeper"], as: writer };
+  const { message } = await ask(leader, "message_post", secret);
+  const newest = { consistency: "leader" };
+  const listed = async (node: FleetNode, as?: unknown) =>
+    textsOf(await ask(node, "message_list", { session, ...newest, ...(as === undefined ? {} : { as }) }), "messages");
+  expect([await listed(leader, writer), await listed(follower, keeper)]).toEqual([["canary"], ["canary"]]);
+  for (const node of [leader, follower, edge]) {
+    expect(await listed(node)).toEqual([]);
+    const denied = await node.call("message_get", { session, message, ...newest }, 20_000);
+    expect([denied.status, denied.text.includes("canary")]).toEqual([404, false]);
+    const feed = await ask(node, "context_wait", { prefix: "team-a/", since: position, timeout_seconds: 5 });
+    expect((feed["changes"] as { operation: string }[]).map(({ operation }) => operation)).toEqual(["session_join"]);
+  }
+}, 120_000);
+
+test("a session goes on over the loss of its leader, and nobody misses or repeats a message", async () => {
+  const { session, position } = await ask(leader, "session_start", { purpose: "Survive", space: "team-a" });
+  await ask(leader, "message_post", { session, text: "before", idempotency_key: "m0" });
+  const waiting = ask(follower, "message_wait", { session, since: position, timeout_seconds: 1, own: true });
+  expect(textsOf(await waiting)).toEqual(["before"]);
+  leader.kill();
+  const posted = { session, text: "after", idempotency_key: "m1" };
+  await eventually("a post at the next leader", async () => {
+    const answer = await follower.call("message_post", posted, 10_000).catch(() => undefined);
+    return answer?.status === 200;
+  });
+  await ask(follower, "message_post", posted);
+  const all = await ask(follower, "message_wait", { session, since: position, timeout_seconds: 5, own: true });
+  expect(textsOf(all)).toEqual(["before", "after"]);
+  await leader.restart();
+  await leader.serving();
+  await eventually("the same on the node that was away", async () => {
+    const { body } = await leader.call("message_list", { session }, 20_000);
+    return Array.isArray(body["messages"]) && textsOf(body, "messages").join() === "before,after";
+  });
+}, 120_000);
