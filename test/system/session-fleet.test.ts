@@ -58,6 +58,8 @@ test("agents of three nodes talk in one session: waits on each go on from the po
     own: true,
   });
   expect((first["events"] as { event: string }[]).map(({ event }) => event)).toEqual(["posted", "acknowledged"]);
+  const feed = await ask(edge, "context_wait", { prefix: "team-a/", since: position, timeout_seconds: 20 });
+  expect((feed["changes"] as { operation: string }[]).map(({ operation }) => operation)).toContain("message_post");
   const rest = await ask(edge, "message_wait", { session, since: first["position"], timeout_seconds: 5 });
   expect(textsOf(rest)).toEqual(["from a person"]);
   expect(textsOf(await ask(follower, "inbox", { as: lead }), "messages")).toEqual(["@lead ready"]);

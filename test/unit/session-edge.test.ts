@@ -34,6 +34,12 @@ test("an edge reads, waits and writes through its upstream, as the same agent, a
   const answer = await pair.pull();
   const positions = answer.items.map(({ operation, target }) => `${operation} ${target}`);
   expect(positions.filter((each) => each === `message_post ${session}`)).toHaveLength(3);
+  await pair.poll();
+  // The changes that came are public, and the edge has no rows by which to judge them.
+  const { changes } = (await pair.invoke("context_wait", { prefix: "s/", since, timeout_seconds: 5 }, user("carl")))
+    .output;
+  const told = (changes as { operation: string }[]).map(({ operation }) => operation);
+  expect(told.filter((operation) => operation === "message_post")).toHaveLength(2);
   const stream = {
     operation: "message_wait",
     input: { session },
