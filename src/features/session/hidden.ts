@@ -11,6 +11,8 @@ import { mayRead } from "./viewer.ts";
 
 /** Rows read before other work gets a turn. */
 const STEP = 2000;
+/** Most rows that are looked at, the newest: what others hide must not make reads costly. */
+const MAX_ROWS = 20_000;
 
 /** A count of messages, and the log time of the last in ms; 0 for none. */
 export interface Tally {
@@ -28,7 +30,7 @@ export function authorKey({ caller, agent }: { caller: string; agent: string }):
   return `${caller}\n${agent}`;
 }
 
-/** Counts them. */
+/** Counts them, among the newest MAX_ROWS that are not public. */
 export async function readableHidden(
   reader: Reader,
   { id, hidden_count }: SessionRow,
@@ -37,24 +39,25 @@ export async function readableHidden(
 ): Promise<ReadableHidden> {
   const byAuthor = new Map<string, Tally>();
   const all = { count: 0, lastMs: 0, byAuthor };
-  for (let after = 0; hidden_count > 0; ) {
+  let before = Number.MAX_SAFE_INTEGER;
+  for (let looked = 0; looked < Math.min(hidden_count, MAX_ROWS); looked += STEP) {
     const rows = reader.all<MessageRow>(
-      "SELECT * FROM messages WHERE session = ? AND seq > ? AND visibility <> 'public' ORDER BY seq LIMIT ?",
+      "SELECT * FROM messages WHERE session = ? AND seq < ? AND visibility <> 'public' ORDER BY seq DESC LIMIT ?",
       id,
-      after,
+      before,
       STEP,
     );
     spend(LOOK_AT_ROW * rows.length);
     for (const row of rows) {
       if (!mayRead(row, viewer)) continue;
-      const own = byAuthor.get(authorKey(row)) ?? { count: 0, lastMs: 0 };
-      byAuthor.set(authorKey(row), { count: own.count + 1, lastMs: row.posted_at });
+      const own = byAuthor.get(authorKey(row)) ?? { count: 0, lastMs: row.posted_at };
+      byAuthor.set(authorKey(row), { ...own, count: own.count + 1 });
       all.count += 1;
-      all.lastMs = row.posted_at;
+      all.lastMs = Math.max(all.lastMs, row.posted_at);
     }
     const last = rows.at(-1);
     if (rows.length < STEP || last === undefined) break;
-    after = last.seq;
+    before = last.seq;
     await nextTurn();
     signal.throwIfAborted();
   }

@@ -18,6 +18,8 @@ const MAX_PAGE = 200;
 const MAX_TEXT = 2000;
 /** Rows read before other work gets a turn. */
 const STEP = 500;
+/** Most steps of a call: where little may be read, it returns a short page. */
+const MAX_STEPS = 40;
 
 /** Lists what is addressed to the caller. */
 export const inbox = read({
@@ -49,11 +51,11 @@ export const inbox = read({
     refuseBelowLevel(reader, "inbox");
     const head = context.position().seq;
     const after = since === undefined ? undefined : await context.reach(since);
-    const found = await entriesOf(reader, { after, unacknowledged, limit: limit + 1 }, context);
+    const { found, stoppedAt } = await entriesOf(reader, { after, unacknowledged, limit: limit + 1 }, context);
     const page = found.slice(0, limit);
-    const more = found.length > limit;
-    const last = page.at(-1);
-    const seq = after !== undefined && more && last !== undefined ? last.seq : head;
+    const more = found.length > limit || stoppedAt !== undefined;
+    const reached = found.length > limit ? page.at(-1)?.seq : stoppedAt;
+    const seq = after === undefined ? head : (reached ?? head);
     return {
       messages: (after === undefined ? page.reverse() : page).map(({ row, why }) => {
         const viewer = context.viewer(spaceOf(row.session));
@@ -81,13 +83,17 @@ interface Wanted {
   limit: number;
 }
 
-/** Returns entries in the order in which they are looked for. */
-async function entriesOf(reader: Reader, wanted: Wanted, context: CallContext): Promise<Entry[]> {
+/** Returns entries in the order in which they are looked for, and where it stopped before the end. */
+async function entriesOf(
+  reader: Reader,
+  wanted: Wanted,
+  context: CallContext,
+): Promise<{ found: Entry[]; stoppedAt?: number }> {
   const viewers = new Map<string, Viewer>();
   const found: Entry[] = [];
   const seen = new Set<number>();
   let from = wanted.after ?? Number.MAX_SAFE_INTEGER;
-  for (;;) {
+  for (let steps = 1; ; steps += 1) {
     const places = placesFrom(reader, from, wanted.after === undefined, context);
     context.spend(LOOK_AT_ROW * places.length);
     for (const { seq, message } of places) {
@@ -97,9 +103,10 @@ async function entriesOf(reader: Reader, wanted: Wanted, context: CallContext): 
       const entry = entryAt(reader, seq, message, viewers, context);
       if (entry === undefined || (wanted.unacknowledged && !entry.why.includes("ack_wanted"))) continue;
       found.push(entry);
-      if (found.length === wanted.limit) return found;
+      if (found.length === wanted.limit) return { found };
     }
-    if (places.length < STEP) return found;
+    if (places.length < STEP) return { found };
+    if (steps === MAX_STEPS) return { found, stoppedAt: from };
     await nextTurn();
     context.signal.throwIfAborted();
   }

@@ -16,6 +16,8 @@ import { mayRead } from "./viewer.ts";
 const PAGE_CHARACTERS = 60_000;
 /** Rows read before other work gets a turn. */
 const STEP = 500;
+/** Most steps of a call: where few rows may be read, it returns a short page, and where to go on. */
+const MAX_STEPS = 40;
 
 /** Which messages of a session are wanted. */
 export interface WantedMessages {
@@ -44,17 +46,17 @@ export async function newestMessages(
   viewer: Viewer,
   context: Context,
 ): Promise<MessagePage> {
-  const rows = await scan(reader, "SELECT * FROM messages WHERE session = ? AND seq < ? ORDER BY seq DESC LIMIT ?", {
+  const sql = "SELECT * FROM messages WHERE session = ? AND seq < ? ORDER BY seq DESC LIMIT ?";
+  const { rows, stoppedAt } = await scan(reader, sql, {
     ...{ session: wanted.session, from: before, limit: wanted.limit + 1, context },
     accepts: (row) => mayRead(row, viewer) && matches(row, wanted),
   });
   const page = fitting(reader, rows, wanted.limit);
-  const oldest = page.at(-1);
-  const hasOlder = oldest !== undefined && rows.length > page.length;
+  const older = rows.length > page.length ? page.at(-1)?.seq : stoppedAt;
   const messages = new MessagesFor(reader, viewer, context);
   return {
     messages: page.reverse().map((row) => messages.show(row, MAX_LISTED_TEXT)),
-    ...(hasOlder ? { older: context.positionAt(oldest.seq) } : {}),
+    ...(older === undefined ? {} : { older: context.positionAt(older) }),
   };
 }
 
@@ -68,27 +70,37 @@ export async function messagesAfter(
   viewer: Viewer,
   context: Context,
 ): Promise<MessagePage> {
-  // A message comes after the one that it is a reply to.
-  const inThread = new Set(thread === undefined ? [] : [thread]);
-  const isInThread = ({ seq, parent }: MessageRow) => {
-    if (thread === undefined || seq === thread) return true;
-    if (!inThread.has(parent)) return false;
-    inThread.add(seq);
-    return true;
-  };
-  const rows = await scan(reader, "SELECT * FROM messages WHERE session = ? AND seq > ? ORDER BY seq LIMIT ?", {
+  const isWanted = thread === undefined ? () => true : inThread(reader, thread, viewer);
+  const sql = "SELECT * FROM messages WHERE session = ? AND seq > ? ORDER BY seq LIMIT ?";
+  const { rows, stoppedAt } = await scan(reader, sql, {
     ...{ session: wanted.session, limit: wanted.limit + 1, context },
-    from: thread === undefined ? after : thread - 1,
-    accepts: (row) => mayRead(row, viewer) && isInThread(row) && row.seq > after && matches(row, wanted),
+    // A reply comes after what it is a reply to.
+    from: thread === undefined ? after : Math.max(after, thread - 1),
+    accepts: (row) => mayRead(row, viewer) && matches(row, wanted) && isWanted(row),
   });
   const page = fitting(reader, rows, wanted.limit);
-  const last = page.at(-1);
-  const hasNewer = last !== undefined && rows.length > page.length;
+  const newer = rows.length > page.length ? page.at(-1)?.seq : stoppedAt;
   const messages = new MessagesFor(reader, viewer, context);
   return {
     messages: page.map((row) => messages.show(row, MAX_LISTED_TEXT)),
-    ...(hasNewer ? { newer: context.positionAt(last.seq) } : {}),
+    ...(newer === undefined ? {} : { newer: context.positionAt(newer) }),
   };
+}
+
+/** Returns whether a message that may be read is in a thread: reached from its first one by such messages. */
+function inThread(reader: Reader, first: number, viewer: Viewer): (row: MessageRow) => boolean {
+  const known = new Map<number, boolean>([[first, true]]);
+  const isIn = (seq: number): boolean => {
+    // What comes before the first message is above it or elsewhere.
+    if (seq < first) return false;
+    const found = known.get(seq);
+    if (found !== undefined) return found;
+    const row = reader.get<MessageRow>("SELECT * FROM messages WHERE seq = ?", seq);
+    const answer = row !== undefined && mayRead(row, viewer) && isIn(row.parent);
+    known.set(seq, answer);
+    return answer;
+  };
+  return ({ seq, parent }) => seq === first || isIn(parent);
 }
 
 function matches({ kind, caller, agent }: MessageRow, wanted: WantedMessages): boolean {
@@ -108,19 +120,25 @@ interface Scan {
   context: Context;
 }
 
-/** Returns the first rows that are accepted, in the order of the statement. */
-async function scan(reader: Reader, sql: string, { session, from, limit, accepts, context }: Scan) {
+/** Returns the first rows that are accepted, in the order of the statement, and where it stopped before the end. */
+async function scan(
+  reader: Reader,
+  sql: string,
+  { session, from, limit, accepts, context }: Scan,
+): Promise<{ rows: MessageRow[]; stoppedAt?: number }> {
   const found: MessageRow[] = [];
-  for (let at = from; ; ) {
+  let at = from;
+  for (let steps = 1; ; steps += 1) {
     const rows = reader.all<MessageRow>(sql, session, at, STEP);
     context.spend(LOOK_AT_ROW * rows.length);
     for (const row of rows) {
       if (accepts(row)) found.push(row);
-      if (found.length === limit) return found;
+      if (found.length === limit) return { rows: found };
     }
     const last = rows.at(-1);
-    if (rows.length < STEP || last === undefined) return found;
+    if (rows.length < STEP || last === undefined) return { rows: found };
     at = last.seq;
+    if (steps === MAX_STEPS) return { rows: found, stoppedAt: at };
     await nextTurn();
     context.signal.throwIfAborted();
   }
