@@ -9,10 +9,15 @@ test("a page over many hidden messages is short, says where to go on, and ends a
   await using core = startSessions();
   const [ann, bob] = [new Someone(core, user("ann")), new Someone(core, user("bob"))];
   const session = await ann.create();
+  const since = core.invoker.position();
   const first = await ann.post(session, "first @bob@example.com");
   // All of them mention Bob, who may read none.
   const hide = () => ann.post(session, "@bob@example.com", { visibility: "private", to: ["ann@example.com"] });
   for (let n = 0; n < HIDDEN; n += 500) await Promise.all(Array.from({ length: 500 }, hide));
+  const far = await bob.call("message_wait", { session, since, timeout_seconds: 0 });
+  expect([(far["events"] as unknown[]).length, far["timed_out"]]).toEqual([1, false]);
+  const near = await bob.call("message_wait", { session, since: far["position"], timeout_seconds: 0 });
+  expect([near["events"], near["timed_out"], near["position"]]).toEqual([[], true, core.invoker.position()]);
   const newest = await bob.call("message_list", { session });
   expect([newest["messages"], typeof newest["older"]]).toEqual([[], "string"]);
   const older = await bob.call("message_list", { session, before: newest["older"] });

@@ -19,6 +19,8 @@ import { isSame } from "./viewer.ts";
 const MAX_EVENTS = 100;
 /** Changes read before other work gets a turn. */
 const STEP = 512;
+/** Most steps over what lies behind: where the caller may know of little, it gets a position to go on from. */
+const MAX_STEPS = 40;
 
 const event = shownMessage.extend({
   event: z.enum(["posted", "edited", "retracted", "purged", "acknowledged"]),
@@ -53,7 +55,7 @@ export const messageWait = read({
   output: z.object({
     events: z.array(event).describe("Oldest first, each with the message as it is now."),
     position: z.string().describe("Pass it as since of the next call."),
-    timed_out: z.boolean(),
+    timed_out: z.boolean().describe("Nothing came in this time. False without events: call it again at once."),
   }),
   access: { verb: "read", spaces: ({ session }) => (session === undefined ? "visible" : [spaceOf(session)]) },
   waits: true,
@@ -72,7 +74,11 @@ export const messageWait = read({
       const deadline = AbortSignal.timeout(timeout_seconds * 1000);
       const signal = AbortSignal.any([context.signal, held.signal]);
       const found = await collect(reader, { session, own, after: at, limit, deadline, signal }, context);
-      return { events: found.events, position: context.positionAt(found.seq), timed_out: found.events.length === 0 };
+      return {
+        events: found.events,
+        position: context.positionAt(found.seq),
+        timed_out: found.isWhole && found.events.length === 0,
+      };
     } finally {
       held.release();
     }
@@ -102,27 +108,31 @@ interface Collecting extends Wanted {
   signal: AbortSignal;
 }
 
-/** Waits for the first event, then adds those that are there already. `seq`: every event up to it was returned. */
+/**
+ * Waits for the first event, then adds those that are there already. `seq`: every event up to it was returned.
+ * `isWhole`: it is not one to go on from at once.
+ */
 async function collect(
   reader: Reader,
   { session, own, after, limit, deadline, signal }: Collecting,
   context: CallContext,
-): Promise<{ events: Event[]; seq: number }> {
+): Promise<{ events: Event[]; seq: number; isWhole: boolean }> {
   const events: Event[] = [];
   // Opened before the tables are read, so that nothing falls between the two.
   const cursor = context.changes.cursor();
   const end = context.position().seq;
   let seq = after;
-  while (seq < end) {
+  for (let steps = 1; seq < end; steps += 1) {
     const past = seqsBetween(reader, session, seq, end);
     context.spend(LOOK_AT_ROW * past.length);
     for (const each of past) {
       seq = each;
       const found = eventAt(reader, each, own, context);
       if (found !== undefined) events.push(found);
-      if (events.length === limit) return { events, seq };
+      if (events.length === limit) return { events, seq, isWhole: false };
     }
     if (past.length < STEP) seq = end;
+    else if (steps === MAX_STEPS) return { events, seq, isWhole: false };
     else await nextTurn();
     signal.throwIfAborted();
   }
@@ -133,10 +143,10 @@ async function collect(
       seq = change.seq;
       const found = eventOf(reader, change, { session, own }, context);
       if (found !== undefined) events.push(found);
-      if (events.length === limit) return { events, seq };
+      if (events.length === limit) return { events, seq, isWhole: false };
     }
     signal.throwIfAborted();
-    if (deadline.aborted || (events.length > 0 && batch.length < STEP)) return { events, seq };
+    if (deadline.aborted || (events.length > 0 && batch.length < STEP)) return { events, seq, isWhole: true };
     if (batch.length === STEP) await nextTurn();
     else await cursor.wait(signal, deadline);
   }
