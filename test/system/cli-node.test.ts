@@ -246,8 +246,8 @@ describe("config and paths", () => {
     expect(shown.filter(({ origin }: { origin: string }) => origin !== "default")).toEqual([]);
     const uncommented = exampleFile(SETTING_ROWS)
       .replaceAll(/^#(\w+ = )/gm, "$1")
-      .replace('control_url = ""', 'control_url = "https://control.example.com"')
-      .replace('s3_url = ""', 's3_url = "https://s3.example.com"')
+      .replaceAll(/^(\w+)_url = ""$/gm, '$1_url = "https://$1.example.com"')
+      .replace('proxy = ""', 'proxy = "http://proxy.example.com:3128"')
       .replace('s3_bucket = ""', 's3_bucket = "cairn-backups"')
       .replaceAll(/^(\w+) = ""$/gm, '$1 = "x"');
     writeFileSync(file, uncommented);

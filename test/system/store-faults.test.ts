@@ -221,6 +221,15 @@ describe("a damaged file", () => {
     expect(core.fatal).toHaveLength(1);
   });
 
+  test("that lacks the newest version of a context is damaged: its history was not cut there", async () => {
+    const folder = await filled();
+    await using core = startCore({ folder });
+    core.store.transaction((tx) => tx.run("UPDATE versions SET version = 3 WHERE id = 'a/x30'"));
+    const read = (more: object) => core.call("context_get", { id: "a/x30", ...more });
+    await expect(read({})).rejects.toMatchObject({ code: "data_corrupt" });
+    await expect(read({ version: 2 })).rejects.toMatchObject({ code: "not_found" });
+  });
+
   test("with a bit flipped anywhere is never taken for whole", async () => {
     const folder = await filled();
     for (let step = 0; step < 40; step++) {

@@ -251,7 +251,7 @@ describe("policy file", () => {
     const link = join(folder(), "link.json");
     symlinkSync(write(grants(["*"])), link);
     expect(() => loadPolicyFile(link, CAPABILITY)).toThrow("symbolic link");
-    expect(() => loadPolicyFile(join(folder(), "none.json"), CAPABILITY)).toThrow("cannot be read");
+    expect(() => loadPolicyFile(join(folder(), "none.json"), CAPABILITY)).toThrow("there is no such file or folder");
     expect(() => loadPolicyFile(write("{"), CAPABILITY)).toThrow("not JSON");
     expect(() => loadPolicyFile(write('{"grants":[{"src":["*"],"app":{},"deny":true}]}'), CAPABILITY)).toThrow("deny");
   });

@@ -3,6 +3,7 @@
 import { spaceOf } from "../../access/space.ts";
 import { Fault } from "../../lib/fault.ts";
 import { appearanceOf } from "../../lib/look-alike.ts";
+import { DamagedError } from "../../store/damage.ts";
 import type { Reader } from "../../store/store.ts";
 import { timeOf } from "./labels.ts";
 import { type ContextRow, floorOf, type StoredVersion, thereSql, versionOf } from "./rows.ts";
@@ -54,7 +55,10 @@ export function requireNewest(reader: Reader, head: ContextRow): StoredVersion {
   return requireVersion(reader, head, head.version);
 }
 
-/** Returns a version with its text. Throws `not_found`, `deleted`, `purged`, `below_floor`. */
+/**
+ * Returns a version with its text. Throws `not_found`, `deleted`, `purged`, `below_floor`, and DamagedError where the
+ * newest is missing, which is always kept.
+ */
 export function requireVersion(reader: Reader, head: ContextRow, version: number): StoredVersion {
   const row = versionOf(reader, head.id, version);
   if (row === undefined) throw absent(reader, head, version);
@@ -72,7 +76,8 @@ function deletedAt(head: ContextRow, row: StoredVersion): Fault {
   });
 }
 
-function absent(reader: Reader, head: ContextRow, version: number): Fault {
+function absent(reader: Reader, head: ContextRow, version: number): Error {
+  if (version === head.version) return new DamagedError(`version ${version}, the newest of a context, is missing`);
   const id = JSON.stringify(head.id);
   if (version > head.version) {
     return new Fault("not_found", `The context ${id} has no version ${version}; the newest is ${head.version}`, {
