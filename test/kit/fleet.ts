@@ -196,6 +196,16 @@ export class Fleet implements AsyncDisposable {
     return undefined;
   }
 
+  /** Waits until all have the same position; returns the leader, another central and an edge. */
+  async oneOfEach(): Promise<{ leader: FleetNode; follower: FleetNode; edge: FleetNode }> {
+    await this.settle();
+    const leader = await this.leader();
+    const follower = this.up(["central"]).find((node) => node !== leader);
+    const [edge] = this.up(["edge"]);
+    if (follower === undefined || edge === undefined) throw new Error("no fleet with another central and an edge");
+    return { leader, follower, edge };
+  }
+
   /** Starts the first node of the fleet. */
   async begin(): Promise<FleetNode> {
     const node = await this.#start("central", ["--fleet-profile", this.#options.profile ?? "lan"]);

@@ -12,13 +12,7 @@ let edge: FleetNode;
 
 beforeAll(async () => {
   fleet = await startFleet({ centrals: 3, edges: 1 });
-  await fleet.settle();
-  leader = await fleet.leader();
-  const [other] = fleet.up(["central"]).filter((node) => node !== leader);
-  const [cache] = fleet.up(["edge"]);
-  if (other === undefined || cache === undefined) throw new Error("no fleet");
-  follower = other;
-  edge = cache;
+  ({ leader, follower, edge } = await fleet.oneOfEach());
 }, 300_000);
 
 afterAll(async () => {

@@ -7,6 +7,7 @@ import { Fault } from "../../lib/fault.ts";
 import { LOOK_AT_ROW } from "../../lib/work.ts";
 import type { Cursor } from "../../log/changes.ts";
 import { type CallContext, DEFAULT_WAIT_SECONDS, read } from "../../operation/define.ts";
+import { positionArgument, timeoutSeconds } from "../../operation/wait-arguments.ts";
 import { contextId, idAliases, idPrefix } from "./context-id.ts";
 import { type ChangeFilter, matchesFilter, type PublicChange, publicChange, publicChangeOf } from "./public-change.ts";
 
@@ -25,14 +26,8 @@ export const contextWait = read({
   input: z.object({
     id: contextId.optional().describe("Only this context, existing or not."),
     prefix: idPrefix.optional(),
-    since: z.string().min(1).max(64).optional().describe("Changes after this position (default: from now on)."),
-    timeout_seconds: z
-      .number()
-      .int()
-      .min(0)
-      .max(300)
-      .optional()
-      .describe(`How long to wait (default ${DEFAULT_WAIT_SECONDS}, at most 300); less than your client waits.`),
+    since: positionArgument.optional().describe("Changes after this position (default: from now on)."),
+    timeout_seconds: timeoutSeconds,
     limit: z.number().int().min(1).max(MAX_CHANGES).optional().describe("At most this many changes (default 100)."),
   }),
   example: { prefix: "team-a/", timeout_seconds: 1 },

@@ -5,6 +5,7 @@ import { spaceOf } from "../../access/space.ts";
 import type { Cursor } from "../../log/changes.ts";
 import { DEFAULT_WAIT_SECONDS, read } from "../../operation/define.ts";
 import type { Fence } from "../../operation/fence.ts";
+import { positionArgument, timeoutSeconds } from "../../operation/wait-arguments.ts";
 import type { Reader } from "../../store/store.ts";
 import { claimOf, holderShape, leaseName, nameAliases, ownFence } from "./arguments.ts";
 import { isSameClaim, leaseOf, placeOf, refuseBelowLevel, shownHolder, timeOf, waiterOf } from "./rows.ts";
@@ -35,14 +36,8 @@ export const leaseWait = read({
   input: z.object({
     name: leaseName,
     fence: ownFence.optional(),
-    since: z.string().min(1).max(64).optional().describe("A position: the state is read at least at that one."),
-    timeout_seconds: z
-      .number()
-      .int()
-      .min(0)
-      .max(300)
-      .optional()
-      .describe(`How long to wait (default ${DEFAULT_WAIT_SECONDS}, at most 300); less than your client waits.`),
+    since: positionArgument.optional().describe("A position: the state is read at least at that one."),
+    timeout_seconds: timeoutSeconds,
   }),
   example: { name: "team-a/repo/src/main.ts", timeout_seconds: 1 },
   samples: { fence: "team-a/repo/src/main.ts@1-57", since: "1f3a9c0b22-7" },

@@ -19,9 +19,6 @@ export const metadata = metadataArgument.describe("JSON object for programs.");
 export const MAX_PAGE = 500;
 export const limitArgument = z.number().int().min(1).max(MAX_PAGE);
 
-/** A place in the order of all changes, as answers return it. */
-export const positionArgument = z.string().min(1).max(64);
-
 /** A text as it is stored. */
 export interface Text {
   text: string;

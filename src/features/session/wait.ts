@@ -8,8 +8,8 @@ import { Fault } from "../../lib/fault.ts";
 import { LOOK_AT_ROW } from "../../lib/work.ts";
 import type { Change } from "../../log/changes.ts";
 import { type CallContext, DEFAULT_WAIT_SECONDS, read } from "../../operation/define.ts";
+import { positionArgument, timeoutSeconds } from "../../operation/wait-arguments.ts";
 import type { Reader } from "../../store/store.ts";
-import { positionArgument } from "./arguments.ts";
 import { changeFor, isAboutMessages } from "./changes.ts";
 import { sessionAliases, sessionId } from "./ids.ts";
 import { refuseBelowLevel, sessionOf } from "./rows.ts";
@@ -31,13 +31,7 @@ const event = shownMessage.extend({
 const input = z.object({
   session: sessionId.optional().describe("Only this session (default: every session of the spaces that you may read)."),
   since: positionArgument.optional().describe("Events after this position (default: from now on)."),
-  timeout_seconds: z
-    .number()
-    .int()
-    .min(0)
-    .max(300)
-    .optional()
-    .describe(`How long to wait (default ${DEFAULT_WAIT_SECONDS}, at most 300); less than your client waits.`),
+  timeout_seconds: timeoutSeconds,
   limit: z.number().int().min(1).max(MAX_EVENTS).optional().describe("At most this many events (default 100)."),
   own: z.boolean().optional().describe("Also what you do yourself (default: only what others do)."),
 });
