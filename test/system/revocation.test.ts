@@ -151,7 +151,7 @@ async function saidClosed(from: number, atLeast: number): Promise<void> {
   await eventually(
     `${atLeast} closed connections in the log`,
     () => {
-      const found = node.stderr.slice(from).matchAll(/rights changed: (\d+) connections/g);
+      const found = node.stderr.slice(from).matchAll(/rights changed: closed (\d+) connection/g);
       return [...found].reduce((sum, [, count]) => sum + Number(count), 0) >= atLeast;
     },
     { withinMs: BOUND_MS, seen: () => node.stderr.slice(from) },
