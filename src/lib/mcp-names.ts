@@ -25,6 +25,9 @@ export const SEARCH_META = "anthropic/searchHint";
 /** `_meta` key of a tool for Claude Code: its schema is loaded from the beginning. */
 export const LOAD_META = "anthropic/alwaysLoad";
 
+/** `_meta` key of a tool for Claude Code: results of up to so many characters are shown to its model as they are. */
+export const SIZE_META = "anthropic/maxResultSizeChars";
+
 /** Key of `_meta` in a request: the handle of the agent as which its client acts. */
 export const AGENT_META = "cairn.internal/agent";
 /** The header that says the same. */

@@ -9,6 +9,9 @@ export const KEEP_ALIVE_MS = 10_000;
 /** Most characters of a document in one answer, unless the call asks for more: models have room for not much more. */
 export const MAX_DOCUMENT_CHARS = 60_000;
 
+/** Room for a part of a document as JSON, in characters; Claude Code puts results over 50,000 away otherwise. */
+export const MAX_RESULT_CHARS = 3 * MAX_DOCUMENT_CHARS;
+
 /** Above this an answer is sent once, as text, which every client passes on to its model. */
 export const MAX_TWICE_BYTES = 8 * 1024;
 

@@ -6,13 +6,13 @@ import type { Caller } from "../access/caller.ts";
 import type { Rights } from "../access/rights.ts";
 import { Fault } from "../lib/fault.ts";
 import { isObject } from "../lib/json-object.ts";
-import { LOAD_META, OPERATION_META, type OperationMeta, SEARCH_META } from "../lib/mcp-names.ts";
+import { LOAD_META, OPERATION_META, type OperationMeta, SEARCH_META, SIZE_META } from "../lib/mcp-names.ts";
 import { nearest } from "../lib/nearest.ts";
 import { isKeyed, type Operation } from "../operation/define.ts";
 import type { Invoker } from "../operation/invoke.ts";
 import { COMMON_NAMES, type Entry } from "../operation/registry.ts";
 import { type Asking, callOf } from "./ask.ts";
-import { MAX_TWICE_BYTES } from "./bounds.ts";
+import { MAX_RESULT_CHARS, MAX_TWICE_BYTES } from "./bounds.ts";
 import { toolError } from "./errors.ts";
 import { argumentsOf } from "./lenient-request.ts";
 import { hasCoreTools } from "./preset.ts";
@@ -193,6 +193,7 @@ function metaOf(operation: Operation): Record<string, unknown> {
     [OPERATION_META]: meta,
     ...(operation.search !== undefined && { [SEARCH_META]: operation.search }),
     ...(operation.core === "always" && { [LOAD_META]: true }),
+    ...(operation.kind === "read" && operation.whole !== undefined && { [SIZE_META]: MAX_RESULT_CHARS }),
   };
 }
 

@@ -89,6 +89,19 @@ describe.each(ERAS)("%s client", (era) => {
     expect(always).toEqual(["context_get", "context_put", "prime"]);
   });
 
+  test("a client that puts long results away is asked to show a part of a document whole", async () => {
+    await using one = await open(era);
+    const { tools } = await one.client.listTools();
+    const sizes = tools.map(({ name, _meta }) => [name, _meta?.["anthropic/maxResultSizeChars"]]);
+    expect(sizes.filter(([, size]) => size !== undefined)).toEqual([["context_get", 180_000]]);
+    // Each line end is two characters in JSON, and a document of 60,000 is sent in one part.
+    await core.call("context_put", { id: "team/long", content: "\n".repeat(60_000) });
+    const { content } = await one.client.callTool({ name: "context_get", arguments: { id: "team/long" } });
+    const [{ text = "" } = {}] = content as { text?: string }[];
+    expect(text).toContain(JSON.stringify("\n".repeat(60_000)));
+    expect(text.length).toBeLessThanOrEqual(180_000);
+  });
+
   test("the core preset offers these tools and no others, with the caller's own rights", async () => {
     await using one = await open(era, "?preset=core");
     expect((await one.client.listTools()).tools.map(({ name }) => name)).toEqual(CORE);
