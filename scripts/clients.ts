@@ -1,8 +1,8 @@
 // npm run clients: installs real MCP clients by exact version, runs the checks of test/clients/ with each, and what
-// `cairn setup` prints for it. Prints tables and a line of counts; a run over all clients writes docs/clients.md.
-// `-- NAME…` chooses clients.
+// `cairn setup` prints for it. Prints tables and a line of counts, and writes docs/clients.md. `-- NAME…` chooses
+// clients; the page keeps the rows of the others.
 
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Outcome } from "../test/clients/checks.ts";
 import { ROOT } from "../test/clients/install.ts";
@@ -10,7 +10,7 @@ import { checkClient, MATRIX } from "../test/clients/matrix.ts";
 import { checkLines, type LineOutcome } from "../test/clients/setup-lines.ts";
 import { startDevNode } from "../test/kit/dev-node.ts";
 import { table } from "./markdown.ts";
-import { clientsPage } from "./page-clients.ts";
+import { clientsPage, rowsOf } from "./page-clients.ts";
 
 const names = process.argv.slice(2);
 const isChosen = (name: string) => names.length === 0 || names.includes(name);
@@ -19,11 +19,14 @@ if (unknown.length > 0) {
   console.error(`cairn: no client ${unknown.join(", ")}; there are ${Object.keys(MATRIX).join(", ")}`);
   process.exit(2);
 }
-const matrix = new Map<string, Outcome[]>();
+const page = join(ROOT, "docs", "clients.md");
+const rows = rowsOf(readFileSync(page, "utf8"));
+const seen: Outcome[] = [];
 for (const [name, client] of Object.entries(MATRIX)) {
   if (!isChosen(name)) continue;
   const outcomes = await checkClient(name, client);
-  matrix.set(name, outcomes);
+  rows.set(name, { version: client.package.version, outcomes });
+  seen.push(...outcomes);
   console.log(
     table(
       [name, "Result", "Note"],
@@ -38,8 +41,8 @@ console.log(
     lines.map(({ client, line, result, note }) => [client, `\`${line.slice(0, 60)}\``, result, note]),
   ),
 );
-if (names.length === 0) writeFileSync(join(ROOT, "docs", "clients.md"), clientsPage(matrix));
-const all = [...matrix.values(), lines].flat();
+writeFileSync(page, clientsPage(rows));
+const all = [...seen, ...lines];
 const count = (result: string) => all.filter((one) => one.result === result).length;
 console.log(`${count("passed")} passed, ${count("failed")} failed, ${count("skipped") + count("limited")} skipped`);
 process.exitCode = count("failed") === 0 && all.length > 0 ? 0 : 1;

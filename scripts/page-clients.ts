@@ -1,4 +1,5 @@
-// The page docs/clients.md: what each client of the matrix was seen to do.
+// The page docs/clients.md: what each client of the matrix was seen to do. It is read back, so that a run of some
+// clients keeps the rows of the others.
 
 import { CHECK_NAMES, CHECKS, type Outcome } from "../test/clients/checks.ts";
 import { MATRIX } from "../test/clients/matrix.ts";
@@ -6,27 +7,36 @@ import { table } from "./markdown.ts";
 
 const MARKS = { passed: "✓", failed: "✗", limited: "○", skipped: "–" } as const;
 
-/** Returns the page for these outcomes, by the names of the clients. */
-export function clientsPage(matrix: ReadonlyMap<string, readonly Outcome[]>): string {
+const RESULTS = Object.keys(MARKS) as (keyof typeof MARKS)[];
+
+/** What a client of this version was seen to do. A check that came later than the run is missing. */
+export interface Row {
+  version: string;
+  outcomes: readonly Outcome[];
+}
+
+/** Returns the page for these rows, by the names of the clients, in the order of the matrix. */
+export function clientsPage(matrix: ReadonlyMap<string, Row>): string {
   const notes: string[] = [];
-  const rows = [...matrix].map(([name, outcomes]) => {
-    const client = MATRIX[name];
+  const rows: string[][] = [];
+  for (const [name, { title }] of Object.entries(MATRIX)) {
+    const row = matrix.get(name);
+    if (row === undefined) continue;
     const cells = CHECK_NAMES.map((check) => {
-      const outcome = outcomes.find((one) => one.check === check);
+      const outcome = row.outcomes.find((one) => one.check === check);
       if (outcome === undefined) return "";
       if (outcome.note === "") return MARKS[outcome.result];
-      const text = outcome.note;
-      if (!notes.includes(text)) notes.push(text);
-      return `${MARKS[outcome.result]} ${notes.indexOf(text) + 1}`;
+      if (!notes.includes(outcome.note)) notes.push(outcome.note);
+      return `${MARKS[outcome.result]} ${notes.indexOf(outcome.note) + 1}`;
     });
-    return [client?.title ?? name, client?.package.version ?? "", ...cells];
-  });
+    rows.push([title, row.version, ...cells]);
+  }
   return [
     "# Clients",
     "",
     "Written by `npm run clients`, which installs each client by the version below, runs it against a node of its own, and",
-    "looks at what the node stored. Agents run with a model that follows a script (`test/clients/model.ts`). Codex is made",
-    "of the Rust SDK (rmcp), which is not tried apart.",
+    "looks at what the node stored. Agents run with a model that follows a script (`test/clients/model.ts`). A run of some",
+    "clients keeps the rows of the others; an empty cell is a check that came later.",
     "",
     table(["Client", "Version", ...CHECK_NAMES], rows),
     "",
@@ -39,4 +49,32 @@ export function clientsPage(matrix: ReadonlyMap<string, readonly Outcome[]>): st
     ...CHECK_NAMES.map((check) => `- **${check}**: ${CHECKS[check]}`),
     "",
   ].join("\n");
+}
+
+/** Returns the rows of a page that was written so. */
+export function rowsOf(page: string): Map<string, Row> {
+  const notes = [...page.matchAll(/^\d+\. (.*)$/gm)].map(([, note]) => note);
+  const [head = [], , ...lines] = page
+    .split("\n")
+    .filter((line) => line.startsWith("| "))
+    .map(cellsOf);
+  const rows = new Map<string, Row>();
+  for (const [title, version = "", ...cells] of lines) {
+    const name = Object.keys(MATRIX).find((one) => MATRIX[one]?.title === title);
+    if (name === undefined) continue;
+    const outcomes = cells.flatMap((cell, at) => {
+      const check = CHECK_NAMES.find((one) => one === head[at + 2]);
+      const [mark = "", note] = cell.split(" ");
+      const result = RESULTS.find((one) => MARKS[one] === mark);
+      return check === undefined || result === undefined
+        ? []
+        : [{ check, result, note: note === undefined ? "" : (notes[Number(note) - 1] ?? "") }];
+    });
+    rows.set(name, { version, outcomes });
+  }
+  return rows;
+}
+
+function cellsOf(line: string): string[] {
+  return line.slice(2, -2).split(" | ");
 }

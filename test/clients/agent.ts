@@ -13,6 +13,8 @@ import {
   type Check,
   DIGITS,
   JSON_TEXT,
+  LONG_TEXT,
+  mustBeWhole,
   mustHelp,
   NotInClient,
   type Outcome,
@@ -29,6 +31,8 @@ export interface Agent {
   env?: (model: string) => Record<string, string>;
   /** Files below its home, by their paths. */
   files?: (node: string, model: string) => Record<string, string>;
+  /** The argument by which its tool for resources names the server; left out: `server`. */
+  serverArgument?: string;
 }
 
 const RUN_MS = 150_000;
@@ -40,15 +44,17 @@ const LOADED = [
   "mcp__cairn__context_wait",
   "ListMcpResourcesTool",
   "ReadMcpResourceTool",
+  "read_mcp_resource",
 ];
 
-type Step = "search" | "put" | "digits" | "get" | "missing" | "list" | "read" | "wait" | "restarted";
+type Step = "search" | "put" | "digits" | "get" | "long" | "missing" | "list" | "read" | "wait" | "restarted";
 
 /** Runs the agent against the node and returns an outcome for each check. */
 export async function checkAgent(agent: Agent, folder: string, node: DevNode): Promise<Outcome[]> {
   // Some ask for the list of resources only when they connect.
   await writeText(node, AWKWARD_ID, "before");
-  const steps = stepsFor(node);
+  await writeText(node, "matrix/long", LONG_TEXT);
+  const steps = stepsFor(node, agent.serverArgument);
   await using model = new ScriptedModel(Object.values(steps));
   const ended = await run(agent, folder, `${node.url}/mcp`, model.url);
   const shown = (step: Step) => {
@@ -74,10 +80,13 @@ export async function checkAgent(agent: Agent, folder: string, node: DevNode): P
       }
       if (!result("get").includes(DIGITS)) throw new Error(`read back as ${result("get")}`);
     },
+    long: () => mustBeWhole(result("long")),
     error: () => mustHelp(result("missing"), "matrix/missing"),
     resources: () => {
-      const list = shown("list");
-      if (list === undefined) throw new NotInClient("offers its model no resources");
+      const [list, read] = [shown("list"), shown("read")];
+      if (read === undefined) throw new NotInClient("offers its model no resources");
+      if (!read.includes(DIGITS)) throw new Error(`read as ${read}`);
+      if (list === undefined) throw new NotInClient("reads the resource; offers its model no list of them");
       if (!list.includes("cairn:///user:alice/notes") && !list.includes("cairn:///user%3Aalice"))
         throw new Error(`the list: ${list}`);
     },
@@ -100,22 +109,23 @@ export async function checkAgent(agent: Agent, folder: string, node: DevNode): P
 }
 
 /** The script. */
-function stepsFor(node: DevNode): Record<Step, Turn> {
+function stepsFor(node: DevNode, serverArgument = "server"): Record<Step, Turn> {
   const put = (id: string, content: string) => ({ id, content, content_type: "text/plain" });
   return {
     // Tools that an agent loads on demand.
     search: {
       tool: /^tool_?search$/i,
-      arguments: { query: `select:${LOADED.join(",")}` },
+      arguments: { query: `select:${LOADED.join(",")}`, max_results: LOADED.length },
     },
     put: { tool: /context_put$/, arguments: put(AWKWARD_ID, JSON_TEXT) },
     digits: { tool: /context_put$/, arguments: put("matrix/digits", DIGITS) },
     get: { tool: /context_get$/, arguments: { id: "matrix/digits" } },
+    long: { tool: /context_get$/, arguments: { id: "matrix/long" } },
     missing: { tool: /context_get$/, arguments: { id: "matrix/missing" } },
     list: { tool: /list_?mcp_?resources(_?tool)?$/i, arguments: { server: "cairn" } },
     read: {
       tool: /read_?mcp_?resource(_?tool)?$/i,
-      arguments: { server: "cairn", uri: "cairn:///user:alice/notes" },
+      arguments: { [serverArgument]: "cairn", uri: "cairn:///user:alice/notes" },
     },
     wait: {
       tool: /context_wait$/,

@@ -5,6 +5,7 @@ export const CHECKS = {
   connects: "connects and negotiates a revision",
   tools: "lists the tools of daily work",
   text: "stores text that looks like JSON, and an integer of 20 digits, and reads both back as they were",
+  long: "passes a document of 30,000 characters on whole, which the node sends once, as text",
   error: "shows a sentence that says what failed and what to do next",
   resources: "lists and reads a resource whose id is `user:alice/notes`",
   notified: "is notified of a change to a resource that it subscribed to",
@@ -31,6 +32,20 @@ export class NotInClient extends Error {}
 export const JSON_TEXT = '{ "b": 1.0,  "a": [ ],\n "big": 12345678901234567890 }\n';
 export const DIGITS = "12345678901234567890";
 export const AWKWARD_ID = "user:alice/notes";
+
+/** A document whose response is over 8 KB: lines that each say which they are, 30,000 characters in all. */
+const LONG_LINES = Array.from({ length: 600 }, (_, at) =>
+  `line ${String(at + 1).padStart(3, "0")} ${"of the long text ".repeat(3)}`.slice(0, 49),
+);
+export const LONG_TEXT = LONG_LINES.map((line) => `${line}\n`).join("");
+
+/** Throws unless all lines of the long document are there, in whatever form a client shows them. */
+export function mustBeWhole(shown: string): void {
+  const missing = LONG_LINES.filter((line) => !shown.includes(line));
+  if (missing.length === 0) return;
+  const last = missing.at(-1);
+  throw new Error(`${missing.length} of ${LONG_LINES.length} lines are missing, from "${missing[0]}" to "${last}"`);
+}
 
 /** Runs a check, and makes its outcome from what it throws. */
 export async function outcomeOf(check: Check, run: () => Promise<void>): Promise<Outcome> {

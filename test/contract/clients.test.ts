@@ -19,7 +19,7 @@ for (const name of IN_GATE) {
       expect(outcomes.filter(({ result }) => result === "failed")).toEqual([]);
       const passed = outcomes.filter(({ result }) => result === "passed");
       expect(passed.map(({ check }) => check)).toEqual(
-        expect.arrayContaining(["tools", "text", "error", "wait", "restart"]),
+        expect.arrayContaining(["tools", "text", "long", "error", "wait", "restart"]),
       );
     },
     CLIENT_MS,
