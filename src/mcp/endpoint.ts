@@ -131,11 +131,11 @@ export class Endpoint {
   async #post(request: Request, body: unknown, caller: Caller): Promise<Response> {
     const quick = this.#quickCall(request, body, caller);
     if (quick !== undefined) return quick;
-    const wrong = refuseParams(body);
-    if (wrong !== undefined) return wrong;
     const method = methodOf(body);
-    if (!isPlainlyModern(request, method) && (await isLegacyRequest(request, body)))
-      return this.#sessions.handle(request, body, caller);
+    const isOlder = !isPlainlyModern(request, method) && (await isLegacyRequest(request, body));
+    const wrong = refuseParams(body, isOlder);
+    if (wrong !== undefined) return wrong;
+    if (isOlder) return this.#sessions.handle(request, body, caller);
     if (method === LISTEN && isObject(body)) return this.#listens.open(request, body, caller);
     this.#asked.set(request, { caller, method: method ?? "", body });
     if (method === "tools/call" && this.#parts.tools.waits(toolOf(body)))

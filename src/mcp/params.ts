@@ -22,8 +22,6 @@ const PARAMS = new Map<string, Params>([
   ["tools/call", { texts: ["name"], example: { name: "whoami", arguments: {} } }],
   ["prompts/get", { texts: ["name"], example: { name: "a name of prompts/list", arguments: {} } }],
   ["resources/read", RESOURCE],
-  ["resources/subscribe", RESOURCE],
-  ["resources/unsubscribe", RESOURCE],
   [
     "completion/complete",
     {
@@ -37,10 +35,19 @@ const PARAMS = new Map<string, Params>([
   ["resources/templates/list", LIST],
 ]);
 
-/** Returns the response to a request whose params are not what its method takes; undefined where they may be. */
-export function refuseParams(body: unknown): Response | undefined {
+/** Methods that the newest revision does not have: it refuses them as unknown, whatever their params (SEP-2575). */
+const OLDER = new Map<string, Params>([
+  ["resources/subscribe", RESOURCE],
+  ["resources/unsubscribe", RESOURCE],
+]);
+
+/**
+ * Returns the response to a request whose params are not what its method takes; undefined where they may be.
+ * `isOlder`: it is of a revision before 2026-07-28.
+ */
+export function refuseParams(body: unknown, isOlder: boolean): Response | undefined {
   const method = methodOf(body);
-  const wanted = method === undefined ? undefined : PARAMS.get(method);
+  const wanted = method === undefined ? undefined : (PARAMS.get(method) ?? (isOlder ? OLDER.get(method) : undefined));
   if (method === undefined || wanted === undefined || !isObject(body)) return undefined;
   const problem = problemOf(body["params"], wanted);
   if (problem === undefined) return undefined;

@@ -210,7 +210,6 @@ describe.each(["older", "modern"])("params of another shape, %s", (era) => {
     ["tools/call", "whoami", 'params is "whoami", not an object'],
     ["prompts/get", {}, "params.name is missing"],
     ["resources/read", { uri: ["x"] }, 'params.uri is ["x"], not text'],
-    ["resources/subscribe", {}, "params.uri is missing"],
     ["completion/complete", {}, "params.ref.type is missing"],
     ["tools/list", { cursor: 7 }, "params.cursor is 7, not text"],
     ["resources/list", { cursor: [] }, "params.cursor is [], not text"],
@@ -228,6 +227,17 @@ describe.each(["older", "modern"])("params of another shape, %s", (era) => {
     expect(answer.value.error?.message).toStartWith(`${method}: ${words}. For example: {"params":{`);
   });
 });
+
+test.each(["resources/subscribe", "resources/unsubscribe"])(
+  "%s is refused in words by older revisions, and is unknown to the newest, whatever its params",
+  async (method) => {
+    const older = await send({ method, params: {} }, await openSession(), undefined);
+    expect(older.value.error?.message).toStartWith(`${method}: params.uri is missing. For example: {"params":{"uri":`);
+    const headers = { "mcp-protocol-version": "2026-07-28", "mcp-method": method };
+    const { status, value } = await send({ method, params: { _meta: META } }, headers, undefined);
+    expect([status, value.error?.code]).toEqual([404, -32601]);
+  },
+);
 
 test("params that are null are none", async () => {
   const headers = await openSession();
