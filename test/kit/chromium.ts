@@ -80,6 +80,16 @@ export class Browser implements AsyncDisposable {
     return page;
   }
 
+  /** Opens a new tab for `body`, and closes it whatever becomes of that. */
+  async withPage(options: PageOptions, body: (page: Page) => Promise<void>): Promise<void> {
+    const page = await this.page(options);
+    try {
+      await body(page);
+    } finally {
+      await page.close();
+    }
+  }
+
   /** Makes one call of the protocol, to the browser or to the session of a tab. */
   async call(method: string, params: object = {}, sessionId?: string): Promise<Record<string, unknown>> {
     const socket = this.#socket;
@@ -255,4 +265,9 @@ export class Page {
       if (code === "ContentSecurityPolicyIssue") this.complaints.push(JSON.stringify(params["issue"]));
     }
   }
+}
+
+/** Returns the expression that tells whether a page shows a text. */
+export function shows(text: string): string {
+  return `document.body.innerText.includes(${JSON.stringify(text)})`;
 }

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdirSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { joinAgent } from "../kit/agent.ts";
-import { Browser, chromium, type Page, type PageOptions } from "../kit/chromium.ts";
+import { Browser, chromium, shows } from "../kit/chromium.ts";
 import { eventually } from "../kit/eventually.ts";
 import { startNode, type TestNode } from "../kit/node.ts";
 import { TestTailnet } from "../kit/tailnet.ts";
@@ -62,20 +62,9 @@ async function lease(name: string, purpose: string): Promise<void> {
   expect(status).toBe(200);
 }
 
-async function withPage(options: PageOptions, body: (page: Page) => Promise<void>): Promise<void> {
-  const page = await browser.page(options);
-  try {
-    await body(page);
-  } finally {
-    await page.close();
-  }
-}
-
-const shows = (text: string) => `document.body.innerText.includes(${JSON.stringify(text)})`;
-
 describe.skipIf(chromium === undefined)("the page in chromium [needs chromium]", () => {
   test("shows a write by REST at once, without a reload", async () => {
-    await withPage(DESK, async (page) => {
+    await browser.withPage(DESK, async (page) => {
       await page.goto(`${base}/?prefix=live/`);
       await page.until("document.getElementById('live').textContent === 'live'");
       await page.evaluate("document.querySelector('details summary').click()");
@@ -91,7 +80,7 @@ describe.skipIf(chromium === undefined)("the page in chromium [needs chromium]",
   });
 
   test("one context follows its versions and keeps the focus", async () => {
-    await withPage(DESK, async (page) => {
+    await browser.withPage(DESK, async (page) => {
       await put("live/one", "first text");
       await page.goto(`${base}/ui/contexts/live/one`);
       await page.until("document.getElementById('live').textContent === 'live'");
@@ -106,7 +95,7 @@ describe.skipIf(chromium === undefined)("the page in chromium [needs chromium]",
   });
 
   test("asks for nothing from elsewhere, runs nothing that was stored, and breaks no rule of its policy", async () => {
-    await withPage(DESK, async (page) => {
+    await browser.withPage(DESK, async (page) => {
       for (const path of ["/", "/ui/contexts/team-a/plan?from=1", "/ui/contexts/team-a/settings?from=1"]) {
         await page.goto(base + path);
         await page.until("document.getElementById('live').textContent === 'live'");
@@ -123,7 +112,7 @@ describe.skipIf(chromium === undefined)("the page in chromium [needs chromium]",
   });
 
   test("is whole without scripts, and every part is reached by keyboard", async () => {
-    await withPage({ ...DESK, script: false }, async (page) => {
+    await browser.withPage({ ...DESK, script: false }, async (page) => {
       await page.goto(`${base}/ui/contexts/team-a/plan?from=1&to=2`);
       for (const text of [
         "Plan for the week",
@@ -136,7 +125,7 @@ describe.skipIf(chromium === undefined)("the page in chromium [needs chromium]",
       expect(await page.evaluate("document.getElementById('live').hidden")).toBe(true);
       expect(await page.evaluate("[...document.querySelectorAll('#history a')].length")).toBe(3);
     });
-    await withPage(DESK, async (page) => {
+    await browser.withPage(DESK, async (page) => {
       await page.goto(`${base}/?prefix=team-a/`);
       const reached: unknown[] = [];
       for (let step = 0; step < 30; step++) {
@@ -161,7 +150,7 @@ describe.skipIf(chromium === undefined)("the page in chromium [needs chromium]",
   for (const [name, size] of Object.entries({ phone: PHONE, desk: DESK })) {
     for (const scheme of ["light", "dark"] as const) {
       test(`fits ${size.width}×${size.height} in ${scheme}`, async () => {
-        await withPage({ ...size, dark: scheme === "dark" }, async (page) => {
+        await browser.withPage({ ...size, dark: scheme === "dark" }, async (page) => {
           const views = {
             overview: "/",
             context: "/ui/contexts/team-a/plan",

@@ -4,7 +4,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdirSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { Browser, chromium, type Page, type PageOptions } from "../kit/chromium.ts";
+import { Browser, chromium, type Page, shows } from "../kit/chromium.ts";
 import { type DevNode, startDevNode } from "../kit/dev-node.ts";
 import { eventually } from "../kit/eventually.ts";
 
@@ -34,16 +34,6 @@ async function call(operation: string, input: Record<string, unknown>): Promise<
   return output;
 }
 
-async function withPage(options: PageOptions, body: (page: Page) => Promise<void>): Promise<void> {
-  const page = await browser.page(options);
-  try {
-    await body(page);
-  } finally {
-    await page.close();
-  }
-}
-
-const shows = (text: string) => `document.body.innerText.includes(${JSON.stringify(text)})`;
 const fill = (form: string, name: string, value: string) =>
   `document.querySelector('form[action$="${form}"]').elements.namedItem("${name}").value = ${JSON.stringify(value)}`;
 
@@ -71,7 +61,7 @@ async function scene(): Promise<string> {
 
 describe.skipIf(chromium === undefined)("the pages of sessions in chromium [needs chromium]", () => {
   test("a person begins a session, writes, replies and acknowledges", async () => {
-    await withPage(DESK, async (page) => {
+    await browser.withPage(DESK, async (page) => {
       await page.goto(`${node.url}/ui/sessions`);
       await page.evaluate(fill("form=create", "purpose", "By hand"));
       await page.evaluate(fill("form=create", "space", "team-b"));
@@ -95,7 +85,7 @@ describe.skipIf(chromium === undefined)("the pages of sessions in chromium [need
 
   test("what others write appears while somebody types, and what is typed stays", async () => {
     const session = await scene();
-    await withPage(DESK, async (page) => {
+    await browser.withPage(DESK, async (page) => {
       await page.goto(`${node.url}/ui/sessions/${session}`);
       await page.until("document.getElementById('live').textContent === 'live'");
       await page.evaluate(fill("form=post", "text", "half a sen"));
@@ -108,7 +98,7 @@ describe.skipIf(chromium === undefined)("the pages of sessions in chromium [need
 
   test("works without scripts", async () => {
     const session = await scene();
-    await withPage({ ...DESK, script: false }, async (page) => {
+    await browser.withPage({ ...DESK, script: false }, async (page) => {
       await page.goto(`${node.url}/ui/sessions/${session}`);
       for (const text of ["Who takes the tests?", "<script>alert(1)</script>", "\\u{202e}", "Freeze at noon"])
         expect(await page.evaluate(shows(text))).toBe(true);
@@ -123,7 +113,7 @@ describe.skipIf(chromium === undefined)("the pages of sessions in chromium [need
     const pages = { session: `/ui/sessions/${session}`, sessions: "/ui/sessions", inbox: "/ui/inbox" };
     for (const [name, path] of Object.entries(pages))
       for (const [size, options] of Object.entries({ desk: DESK, phone: { ...PHONE, dark: true } }))
-        await withPage(options, async (page) => {
+        await browser.withPage(options, async (page) => {
           await page.goto(node.url + path);
           await page.screenshot(join(PICTURES, `${name}-${size}.png`));
           const wide = "document.documentElement.scrollWidth > document.documentElement.clientWidth";
