@@ -32,7 +32,7 @@ export const messageRetract = write({
   title: "Retract a message",
   search: "take back a message, delete what I said, remove from a chat",
   description:
-    "Removes the text and metadata of a message of yours, all versions of it: nobody can read them any more. That it was there stays visible. For a secret ask an operator for message_purge: until then the bytes may remain in files of the members.",
+    "Removes the text and metadata of a message of yours, all versions of it: no one can read them any more. That it was there stays visible. For a secret ask an operator for message_purge: until then the bytes may remain in files of the members.",
   input: z.object({ session: sessionId, message: messageId }),
   example: { ...EXAMPLE, message: "m_0123456789ab" },
   output: z.object({ session: z.string(), message: z.string(), retracted: z.boolean() }),
