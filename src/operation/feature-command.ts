@@ -50,3 +50,9 @@ export interface FeatureCommand {
   /** Returns the error where the node does not know the operation, such as an edge. */
   unknown?(): Fault;
 }
+
+/** Returns the text of an option as an argument, by default of the same name; {} where it was not given. */
+export function optionText({ options }: Words, option: string, argument = option): Record<string, string> {
+  const value = options[option];
+  return typeof value === "string" ? { [argument]: value } : {};
+}

@@ -379,8 +379,8 @@ export class Invoker {
 
   #context({ call, operation, spend, agentKey }: Admitted): CallContext {
     const { access, log } = this.#options;
-    const { name, access: rule } = operation;
-    const { verb } = rule;
+    const { name } = operation;
+    const { verb } = operation.access;
     const agent = this.#actors.agentOf(call.caller, agentKey);
     const { caller, forwarded } = call;
     const asker = { caller, agentKey, forwarded, operation: name };

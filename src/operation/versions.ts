@@ -2,6 +2,8 @@
 // proposed, so a build knows the earlier ones too (replication.md 8).
 
 import { Fault } from "../lib/fault.ts";
+import { levelOf } from "../log/level.ts";
+import type { Reader } from "../store/store.ts";
 import type { AnyWrite, EarlierVersion } from "./define.ts";
 
 /** One version of a write, as apply runs it. */
@@ -23,6 +25,12 @@ export function versionAt(operation: AnyWrite, level: number): WriteVersion {
   const earlier = operation.earlier?.find((each) => (each.level ?? 1) <= level);
   if (earlier !== undefined) return atVersion(operation, earlier);
   throw levelTooLow(operation.name, operation.level ?? 1, level);
+}
+
+/** Throws `unavailable` for a read of rows that stores have only from a level on. */
+export function refuseBelowLevel(reader: Reader, needed: number, operation: string): void {
+  const level = levelOf(reader);
+  if (level < needed) throw levelTooLow(operation, needed, level);
 }
 
 /** Throws `unavailable` for an input that needs a higher level than the fleet has. */

@@ -13,21 +13,26 @@ const NEXT = "Whoever registers the name next is sent what is addressed to it.";
 const input = z.object({ name: agentName.describe("In whatever case.") });
 const output = z.object({ agent: z.string(), caller: z.string() });
 
-/** Ends an agent of the caller. */
-export const agentLeave = write({
-  name: "agent_leave",
+/** What both have in common. */
+const common = {
   v: 1,
   level: AGENT_LEVEL,
-  title: "Give back a name",
-  search: "sign off, unregister yourself, end your agent, free a name",
-  description: `Ends an agent of your caller: its handle ends, and its name is free. ${NEXT} What it wrote keeps its name.`,
   input,
   example: { name: "builder" },
   output,
-  access: { verb: "write", spaces: "visible" },
   hints: { destructive: true },
   aliases: { agent: "name", agent_name: "name" },
-  prepare: ({ name }) => ({ name }),
+  prepare: ({ name }: { name: string }) => ({ name }),
+} as const;
+
+/** Ends an agent of the caller. */
+export const agentLeave = write({
+  ...common,
+  name: "agent_leave",
+  title: "Give back a name",
+  search: "sign off, unregister yourself, end your agent, free a name",
+  description: `Ends an agent of your caller: its handle ends, and its name is free. ${NEXT} What it wrote keeps its name.`,
+  access: { verb: "write", spaces: "visible" },
   apply(tx, { name }, { caller, agent }) {
     const row = agentNamed(tx, name);
     const isOwn = row !== undefined && (row.caller === caller || row.name === agent);
@@ -38,20 +43,13 @@ export const agentLeave = write({
 
 /** Ends any agent. */
 export const agentRemove = write({
+  ...common,
   name: "agent_remove",
-  v: 1,
-  level: AGENT_LEVEL,
   title: "Remove an agent",
   search: "unregister another agent, free an unused name, end a handle",
   description: `Ends an agent of any caller: its handle ends, and its name is free. ${NEXT} What it wrote keeps its name.`,
-  input,
-  example: { name: "builder" },
-  output,
   // Names are of no space, so this is for operators of all.
   access: { verb: "operate", spaces: () => [ALL_SPACES] },
-  hints: { destructive: true },
-  aliases: { agent: "name", agent_name: "name" },
-  prepare: ({ name }) => ({ name }),
   apply(tx, { name }) {
     const row = agentNamed(tx, name);
     if (row === undefined) throw noAgent(name, `There is no agent ${JSON.stringify(name)}`);

@@ -3,8 +3,11 @@
 import { z } from "zod";
 import { foldedAgentName } from "../../lib/agent-key.ts";
 import { MAX_CALLER_NAME } from "../../lib/caller-name.ts";
+import { timeOf } from "../../lib/time-of.ts";
+import { AGENT_LEVEL } from "../../log/level.ts";
 import { read } from "../../operation/define.ts";
-import { type AgentRecord, agentName, refuseBelowLevel } from "./rows.ts";
+import { refuseBelowLevel } from "../../operation/versions.ts";
+import { type AgentRecord, agentName } from "./rows.ts";
 
 const MAX_PAGE = 500;
 
@@ -45,7 +48,7 @@ export const agentList = read({
   access: { verb: "read", spaces: "visible" },
   hints: { idempotent: true },
   run(reader, { caller, limit = 100, cursor }) {
-    refuseBelowLevel(reader, "agent_list");
+    refuseBelowLevel(reader, AGENT_LEVEL, "agent_list");
     const [only, values] = caller === undefined ? ["", []] : ["AND caller = ? ", [caller]];
     const rows = reader.all<AgentRecord>(
       `SELECT * FROM agents WHERE folded > ? ${only}ORDER BY folded LIMIT ?`,
@@ -72,7 +75,3 @@ export const agentList = read({
     };
   },
 });
-
-function timeOf(ms: number): string {
-  return new Date(ms).toISOString();
-}

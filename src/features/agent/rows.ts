@@ -2,11 +2,9 @@
 
 import { z } from "zod";
 import { AGENT_NAME, foldedAgentName } from "../../lib/agent-key.ts";
-import { AGENT_LEVEL, levelOf } from "../../log/level.ts";
 import type { Changed, Stamp } from "../../log/log.ts";
 import { stateHash } from "../../log/state-hash.ts";
 import type { AgentTable } from "../../operation/agents.ts";
-import { levelTooLow } from "../../operation/versions.ts";
 import type { Reader, Writer } from "../../store/store.ts";
 
 /** A row of `agents`; times are in ms of log time. */
@@ -76,9 +74,3 @@ export const agentTable: AgentTable = {
     );
   },
 };
-
-/** Throws Fault `unavailable` for a read of a fleet that has no agents yet. */
-export function refuseBelowLevel(reader: Reader, operation: string): void {
-  const level = levelOf(reader);
-  if (level < AGENT_LEVEL) throw levelTooLow(operation, AGENT_LEVEL, level);
-}

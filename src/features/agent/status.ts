@@ -3,6 +3,7 @@
 import { z } from "zod";
 import { oneLine } from "../../lib/client-claim.ts";
 import { Fault } from "../../lib/fault.ts";
+import { timeOf } from "../../lib/time-of.ts";
 import { AGENT_LEVEL } from "../../log/level.ts";
 import { write } from "../../operation/define.ts";
 import { agentChange, agentNamed, writeAgent } from "./rows.ts";
@@ -50,7 +51,7 @@ export const agentStatus = write({
     const now = { ...row, doing, doing_until: until };
     writeAgent(tx, now);
     return {
-      output: { agent: row.name, doing, until: new Date(until).toISOString() },
+      output: { agent: row.name, doing, until: timeOf(until) },
       changes: [agentChange(now, "status")],
     };
   },

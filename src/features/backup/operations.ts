@@ -2,6 +2,7 @@
 
 import { z } from "zod";
 import { ALL_SPACES } from "../../access/space.ts";
+import { timeOf } from "../../lib/time-of.ts";
 import { type AccessRule, act, type Operation } from "../../operation/define.ts";
 import { ServiceKey, type Services } from "../../operation/services.ts";
 import type { Backups } from "./backups.ts";
@@ -51,7 +52,7 @@ export function reportOf(backups: Backups): BackupReport {
   const { last, failed } = report;
   return {
     schedule: report.schedule ?? null,
-    next: report.next === undefined || !Number.isFinite(report.next) ? null : iso(report.next),
+    next: report.next === undefined || !Number.isFinite(report.next) ? null : timeOf(report.next),
     folder: report.folder,
     bucket: report.bucket ?? null,
     running: report.running,
@@ -60,13 +61,13 @@ export function reportOf(backups: Backups): BackupReport {
         ? null
         : {
             name: last.name,
-            at: iso(last.at_ms),
+            at: timeOf(last.at_ms),
             position: last.position,
             bytes: last.bytes,
             contexts: last.contexts,
             in_bucket: last.inBucket,
           },
-    failed: failed === undefined ? null : { reason: failed.reason, at: iso(failed.at_ms) },
+    failed: failed === undefined ? null : { reason: failed.reason, at: timeOf(failed.at_ms) },
   };
 }
 
@@ -92,7 +93,7 @@ export function backupOperations(node: Services): Operation[] {
         ...reportOf(node.get(BACKUPS)),
         backups: (await node.get(BACKUPS).list(remote, signal)).map(({ backup, inFolder, inBucket }) => ({
           name: backup.name,
-          at: iso(backup.atMs),
+          at: timeOf(backup.atMs),
           position: backup.position,
           here: inFolder,
           in_bucket: inBucket ?? null,
@@ -134,8 +135,4 @@ function fetchOperation(node: Services): Operation {
       return { path, position: String(manifest.content["position"]), bytes: manifest.file.bytes };
     },
   });
-}
-
-function iso(ms: number): string {
-  return new Date(ms).toISOString();
 }

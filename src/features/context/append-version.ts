@@ -2,6 +2,7 @@
 // usage. The log runs all of it in the command's savepoint, so a Fault undoes it.
 
 import { spaceOf } from "../../access/space.ts";
+import { timeOf } from "../../lib/time-of.ts";
 import { REMOVE_BYTE, WRITE_BYTE, WRITE_ROW } from "../../lib/work.ts";
 import { AGENT_LEVEL, CLIENT_LEVEL } from "../../log/level.ts";
 import type { Changed, Stamp } from "../../log/log.ts";
@@ -11,7 +12,6 @@ import type { Writer } from "../../store/store.ts";
 import { etagOf } from "./context-etag.ts";
 import { DETAIL_COLUMNS, DETAILS_LEVEL, type Details, NO_DETAILS } from "./details.ts";
 import type { Document } from "./document.ts";
-import { timeOf } from "./labels.ts";
 import { CONTEXT_COLUMNS, type ContextRow, PLAIN, VERSION_COLUMNS, type VersionRow } from "./rows.ts";
 import type { StampedLimits } from "./stamped-limits.ts";
 import { writeSuperseded } from "./supersede.ts";

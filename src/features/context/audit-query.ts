@@ -4,6 +4,7 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import { z } from "zod";
 import { MAX_CALLER_NAME } from "../../lib/caller-name.ts";
 import { Fault } from "../../lib/fault.ts";
+import { timeOf } from "../../lib/time-of.ts";
 import { LOOK_AT_ROW, SHOW_ROW } from "../../lib/work.ts";
 import { type ChangeRow, changeOf } from "../../log/changes.ts";
 import { type CallContext, type ReadOperation, read } from "../../operation/define.ts";
@@ -12,7 +13,6 @@ import { parseNumberCursor } from "../../operation/page-cursor.ts";
 import type { Services } from "../../operation/services.ts";
 import type { Reader } from "../../store/store.ts";
 import { idPrefix } from "./context-id.ts";
-import { timeOf } from "./labels.ts";
 import { matchesFilter } from "./public-change.ts";
 import { agentActed, clientSaid } from "./rows.ts";
 

@@ -4,10 +4,11 @@
 import { z } from "zod";
 import { spaceOf } from "../../access/space.ts";
 import { Fault } from "../../lib/fault.ts";
+import { timeOf } from "../../lib/time-of.ts";
 import { expiresAt, expiresIn } from "../../operation/expiring.ts";
 import { metadataArgument, metadataText } from "../../operation/metadata.ts";
 import { levelOfId, otherId } from "./context-id.ts";
-import { framedTags, tagsOf, timeOf } from "./labels.ts";
+import { framedTags, tagsOf } from "./labels.ts";
 
 /** The fleet level from which on versions have details. */
 export const DETAILS_LEVEL = 3;

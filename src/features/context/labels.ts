@@ -1,4 +1,4 @@
-// Lists of words and times as the tables have them, and as callers see them.
+// Lists of words as the tables have them, and as callers see them.
 
 /** Returns tags, or ids, as the tables store them: `\na\nb\n`. */
 export function framedTags(tags: readonly string[]): string {
@@ -8,9 +8,4 @@ export function framedTags(tags: readonly string[]): string {
 /** Returns the tags of their stored form. */
 export function tagsOf(framed: string): string[] {
   return framed === "" ? [] : framed.slice(1, -1).split("\n");
-}
-
-/** Returns a time in ms as ISO 8601. */
-export function timeOf(ms: number): string {
-  return new Date(ms).toISOString();
 }

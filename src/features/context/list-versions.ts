@@ -2,13 +2,14 @@
 
 import { z } from "zod";
 import { spaceOf } from "../../access/space.ts";
+import { timeOf } from "../../lib/time-of.ts";
 import { SHOW_ROW } from "../../lib/work.ts";
 import { read } from "../../operation/define.ts";
 import { parseNumberCursor } from "../../operation/page-cursor.ts";
 import { etagOf } from "./context-etag.ts";
 import { contextId, idAliases } from "./context-id.ts";
 import { detailsShown, shownDetails } from "./details.ts";
-import { tagsOf, timeOf } from "./labels.ts";
+import { tagsOf } from "./labels.ts";
 import { agentActed, clientSaid, floorOf, storedHead, versionsBelow } from "./rows.ts";
 import { missing } from "./version-faults.ts";
 

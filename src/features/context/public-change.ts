@@ -1,10 +1,10 @@
 // A change as callers see it, in waits, streams and feeds.
 
 import { z } from "zod";
+import { timeOf } from "../../lib/time-of.ts";
 import type { Change } from "../../log/changes.ts";
 import { formatPosition } from "../../log/position.ts";
 import { etagOf } from "./context-etag.ts";
-import { timeOf } from "./labels.ts";
 import { agentActed, clientSaid } from "./rows.ts";
 
 /** Schema of a public change. */

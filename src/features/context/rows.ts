@@ -2,13 +2,14 @@
 
 import { z } from "zod";
 import { sha256Hex } from "../../lib/sha256.ts";
+import { timeOf } from "../../lib/time-of.ts";
 import { AGENT_LEVEL, levelOf } from "../../log/level.ts";
 import { isExpired, stateTimeMs } from "../../log/log-time.ts";
 import { DamagedError } from "../../store/damage.ts";
 import type { Reader } from "../../store/store.ts";
 import { etagOf } from "./context-etag.ts";
 import { DETAIL_COLUMNS, DETAILS_LEVEL, type Details, detailsShown, shownDetails } from "./details.ts";
-import { tagsOf, timeOf } from "./labels.ts";
+import { tagsOf } from "./labels.ts";
 
 /** What a context repeats from its newest version; its details are missing below their fleet level. */
 export interface VersionFacts extends Partial<Details> {

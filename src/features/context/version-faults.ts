@@ -3,9 +3,9 @@
 import { spaceOf } from "../../access/space.ts";
 import { Fault } from "../../lib/fault.ts";
 import { appearanceOf } from "../../lib/look-alike.ts";
+import { timeOf } from "../../lib/time-of.ts";
 import { DamagedError } from "../../store/damage.ts";
 import type { Reader } from "../../store/store.ts";
-import { timeOf } from "./labels.ts";
 import { type ContextRow, floorOf, type StoredVersion, thereSql, versionOf } from "./rows.ts";
 
 /** Ids that are looked through for one that was meant. */

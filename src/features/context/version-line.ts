@@ -9,12 +9,13 @@ import { Fault } from "../../lib/fault.ts";
 import { isObject } from "../../lib/json-object.ts";
 import { parseJson } from "../../lib/json-text.ts";
 import { isJsonType } from "../../lib/media-type.ts";
+import { timeOf } from "../../lib/time-of.ts";
 import { metadataText } from "../../operation/metadata.ts";
 import { EMPTY_HASH } from "./append-version.ts";
 import { contextId, otherId } from "./context-id.ts";
 import { type Details, MAX_SUPERSEDED } from "./details.ts";
 import { type Document, documentOf, normalType } from "./document.ts";
-import { framedTags, tagsOf, timeOf } from "./labels.ts";
+import { framedTags, tagsOf } from "./labels.ts";
 import { type StoredVersion, textOf } from "./rows.ts";
 import { tags, title } from "./write-shape.ts";
 

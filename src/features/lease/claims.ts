@@ -3,11 +3,12 @@
 
 import { spaceOf } from "../../access/space.ts";
 import { Fault } from "../../lib/fault.ts";
+import { timeOf } from "../../lib/time-of.ts";
 import type { Changed } from "../../log/log.ts";
 import { stateHash } from "../../log/state-hash.ts";
 import { fenceText, noteEnd, noteGrant } from "../../operation/fence.ts";
 import type { Reader, Writer } from "../../store/store.ts";
-import { type Claim, type Holder, holderText, type LeaseRow, timeOf, type WaiterRow } from "./rows.ts";
+import { type Claim, type Holder, holderText, type LeaseRow, type WaiterRow } from "./rows.ts";
 
 /** Bounds of the rows. */
 export const MAX_LEASES = 10_000;

@@ -3,7 +3,7 @@
 
 import { columns } from "../../lib/columns.ts";
 import { Fault } from "../../lib/fault.ts";
-import type { FeatureCommand, Words } from "../../operation/feature-command.ts";
+import { type FeatureCommand, optionText, type Words } from "../../operation/feature-command.ts";
 import { type Holder, holderText } from "./rows.ts";
 
 /** A node may need this long beyond the wait itself, in seconds. */
@@ -44,8 +44,8 @@ const acquire: FeatureCommand = {
     name: words.args[0],
     ...numberOf(words, "ttl", "ttl_seconds"),
     ...numberOf(words, "wait", "wait_seconds"),
-    ...textOf(words, "for", "for"),
-    ...textOf(words, "fence", "fence"),
+    ...optionText(words, "for", "for"),
+    ...optionText(words, "fence", "fence"),
   }),
   show: ({ fence, granted, place }) =>
     granted === true ? `${fence}\n` : `${fence}\nnot granted yet: place ${place}\n`,
@@ -106,7 +106,7 @@ const list: FeatureCommand = {
     ...(words.args[0] === undefined ? {} : { prefix: words.args[0] }),
     ...(words.options["own"] === true ? { own: true } : {}),
     ...numberOf(words, "limit", "limit"),
-    ...textOf(words, "cursor", "cursor"),
+    ...optionText(words, "cursor", "cursor"),
   }),
   show: ({ leases }) => {
     const rows = (leases as readonly Listed[]).map((lease) => [
@@ -141,11 +141,6 @@ export const leaseCommands: readonly FeatureCommand[] = [acquire, renew, release
 function shownText(holder: unknown): string {
   const { caller, agent = "" } = holder as ShownHolder;
   return holderText({ caller, agent } satisfies Holder);
-}
-
-function textOf({ options }: Words, option: string, argument: string): Record<string, string> {
-  const value = options[option];
-  return typeof value === "string" ? { [argument]: value } : {};
 }
 
 function numberOf({ options }: Words, option: string, argument: string): Record<string, number> {

@@ -4,11 +4,13 @@
 import { z } from "zod";
 import { Fault } from "../../lib/fault.ts";
 import { idSyntaxProblem } from "../../lib/id-syntax.ts";
+import { timeOf } from "../../lib/time-of.ts";
 import { read } from "../../operation/define.ts";
-import { fenceText } from "../../operation/fence.ts";
+import { FENCE_LEVEL, fenceText } from "../../operation/fence.ts";
+import { refuseBelowLevel } from "../../operation/versions.ts";
 import type { Reader } from "../../store/store.ts";
 import { holderShape, namePrefix } from "./arguments.ts";
-import { holderAsking, type LeaseRow, refuseBelowLevel, shownHolder, timeOf } from "./rows.ts";
+import { holderAsking, type LeaseRow, shownHolder } from "./rows.ts";
 
 const MAX_PAGE = 500;
 const DEFAULT_PAGE = 100;
@@ -49,7 +51,7 @@ export const leaseList = read({
   aliases: { mine: "own" },
   run(reader, { prefix = "", own = false, limit = DEFAULT_PAGE, cursor }, context) {
     const after = cursor === undefined ? "" : readCursor(cursor);
-    refuseBelowLevel(reader, "lease_list");
+    refuseBelowLevel(reader, FENCE_LEVEL, "lease_list");
     const { caller, agent } = holderAsking(context);
     const rows = reader.all<LeaseRow & { waiting: number }>(
       `SELECT *, (SELECT COUNT(*) FROM lease_waiters w WHERE w.name = leases.name) AS waiting FROM leases

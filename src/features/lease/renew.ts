@@ -3,10 +3,11 @@
 import { z } from "zod";
 import { spaceOf } from "../../access/space.ts";
 import { type Operation, read } from "../../operation/define.ts";
-import { fenceText } from "../../operation/fence.ts";
+import { FENCE_LEVEL, fenceText } from "../../operation/fence.ts";
 import type { Services } from "../../operation/services.ts";
+import { refuseBelowLevel } from "../../operation/versions.ts";
 import { claimOf, leaseName, nameAliases, ownFence } from "./arguments.ts";
-import { holderAsking, refuseBelowLevel, safeSeconds, waitersOf } from "./rows.ts";
+import { holderAsking, safeSeconds, waitersOf } from "./rows.ts";
 import { LEASE_TERMS } from "./terms-key.ts";
 
 /** Returns `lease_renew`. */
@@ -31,7 +32,7 @@ export function leaseRenew(node: Services): Operation {
     hints: { idempotent: true },
     aliases: nameAliases,
     async run(reader, { name, fence }, context) {
-      refuseBelowLevel(reader, "lease_renew");
+      refuseBelowLevel(reader, FENCE_LEVEL, "lease_renew");
       const lease = await node.get(LEASE_TERMS).renew(claimOf(name, fence), holderAsking(context), context.signal);
       return {
         name,

@@ -1,12 +1,10 @@
 // The rows of leases and of the claims in line, and their forms for callers. How apply changes them is claims.ts.
 
 import type { z } from "zod";
-import { levelOf } from "../../log/level.ts";
 import type { Stamp } from "../../log/log.ts";
 import { isSameCaller } from "../../operation/agents.ts";
 import type { CallContext } from "../../operation/define.ts";
-import { FENCE_LEVEL, type Fence, fenceText } from "../../operation/fence.ts";
-import { levelTooLow } from "../../operation/versions.ts";
+import { type Fence, fenceText } from "../../operation/fence.ts";
 import type { Reader } from "../../store/store.ts";
 import type { holderShape } from "./arguments.ts";
 
@@ -56,12 +54,6 @@ export function isSameClaim(one: Fence, other: Fence): boolean {
   return one.n === other.n && one.seq === other.seq;
 }
 
-/** Throws Fault `unavailable` for an operation where the fleet has no leases yet. */
-export function refuseBelowLevel(reader: Reader, operation: string): void {
-  const level = levelOf(reader);
-  if (level < FENCE_LEVEL) throw levelTooLow(operation, FENCE_LEVEL, level);
-}
-
 /** Returns the lease of a name if it is held. */
 export function leaseOf(reader: Reader, name: string): LeaseRow | undefined {
   return reader.get<LeaseRow>("SELECT * FROM leases WHERE name = ?", name);
@@ -91,11 +83,6 @@ export function shownHolder({ caller, agent }: Holder): z.infer<typeof holderSha
 /** Returns a holder in words. */
 export function holderText({ caller, agent }: Holder): string {
   return agent === "" ? caller : `${agent} (${caller})`;
-}
-
-/** Returns a time of the log as callers see it. */
-export function timeOf(ms: number): string {
-  return new Date(ms).toISOString();
 }
 
 /**

@@ -2,13 +2,16 @@
 
 import { z } from "zod";
 import { spaceOf } from "../../access/space.ts";
+import { timeOf } from "../../lib/time-of.ts";
 import type { Cursor } from "../../log/changes.ts";
 import { DEFAULT_WAIT_SECONDS, read } from "../../operation/define.ts";
 import type { Fence } from "../../operation/fence.ts";
+import { FENCE_LEVEL } from "../../operation/fence.ts";
+import { refuseBelowLevel } from "../../operation/versions.ts";
 import { positionArgument, timeoutSeconds } from "../../operation/wait-arguments.ts";
 import type { Reader } from "../../store/store.ts";
 import { claimOf, holderShape, leaseName, nameAliases, ownFence } from "./arguments.ts";
-import { isSameClaim, leaseOf, placeOf, refuseBelowLevel, shownHolder, timeOf, waiterOf } from "./rows.ts";
+import { isSameClaim, leaseOf, placeOf, shownHolder, waiterOf } from "./rows.ts";
 
 /** Changes that are read at once. */
 const BATCH = 512;
@@ -47,7 +50,7 @@ export const leaseWait = read({
   hints: { idempotent: true },
   aliases: { ...nameAliases, timeout: "timeout_seconds", position: "since" },
   async run(reader, { name, fence, since, timeout_seconds = DEFAULT_WAIT_SECONDS }, context) {
-    refuseBelowLevel(reader, "lease_wait");
+    refuseBelowLevel(reader, FENCE_LEVEL, "lease_wait");
     const claim = fence === undefined ? undefined : claimOf(name, fence);
     const waits = context.holdWait();
     try {

@@ -3,7 +3,7 @@
 import { columns } from "../../lib/columns.ts";
 import { counted } from "../../lib/counted.ts";
 import { printableLine } from "../../lib/printable.ts";
-import type { FeatureCommand, Words } from "../../operation/feature-command.ts";
+import { type FeatureCommand, optionText } from "../../operation/feature-command.ts";
 
 const SESSION = { name: "SESSION", help: "its id, as cairn session list prints it" } as const;
 
@@ -44,9 +44,9 @@ const list: FeatureCommand = {
   ],
   operation: "session_list",
   input: (words) => ({
-    ...textOf(words, "space"),
-    ...textOf(words, "state"),
-    ...textOf(words, "cursor"),
+    ...optionText(words, "space"),
+    ...optionText(words, "state"),
+    ...optionText(words, "cursor"),
     ...(words.options["mine"] === true ? { mine: true } : {}),
   }),
   show({ sessions }) {
@@ -67,7 +67,7 @@ const create: FeatureCommand = {
   args: [{ name: "PURPOSE", help: "what it is for, in a sentence" }],
   options: [{ flags: "--space <space>", help: "the space it belongs to (default: default)" }],
   operation: "session_create",
-  input: (words) => ({ purpose: words.args[0], ...textOf(words, "space") }),
+  input: (words) => ({ purpose: words.args[0], ...optionText(words, "space") }),
   show: ({ session }) => `${String(session)}\n`,
 };
 
@@ -83,8 +83,8 @@ const show: FeatureCommand = {
   operation: "message_list",
   input: (words) => ({
     session: words.args[0],
-    ...textOf(words, "before"),
-    ...textOf(words, "thread"),
+    ...optionText(words, "before"),
+    ...optionText(words, "thread"),
     ...(words.options["limit"] === undefined ? {} : { limit: Number(words.options["limit"]) }),
   }),
   show({ messages, older }) {
@@ -99,7 +99,7 @@ const exported: FeatureCommand = {
   args: [SESSION],
   options: [{ flags: "--cursor <cursor>", help: "the next page" }],
   operation: "session_export",
-  input: (words) => ({ session: words.args[0], ...textOf(words, "cursor") }),
+  input: (words) => ({ session: words.args[0], ...optionText(words, "cursor") }),
   show: ({ lines }) => (lines as readonly string[]).map((line) => `${line}\n`).join(""),
 };
 
@@ -137,8 +137,8 @@ const say: FeatureCommand = {
   input: (words) => ({
     session: words.args[0],
     text: words.args[1],
-    ...textOf(words, "kind"),
-    ...textOf(words, "reply", "parent"),
+    ...optionText(words, "kind"),
+    ...optionText(words, "reply", "parent"),
     ...(Array.isArray(words.options["to"]) ? { to: words.options["to"] } : {}),
     ...(words.options["private"] === true ? { visibility: "private" } : {}),
     ...(words.options["ack"] === true ? { ack: true } : {}),
@@ -155,7 +155,7 @@ const inbox: FeatureCommand = {
   ],
   operation: "inbox",
   input: (words) => ({
-    ...textOf(words, "since"),
+    ...optionText(words, "since"),
     ...(words.options["unacknowledged"] === true ? { unacknowledged: true } : {}),
   }),
   show({ messages, position }) {
@@ -202,9 +202,4 @@ function shownMessage({ depth = 0, ...row }: Message): string {
   const text = row.removed === undefined ? row.text : `(${row.removed})`;
   const lines = `${text}${row.text_cut === true ? " …" : ""}`.split(/\r\n|\r|\n/).map((line) => `${indent}  | ${line}`);
   return `${indent}${about}\n${lines.join("\n")}\n`;
-}
-
-function textOf({ options }: Words, option: string, argument = option): Record<string, string> {
-  const value = options[option];
-  return typeof value === "string" ? { [argument]: value } : {};
 }

@@ -1,6 +1,7 @@
 // session_create: begins a session in a space.
 
 import { z } from "zod";
+import { timeOf } from "../../lib/time-of.ts";
 import { WRITE_ROW } from "../../lib/work.ts";
 import type { Changed } from "../../log/log.ts";
 import { stateHash } from "../../log/state-hash.ts";
@@ -10,7 +11,7 @@ import { type Quota, ROW_BYTES, UsageDelta } from "../../operation/usage.ts";
 import { askedPart, MAX_PURPOSE, metadata, stampedQuota } from "./arguments.ts";
 import { newSessionId, spaceArgument } from "./ids.ts";
 import { noteMember } from "./members.ts";
-import { SESSION_LEVEL, type SessionRow, timeOf } from "./rows.ts";
+import { SESSION_LEVEL, type SessionRow } from "./rows.ts";
 
 interface CreateCommand {
   space: string;

@@ -5,6 +5,7 @@ import { spaceOf } from "../../access/space.ts";
 import { MAX_DOCUMENT_INPUT_BYTES } from "../../lib/bounds.ts";
 import { counted } from "../../lib/counted.ts";
 import { Fault } from "../../lib/fault.ts";
+import { timeOf } from "../../lib/time-of.ts";
 import { WRITE_BYTE, WRITE_ROW } from "../../lib/work.ts";
 import { type ApplyStamp, write } from "../../operation/define.ts";
 import { metadataText } from "../../operation/metadata.ts";
@@ -22,7 +23,6 @@ import {
   noMessage,
   SESSION_LEVEL,
   sessionOf,
-  timeOf,
 } from "./rows.ts";
 import { isAuthor, type Reading, readingOf, viewerOf } from "./viewer.ts";
 import { costOfText, messageChange, nameInInboxes, noteChange, writeVersion } from "./write-message.ts";

@@ -4,14 +4,16 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import { z } from "zod";
 import { spaceOf } from "../../access/space.ts";
 import { visibleJson } from "../../lib/printable.ts";
+import { timeOf } from "../../lib/time-of.ts";
 import { LOOK_AT_ROW, READ_BYTE, SHOW_ROW } from "../../lib/work.ts";
 import { type CallContext, read } from "../../operation/define.ts";
 import { parseNumberCursor } from "../../operation/page-cursor.ts";
+import { refuseBelowLevel } from "../../operation/versions.ts";
 import type { Viewer } from "../../operation/viewer.ts";
 import type { Reader } from "../../store/store.ts";
 import { readableHidden } from "./hidden.ts";
 import { sessionAliases, sessionId } from "./ids.ts";
-import { type MessageWithText, messageAt, refuseBelowLevel, sessionOf, timeOf, type VersionRow } from "./rows.ts";
+import { type MessageWithText, messageAt, SESSION_LEVEL, sessionOf, type VersionRow } from "./rows.ts";
 import { authorPart, MessagesFor, sessionFor } from "./shown.ts";
 import { mayRead } from "./viewer.ts";
 
@@ -42,7 +44,7 @@ export const sessionExport = read({
   hints: { idempotent: true },
   aliases: sessionAliases,
   async run(reader, { session, cursor }, context) {
-    refuseBelowLevel(reader, "session_export");
+    refuseBelowLevel(reader, SESSION_LEVEL, "session_export");
     const row = sessionOf(reader, session);
     const viewer = context.viewer(row.space);
     const after = cursor === undefined ? 0 : parseNumberCursor(cursor, "an export of a session");

@@ -2,16 +2,18 @@
 
 import { z } from "zod";
 import { spaceOf } from "../../access/space.ts";
+import { timeOf } from "../../lib/time-of.ts";
 import { LOOK_AT_ROW } from "../../lib/work.ts";
 import { type CallContext, read } from "../../operation/define.ts";
 import { listCursor, parseListCursor } from "../../operation/page-cursor.ts";
+import { refuseBelowLevel } from "../../operation/versions.ts";
 import type { Reader } from "../../store/store.ts";
 import { limitArgument } from "./arguments.ts";
 import { authorKey, type ReadableHidden, readableHidden } from "./hidden.ts";
 import { messageAliases, messageId, sessionAliases, sessionId } from "./ids.ts";
 import type { MemberRow } from "./members.ts";
 import { newestMessages } from "./pages-of-messages.ts";
-import { type MessageWithText, messageAt, noMessage, refuseBelowLevel, sessionOf, timeOf } from "./rows.ts";
+import { type MessageWithText, messageAt, noMessage, SESSION_LEVEL, sessionOf } from "./rows.ts";
 import { authorPart, MessagesFor, sessionFor, shownMessage, shownSession } from "./shown.ts";
 import { readableMessage } from "./viewer.ts";
 
@@ -53,7 +55,7 @@ export const sessionGet = read({
   hints: { idempotent: true },
   aliases: sessionAliases,
   async run(reader, { session, limit = FEW_MESSAGES }, context) {
-    refuseBelowLevel(reader, "session_get");
+    refuseBelowLevel(reader, SESSION_LEVEL, "session_get");
     const row = sessionOf(reader, session);
     const viewer = context.viewer(row.space);
     const position = context.positionAt(context.position().seq);
@@ -91,7 +93,7 @@ export const sessionParticipants = read({
   hints: { idempotent: true },
   aliases: sessionAliases,
   async run(reader, { session, limit = 100, cursor }, context) {
-    refuseBelowLevel(reader, "session_participants");
+    refuseBelowLevel(reader, SESSION_LEVEL, "session_participants");
     const row = sessionOf(reader, session);
     const after = cursor === undefined ? undefined : parseCursor(cursor);
     const hidden = await readableHidden(reader, row, context.viewer(row.space), context);
@@ -128,7 +130,7 @@ export const messageGet = read({
   hints: { idempotent: true },
   aliases: messageAliases,
   run(reader, { session, message, version }, context) {
-    refuseBelowLevel(reader, "message_get");
+    refuseBelowLevel(reader, SESSION_LEVEL, "message_get");
     sessionOf(reader, session);
     const viewer = context.viewer(spaceOf(session));
     const { seq } = readableMessage(reader, session, message, viewer);

@@ -5,11 +5,12 @@ import { z } from "zod";
 import { spaceOf } from "../../access/space.ts";
 import { LOOK_AT_ROW } from "../../lib/work.ts";
 import { type CallContext, read } from "../../operation/define.ts";
+import { refuseBelowLevel } from "../../operation/versions.ts";
 import type { Viewer } from "../../operation/viewer.ts";
 import { positionArgument } from "../../operation/wait-arguments.ts";
 import type { Reader } from "../../store/store.ts";
 import { namesOfViewer } from "./names.ts";
-import { type MessageRow, type MessageWithText, messageAt, refuseBelowLevel } from "./rows.ts";
+import { type MessageRow, type MessageWithText, messageAt, SESSION_LEVEL } from "./rows.ts";
 import { hasAcknowledged, MessagesFor, shownMessage } from "./shown.ts";
 import { isSame, mayRead } from "./viewer.ts";
 
@@ -48,7 +49,7 @@ export const inbox = read({
   hints: { idempotent: true },
   aliases: { after: "since" },
   async run(reader, { since, unacknowledged = false, limit = 50 }, context) {
-    refuseBelowLevel(reader, "inbox");
+    refuseBelowLevel(reader, SESSION_LEVEL, "inbox");
     const head = context.position().seq;
     const after = since === undefined ? undefined : await context.reach(since);
     const { found, stoppedAt } = await entriesOf(reader, { after, unacknowledged, limit: limit + 1 }, context);

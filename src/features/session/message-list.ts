@@ -4,11 +4,12 @@ import { z } from "zod";
 import { spaceOf } from "../../access/space.ts";
 import { Fault } from "../../lib/fault.ts";
 import { type CallContext, read } from "../../operation/define.ts";
+import { refuseBelowLevel } from "../../operation/versions.ts";
 import { positionArgument } from "../../operation/wait-arguments.ts";
 import { limitArgument } from "./arguments.ts";
 import { messageId, sessionAliases, sessionId } from "./ids.ts";
 import { messagesAfter, newestMessages } from "./pages-of-messages.ts";
-import { refuseBelowLevel, sessionOf } from "./rows.ts";
+import { SESSION_LEVEL, sessionOf } from "./rows.ts";
 import { shownMessage } from "./shown.ts";
 import { readableMessage } from "./viewer.ts";
 
@@ -40,7 +41,7 @@ export const messageList = read({
   hints: { idempotent: true },
   aliases: { ...sessionAliases, since: "after", cursor: "after", sender: "from", message: "thread" },
   async run(reader, { session, after, before, thread, from, kind, limit = 50 }, context) {
-    refuseBelowLevel(reader, "message_list");
+    refuseBelowLevel(reader, SESSION_LEVEL, "message_list");
     refuseBoth({ before, after: after ?? thread });
     const { space } = sessionOf(reader, session);
     const viewer = context.viewer(space);

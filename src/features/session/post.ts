@@ -4,6 +4,7 @@ import { z } from "zod";
 import { spaceOf } from "../../access/space.ts";
 import { MAX_DOCUMENT_INPUT_BYTES } from "../../lib/bounds.ts";
 import { Fault } from "../../lib/fault.ts";
+import { timeOf } from "../../lib/time-of.ts";
 import { WRITE_BYTE, WRITE_ROW } from "../../lib/work.ts";
 import { type ApplyStamp, write } from "../../operation/define.ts";
 import { metadataText } from "../../operation/metadata.ts";
@@ -14,7 +15,7 @@ import { askedPart, metadata, stampedQuota, storedText, type Text } from "./argu
 import { messageId, newMessageId, sessionAliases, sessionId } from "./ids.ts";
 import { noteMember } from "./members.ts";
 import { addressee, framedNames, MAX_NAMES, mentionsIn } from "./names.ts";
-import { type MessageRow, SESSION_LEVEL, type SessionRow, sessionOf, timeOf } from "./rows.ts";
+import { type MessageRow, SESSION_LEVEL, type SessionRow, sessionOf } from "./rows.ts";
 import { type Reading, readableMessage, readingOf, viewerOf } from "./viewer.ts";
 import { costOfText, messageChange, nameInInboxes, writeVersion } from "./write-message.ts";
 

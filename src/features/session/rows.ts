@@ -1,8 +1,6 @@
 // The rows of sessions and messages, and their lookup.
 
 import { Fault } from "../../lib/fault.ts";
-import { levelOf } from "../../log/level.ts";
-import { levelTooLow } from "../../operation/versions.ts";
 import type { Reader } from "../../store/store.ts";
 
 /** The fleet level from which on there are sessions. */
@@ -73,12 +71,6 @@ export interface MessageWithText extends MessageRow, Pick<VersionRow, "text" | "
 const SELECT_MESSAGE =
   "SELECT m.*, v.text AS text, v.metadata AS metadata FROM messages m JOIN message_versions v ON v.message = m.seq AND v.version = m.version";
 
-/** Throws Fault `unavailable` where the fleet's level has no sessions: a read of them finds no table. */
-export function refuseBelowLevel(reader: Reader, operation: string): void {
-  const level = levelOf(reader);
-  if (level < SESSION_LEVEL) throw levelTooLow(operation, SESSION_LEVEL, level);
-}
-
 /** Returns a session. Throws Fault `not_found`. */
 export function sessionOf(reader: Reader, id: string): SessionRow {
   const row = reader.get<SessionRow>("SELECT * FROM sessions WHERE id = ?", id);
@@ -129,9 +121,4 @@ export function noMessage(session: string, id: string): Fault {
     hint: "message_list shows those that you may read.",
     details: { session, message: id },
   });
-}
-
-/** Returns a time in ms as ISO 8601. */
-export function timeOf(ms: number): string {
-  return new Date(ms).toISOString();
 }

@@ -2,6 +2,7 @@
 // not read.
 
 import { z } from "zod";
+import { timeOf } from "../../lib/time-of.ts";
 import { LOOK_AT_ROW, SHOW_ROW } from "../../lib/work.ts";
 import type { CallContext } from "../../operation/define.ts";
 import type { Viewer } from "../../operation/viewer.ts";
@@ -9,7 +10,7 @@ import { recipientsOf } from "../../operation/visibility.ts";
 import type { Reader } from "../../store/store.ts";
 import type { Tally } from "./hidden.ts";
 import { shownName } from "./names.ts";
-import { type MessageRow, type MessageWithText, type SessionRow, timeOf } from "./rows.ts";
+import type { MessageRow, MessageWithText, SessionRow } from "./rows.ts";
 import { mayRead } from "./viewer.ts";
 
 /** Longest text of a message in a list, in characters; message_get returns all of it. */

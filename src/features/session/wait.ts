@@ -8,11 +8,12 @@ import { Fault } from "../../lib/fault.ts";
 import { LOOK_AT_ROW } from "../../lib/work.ts";
 import type { Change } from "../../log/changes.ts";
 import { type CallContext, DEFAULT_WAIT_SECONDS, read } from "../../operation/define.ts";
+import { refuseBelowLevel } from "../../operation/versions.ts";
 import { positionArgument, timeoutSeconds } from "../../operation/wait-arguments.ts";
 import type { Reader } from "../../store/store.ts";
 import { changeFor, isAboutMessages } from "./changes.ts";
 import { sessionAliases, sessionId } from "./ids.ts";
-import { refuseBelowLevel, sessionOf } from "./rows.ts";
+import { SESSION_LEVEL, sessionOf } from "./rows.ts";
 import { MAX_LISTED_TEXT, MessagesFor, shownMessage } from "./shown.ts";
 import { isSame } from "./viewer.ts";
 
@@ -60,7 +61,7 @@ export const messageWait = read({
     { session, since, timeout_seconds = DEFAULT_WAIT_SECONDS, limit = MAX_EVENTS, own = false },
     context,
   ) {
-    refuseBelowLevel(reader, "message_wait");
+    refuseBelowLevel(reader, SESSION_LEVEL, "message_wait");
     if (session !== undefined) sessionOf(reader, session);
     const held = context.holdWait();
     try {
@@ -81,7 +82,7 @@ export const messageWait = read({
   follow({ session, since, timeout_seconds, limit, own = false }, context, reader) {
     if (timeout_seconds !== undefined || limit !== undefined)
       throw new Fault("invalid_input", "A stream has no timeout_seconds and no limit", { hint: "Leave them out." });
-    refuseBelowLevel(reader, "message_wait");
+    refuseBelowLevel(reader, SESSION_LEVEL, "message_wait");
     if (session !== undefined) sessionOf(reader, session);
     return { since, show: (change) => eventOf(reader, change, { session, own }, context) };
   },
