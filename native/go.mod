@@ -3,12 +3,15 @@ module cairn.internal/native
 go 1.26.6
 
 require (
+	connectrpc.com/connect v1.21.1
+	connectrpc.com/grpcreflect v1.3.0
 	github.com/hanwen/go-fuse/v2 v2.12.1
 	github.com/hashicorp/go-hclog v1.6.2
 	github.com/hashicorp/raft v1.7.3
 	github.com/hashicorp/raft-boltdb/v2 v2.3.1
 	go.etcd.io/bbolt v1.4.2
 	golang.org/x/net v0.56.0
+	google.golang.org/protobuf v1.36.12
 	tailscale.com v1.102.3
 )
 

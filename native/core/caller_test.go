@@ -14,6 +14,7 @@ import (
 
 	"cairn.internal/native/tailnettest"
 	"tailscale.com/client/tailscale/apitype"
+	"tailscale.com/ipn/ipnstate"
 	"tailscale.com/tailcfg"
 )
 
@@ -80,6 +81,23 @@ func TestClassTable(t *testing.T) {
 		if check.refusal == nil && check.caller.Kind != "tagged" && len(check.caller.Tags) != 0 {
 			t.Errorf("%s: tags %v passed on", row.name, check.caller.Tags)
 		}
+	}
+}
+
+func TestIdentityOfThisNode(t *testing.T) {
+	for name, status := range map[string]*ipnstate.Status{"no status": nil, "no node": {}} {
+		if got := identityOf(status); got != (identity{}) {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
+	self := &ipnstate.PeerStatus{ID: "n1", UserID: 5}
+	tailnet := &ipnstate.TailnetStatus{MagicDNSSuffix: ".Tail1234.TS.net."}
+	if got := identityOf(&ipnstate.Status{Self: self}); got != (identity{id: "n1", user: 5}) {
+		t.Errorf("without a tailnet: %+v", got)
+	}
+	want := identity{id: "n1", user: 5, suffix: "tail1234.ts.net"}
+	if got := identityOf(&ipnstate.Status{Self: self, CurrentTailnet: tailnet}); got != want {
+		t.Errorf("in a tailnet: %+v", got)
 	}
 }
 

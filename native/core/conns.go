@@ -23,6 +23,11 @@ const (
 	// Answers of a known size that wait to be taken.
 	maxAnswerBytes          = 256 << 20
 	maxAnswerBytesPerCaller = 64 << 20
+	// Streams of gRPC, and bytes of their messages that are not stored yet.
+	maxCallStreams          = 2048
+	maxCallStreamsPerCaller = 256
+	maxCallBytes            = 128 << 20
+	maxCallBytesPerCaller   = 32 << 20
 )
 
 type connections struct {
@@ -33,6 +38,8 @@ type connections struct {
 	byCaller   *shares
 	requests   *shares
 	answers    *shares
+	streams    *shares
+	messages   *shares
 	generation atomic.Uint64 // counts changes of rights
 }
 
@@ -43,6 +50,8 @@ func newConnections() *connections {
 		byCaller:  newShares(maxConnections, maxConnectionsPerCaller),
 		requests:  newShares(maxRequests, maxRequestsPerCaller),
 		answers:   newShares(maxAnswerBytes, maxAnswerBytesPerCaller),
+		streams:   newShares(maxCallStreams, maxCallStreamsPerCaller),
+		messages:  newShares(maxCallBytes, maxCallBytesPerCaller),
 	}
 }
 

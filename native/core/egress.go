@@ -142,7 +142,7 @@ func (e *egress) ServeHTTP(writer http.ResponseWriter, request *http.Request) {
 		return
 	}
 	if request.Method == http.MethodConnect && network == "" {
-		e.connect(writer, request)
+		e.connect(writer, request, func() (net.Conn, error) { return e.dial(request.Context(), request.Host) }, writeDialProblem)
 		return
 	}
 	scheme := request.Header.Get(headerScheme)
@@ -153,10 +153,15 @@ func (e *egress) ServeHTTP(writer http.ResponseWriter, request *http.Request) {
 	switch {
 	case scheme != "http" && scheme != "https":
 		badHeader(headerScheme, "http or https", scheme)
+	case network == "host" && request.Method == http.MethodConnect:
+		open := func() (net.Conn, error) { return e.outbound.open(request.Context(), request.Host, scheme == "https") }
+		e.connect(writer, request, open, func(writer http.ResponseWriter, err error) {
+			writeOutboundProblem(writer, request, err)
+		})
 	case network == "host":
 		e.outbound.serve(writer, request)
 	default:
-		e.proxy.ServeHTTP(writer, request)
+		e.proxy.ServeHTTP(upgradable(writer, request), request)
 	}
 }
 
@@ -184,11 +189,12 @@ func (e *egress) close() {
 	_ = os.Remove(e.path)
 }
 
-// connect opens a TCP connection and copies bytes until both directions end.
-func (e *egress) connect(writer http.ResponseWriter, request *http.Request) {
-	far, err := e.dial(request.Context(), request.Host)
+// connect opens a connection and copies bytes until both directions end.
+func (e *egress) connect(writer http.ResponseWriter, request *http.Request, open func() (net.Conn, error),
+	refuse func(http.ResponseWriter, error)) {
+	far, err := open()
 	if err != nil {
-		writeDialProblem(writer, err)
+		refuse(writer, err)
 		return
 	}
 	defer far.Close()

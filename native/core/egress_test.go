@@ -335,3 +335,21 @@ func selfSigned(t *testing.T, name string) (tls.Certificate, *x509.CertPool) {
 	roots.AddCert(leaf)
 	return certificate, roots
 }
+
+func TestOnlyAddressesOfTheTailnetAreDialed(t *testing.T) {
+	own, service := netip.MustParseAddr("100.64.0.1"), netip.MustParseAddr("10.1.2.3")
+	known := &view{selfIPs: map[netip.Addr]bool{own: true}, services: map[netip.Addr]bool{service: true}}
+	for text, want := range map[string]bool{
+		"100.64.0.9": true, "fd7a:115c:a1e0::9": true, "10.1.2.3": true,
+		"100.64.0.1":               false, // this node
+		"100.100.100.100":          false, // the resolver
+		"fd7a:115c:a1e0::53":       false,
+		"fd7a:115c:a1e0:b1a:0:7::": false, // leads out of the tailnet
+		"127.0.0.1":                false, "::1": false, "0.0.0.0": false, "::": false, "169.254.1.1": false, "224.0.0.1": false,
+		"8.8.8.8": false, "10.1.2.4": false, "192.168.0.1": false, "2001:db8::1": false,
+	} {
+		if why := known.refuseAddr(netip.MustParseAddr(text)); (why == "") != want {
+			t.Errorf("%s: refused because %q", text, why)
+		}
+	}
+}

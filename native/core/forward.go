@@ -16,10 +16,10 @@ import (
 	"time"
 )
 
-// newForward returns the reverse proxy to a target socket that accepts bodies of up to maxBody bytes.
-func newForward(node *Node, target string, maxBody int64) http.Handler {
+// targetTransport returns a transport whose requests all go to a unix socket.
+func targetTransport(target string) *http.Transport {
 	dialer := net.Dialer{Timeout: 5 * time.Second}
-	transport := &http.Transport{
+	return &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return dialer.DialContext(ctx, "unix", target)
 		},
@@ -27,9 +27,13 @@ func newForward(node *Node, target string, maxBody int64) http.Handler {
 		MaxIdleConnsPerHost: 256,
 		IdleConnTimeout:     90 * time.Second,
 	}
+}
+
+// newForward returns the reverse proxy to a target socket that accepts bodies of up to maxBody bytes.
+func newForward(node *Node, target string, maxBody int64) http.Handler {
 	proxy := &httputil.ReverseProxy{
 		Rewrite:       node.rewrite,
-		Transport:     transport,
+		Transport:     targetTransport(target),
 		FlushInterval: -1, // flush each write, for SSE
 		BufferPool:    &bufferPool{},
 		ErrorLog:      log.New(logWriter{node}, "", 0),
@@ -63,7 +67,7 @@ func newForward(node *Node, target string, maxBody int64) http.Handler {
 			_ = timed.control.EnableFullDuplex()
 			defer endBody(writer, request, timed, body)
 		}
-		proxy.ServeHTTP(writer, request)
+		proxy.ServeHTTP(upgradable(writer, request), request)
 	})
 }
 
@@ -101,8 +105,6 @@ func (b *heldBody) Close() error {
 
 // rewrite runs after ReverseProxy removed the hop-by-hop headers, so a `Connection` header cannot remove ours.
 func (n *Node) rewrite(pr *httputil.ProxyRequest) {
-	check := pr.In.Context().Value(callerCheckKey{}).(*callerCheck)
-	scheme := pr.In.Context().Value(schemeKey{}).(string)
 	out := pr.Out
 	out.URL.Scheme, out.URL.Host = "http", "target"
 	out.URL.RawQuery = pr.In.URL.RawQuery // unchanged: only TypeScript interprets it
@@ -116,9 +118,14 @@ func (n *Node) rewrite(pr *httputil.ProxyRequest) {
 		out.Header.Del("Upgrade")
 		out.Header.Del("Connection")
 	}
-	out.Header.Set(headerCaller, check.header)
-	out.Header.Set(headerSecret, n.params.IngressSecret)
-	out.Header.Set(headerScheme, scheme)
+	n.vouch(pr.In.Context(), out.Header)
+}
+
+// vouch adds what the target takes from this process alone: who is calling, by the check of the request's context.
+func (n *Node) vouch(ctx context.Context, header http.Header) {
+	header.Set(headerCaller, ctx.Value(callerCheckKey{}).(*callerCheck).header)
+	header.Set(headerSecret, n.params.IngressSecret)
+	header.Set(headerScheme, ctx.Value(schemeKey{}).(string))
 }
 
 func (n *Node) forwardFailed(writer http.ResponseWriter, request *http.Request, err error, maxBody int64) {

@@ -14,6 +14,8 @@ import (
 	"strconv"
 	"sync"
 	"time"
+
+	"cairn.internal/native/eventgrpc"
 )
 
 const (
@@ -24,6 +26,21 @@ const (
 	keepAliveTimeout  = 120 * time.Second
 	maxListeners      = 16
 )
+
+// An h2 connection that is quiet for so long is asked whether its caller is still there, and closed without an answer.
+const (
+	pingAfter   = 60 * time.Second
+	pingTimeout = 20 * time.Second
+)
+
+// protocols returns what a listener speaks: clients of gRPC begin with h2 on a port without TLS, too.
+func protocols(secure bool) *http.Protocols {
+	spoken := &http.Protocols{}
+	spoken.SetHTTP1(true)
+	spoken.SetHTTP2(secure)
+	spoken.SetUnencryptedHTTP2(!secure)
+	return spoken
+}
 
 // servedMethods are the methods that the target knows; it closes the connection on any other.
 var servedMethods = []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
@@ -61,10 +78,14 @@ func (n *Node) listen(params ListenParams) error {
 		target, handler.maxBody = params.Target, params.MaxBodyBytes
 	}
 	handler.forward = newForward(n, target, handler.maxBody)
+	if params.Target == "" {
+		handler.calls = newCalls(n, target)
+	}
 	if middleware := n.options.Middleware; middleware != nil {
 		handler.forward = middleware(handler.forward)
 	}
 	server := &http.Server{
+		Protocols: protocols(params.TLS), HTTP2: &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingTimeout},
 		Handler: handler, ReadHeaderTimeout: readHeaderTimeout, IdleTimeout: keepAliveTimeout,
 		// portHandler enforces the actual limit with a problem document; this one only bounds memory.
 		MaxHeaderBytes:               80 << 10,
@@ -140,6 +161,7 @@ type portHandler struct {
 	scheme  string
 	maxBody int64
 	forward http.Handler
+	calls   *eventgrpc.Handler // nil where the target is another than the node's own
 }
 
 type schemeKey struct{}
@@ -161,6 +183,10 @@ func (h *portHandler) ServeHTTP(writer http.ResponseWriter, request *http.Reques
 	timed := newTimedWriter(writer)
 	defer timed.finish()
 	writer = timed
+	isCall := h.calls != nil && eventgrpc.Serves(request.URL.Path)
+	if isCall && eventgrpc.IsCall(request) {
+		writer = callWriter{timed}
+	}
 	// A refusal reads a little of the body, too, before the connection is closed.
 	if request.ContentLength != 0 {
 		_ = timed.control.SetReadDeadline(time.Now().Add(bodyPace.grace))
@@ -196,6 +222,10 @@ func (h *portHandler) ServeHTTP(writer http.ResponseWriter, request *http.Reques
 		return
 	}
 	ctx := context.WithValue(context.WithValue(request.Context(), callerCheckKey{}, check), schemeKey{}, h.scheme)
+	if isCall {
+		h.calls.ServeHTTP(writer, request.WithContext(context.WithValue(ctx, hostKey{}, request.Host)))
+		return
+	}
 	h.forward.ServeHTTP(writer, request.WithContext(ctx))
 }
 

@@ -5,6 +5,7 @@ package core
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -123,10 +124,15 @@ func TestIngressRefusals(t *testing.T) {
 		{"method in lower case", head("get /", "Host: cairn\r\n"), "405", "method_not_allowed", false},
 		{"many headers", head("GET /", "Host: cairn\r\n"+strings.Repeat("X: y\r\n", 200)), "431", "header_too_large", false},
 		{"header at the limit", head("GET /", "Host: cairn\r\nX-Long: "+long[:10<<10]+"\r\n"), "200", "", true},
+		{"head at the limit", head("GET /", "Host: cairn\r\nX-Long: "+long[:maxHeaderBytes-58]+"\r\n"), "200", "", true},
+		{"head above it", head("GET /", "Host: cairn\r\nX-Long: "+long[:maxHeaderBytes-57]+"\r\n"), "431", "header_too_large", false},
+		{"fields at the limit", head("GET /", "Host: cairn\r\n"+strings.Repeat("X: y\r\n", 149)), "200", "", true},
+		{"fields above it", head("GET /", "Host: cairn\r\n"+strings.Repeat("X: y\r\n", 150)), "431", "header_too_large", false},
+		{"body at the limit", head("POST /", "Host: cairn\r\nContent-Length: 1000\r\n") + big[:1000], "200", "", true},
 		{"long header", head("GET /", "Host: cairn\r\nX-Long: "+long+"\r\n"), "431", "header_too_large", false},
 		{"endless header", head("GET /", "Host: cairn\r\nX-Long: "+long+long+"\r\n"), "431", "", false},
 		{"big body", head("POST /", "Host: cairn\r\nContent-Length: 1001\r\n") + big, "413", "body_too_large", false},
-		{"not HTTP", "\x16\x03\x01 hello\r\n\r\n", "400", "", false},
+		{"not HTTP", "\x16\x03\x01 hello there\r\n\r\n", "400", "", false},
 		{"length twice", head("POST /", "Host: cairn\r\nContent-Length: 1\r\nContent-Length: 2\r\n") + "ab", "400", "", false},
 		{"length and chunks", head("POST /", "Host: cairn\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n") + "1\r\na\r\n0\r\n\r\n", "200", "", true},
 		{"odd encoding", head("POST /", "Host: cairn\r\nTransfer-Encoding: chunked, identity\r\n") + "0\r\n\r\n", "501", "", false},
@@ -281,6 +287,43 @@ func TestUpgradeIsForwarded(t *testing.T) {
 	}
 }
 
+// A client may send its first message in one write with the request, or while it waits for the response.
+func TestWhatComesWithAnUpgradeIsForwarded(t *testing.T) {
+	tailnet := startTailnet(t)
+	r := startRig(t, tailnet, rigOptions{})
+	client := startClient(t, tailnet, tailnettest.ClientOptions{Hostname: "laptop"})
+	for name, wait := range map[string]time.Duration{"in one write": 0, "before the response": 200 * time.Millisecond} {
+		t.Run(name, func(t *testing.T) {
+			r.target.handle(func(writer http.ResponseWriter, request *http.Request) {
+				time.Sleep(2 * wait)
+				echoUpgrade(writer, request)
+			})
+			conn := dialRaw(t, client, r.ip()+":80")
+			defer conn.Close()
+			first := strings.Repeat("x", 3000) + "\n"
+			request := "GET /ws HTTP/1.1\r\nHost: cairn\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+			if wait == 0 {
+				io.WriteString(conn, request+first)
+			} else {
+				io.WriteString(conn, request)
+				time.Sleep(wait)
+				io.WriteString(conn, first)
+			}
+			conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+			reader := bufio.NewReader(conn)
+			if response, err := http.ReadResponse(reader, nil); err != nil || response.StatusCode != 101 {
+				t.Fatal(response, err)
+			}
+			io.WriteString(conn, "second\n")
+			for _, want := range []string{first, "second\n"} {
+				if line, err := reader.ReadString('\n'); err != nil || line != want {
+					t.Fatalf("got %d bytes %v, not %d", len(line), err, len(want))
+				}
+			}
+		})
+	}
+}
+
 // echoUpgrade replies 101 and echoes what it receives.
 func echoUpgrade(writer http.ResponseWriter, request *http.Request) {
 	conn, buffered, err := http.NewResponseController(writer).Hijack()
@@ -342,5 +385,49 @@ func TestConnectionsAreBounded(t *testing.T) {
 	}
 	if closed := all.drop(nil); closed != maxConnections || len(all.open) != 0 || len(all.byAddress.held) != 0 {
 		t.Errorf("%d closed, %d and %d left", closed, len(all.open), len(all.byAddress.held))
+	}
+}
+
+func TestSharesLeaveRoomForTheNextCaller(t *testing.T) {
+	shared := newShares(10, 6)
+	for at, row := range []struct {
+		caller string
+		count  int64
+		want   bool
+	}{
+		{"a", 7, false}, // more than one may hold
+		{"a", 4, true},
+		{"a", 1, true}, // as much as it holds is left
+		{"a", 1, false},
+		{"b", 6, false}, // more than there is
+		{"b", 5, true},  // its first, all that is left
+		{"c", 1, false},
+		{"b", 1, false},
+	} {
+		if got := shared.take(row.caller, row.count); got != row.want {
+			t.Errorf("step %d: %s takes %d: %v", at, row.caller, row.count, got)
+		}
+	}
+	shared.give("b", 2)
+	if !shared.take("c", 2) || shared.take("c", 1) {
+		t.Error("what was given back can be taken once")
+	}
+	for caller, count := range map[string]int64{"a": 5, "b": 3, "c": 2} {
+		shared.give(caller, count)
+	}
+	if len(shared.held) != 0 || shared.sum != 0 {
+		t.Errorf("%v of %d are held", shared.held, shared.sum)
+	}
+}
+
+func TestListenersAreBounded(t *testing.T) {
+	full := &Node{ingress: &ingress{servers: make([]*http.Server, maxListeners)}}
+	var fault *Fault
+	if err := full.listen(ListenParams{Port: 80}); !errors.As(err, &fault) || fault.Code != CodeBadRequest {
+		t.Errorf("one listener more: %v", err)
+	}
+	closing := &Node{ingress: &ingress{closed: true}}
+	if err := closing.listen(ListenParams{Port: 80}); !errors.As(err, &fault) || fault.Code != CodeNotUp {
+		t.Errorf("a listener of a node that closes: %v", err)
 	}
 }

@@ -18,14 +18,19 @@ import (
 	"net/http/httputil"
 	"strings"
 	"time"
+
+	"cairn.internal/native/eventgrpc"
 )
 
 const (
 	headerNetwork = "Cairn-Internal-Network"
+	// headerProtocol is "grpc" for an event to another server's IngestEvent, with the JSON form of its message as body.
+	headerProtocol = "Cairn-Internal-Protocol"
 	// headerRefusal marks a response that this process made, not the remote side.
 	headerRefusal = "Cairn-Internal-Refusal"
 
 	outboundTimeout   = 10 * time.Minute
+	ingestTimeout     = time.Minute
 	outboundFirstByte = 2 * time.Minute
 	// maxOutboundBytes bounds a body in either direction; larger content is sent in parts.
 	maxOutboundBytes = 64 << 20
@@ -35,24 +40,38 @@ const (
 var errOutboundTooLarge = fmt.Errorf("the response has more than %d bytes", maxOutboundBytes)
 
 type outbound struct {
-	guard      *outboundGuard
-	transports map[string]*http.Transport // by scheme
-	proxied    *http.Transport            // nil without outbound.proxy
-	proxy      *httputil.ReverseProxy
+	http  *ways
+	grpc  *ways
+	proxy *httputil.ReverseProxy
+}
+
+// ways are the transports of one protocol.
+type ways struct {
+	guard   *outboundGuard
+	proxy   *outboundProxy // nil without outbound.proxy
+	roots   *x509.CertPool
+	direct  map[string]*http.Transport // by scheme
+	proxied *http.Transport            // nil without outbound.proxy
+}
+
+// newWays returns transports that speak only HTTP/1.1, or only HTTP/2, also without TLS.
+func newWays(guard *outboundGuard, proxy *outboundProxy, roots *x509.CertPool, onlyH2 bool) *ways {
+	w := &ways{guard: guard, proxy: proxy, roots: roots, direct: map[string]*http.Transport{}}
+	for _, scheme := range []string{"http", "https"} {
+		w.direct[scheme] = newOutboundTransport(guard, roots, scheme == "http", onlyH2)
+	}
+	if proxy != nil {
+		w.proxied = proxy.throughProxy(newOutboundTransport(guard, roots, false, onlyH2))
+	}
+	return w
 }
 
 // newOutbound returns the way to the host's network; without a proxy all of it is direct.
 func newOutbound(node *Node, guard *outboundGuard, proxy *outboundProxy, roots *x509.CertPool) *outbound {
-	o := &outbound{guard: guard, transports: map[string]*http.Transport{}}
-	for _, scheme := range []string{"http", "https"} {
-		o.transports[scheme] = newOutboundTransport(guard, roots, scheme == "http")
-	}
-	if proxy != nil {
-		o.proxied = proxy.throughProxy(newOutboundTransport(guard, roots, false))
-	}
+	o := &outbound{http: newWays(guard, proxy, roots, false), grpc: newWays(guard, proxy, roots, true)}
 	o.proxy = &httputil.ReverseProxy{
 		Rewrite:   rewriteOutgoing,
-		Transport: o, BufferPool: &bufferPool{},
+		Transport: o.http, BufferPool: &bufferPool{},
 		ErrorLog: log.New(logWriter{node}, "", 0),
 		ModifyResponse: func(response *http.Response) error {
 			stripForgeable(response.Header)
@@ -73,9 +92,14 @@ func newOutbound(node *Node, guard *outboundGuard, proxy *outboundProxy, roots *
 }
 
 // newOutboundTransport returns a transport that dials by the guard; plain is for http.
-func newOutboundTransport(guard *outboundGuard, roots *x509.CertPool, plain bool) *http.Transport {
+func newOutboundTransport(guard *outboundGuard, roots *x509.CertPool, plain, onlyH2 bool) *http.Transport {
+	spoken := &http.Protocols{}
+	spoken.SetHTTP1(!onlyH2)
+	spoken.SetHTTP2(onlyH2 && !plain)
+	spoken.SetUnencryptedHTTP2(onlyH2 && plain)
 	return &http.Transport{
-		Proxy: nil,
+		Protocols: spoken,
+		Proxy:     nil,
 		DialContext: func(ctx context.Context, _, target string) (net.Conn, error) {
 			return guard.dial(ctx, target, plain)
 		},
@@ -91,8 +115,8 @@ func newOutboundTransport(guard *outboundGuard, roots *x509.CertPool, plain bool
 }
 
 // RoundTrip uses the transport of the destination: the one for plain http dials only listed ones.
-func (o *outbound) RoundTrip(request *http.Request) (*http.Response, error) {
-	transport, err := o.transportFor(request.URL)
+func (w *ways) RoundTrip(request *http.Request) (*http.Response, error) {
+	transport, err := w.transportFor(request.URL)
 	if err != nil {
 		if request.Body != nil {
 			request.Body.Close()
@@ -108,8 +132,8 @@ func (o *outbound) serve(writer http.ResponseWriter, request *http.Request) {
 		refuseEgress(writer, status, code, detail, "")
 	}
 	switch {
-	case request.Method == http.MethodConnect || request.Header.Get("Upgrade") != "":
-		refuse(http.StatusBadRequest, "bad_request", "Only plain requests may use the host's network.")
+	case request.Header.Get("Upgrade") != "":
+		refuse(http.StatusBadRequest, "bad_request", "Only plain requests and CONNECT may use the host's network.")
 		return
 	case request.ContentLength > maxOutboundBytes:
 		refuse(http.StatusRequestEntityTooLarge, "body_too_large",
@@ -120,15 +144,56 @@ func (o *outbound) serve(writer http.ResponseWriter, request *http.Request) {
 	defer cancel()
 	request = request.WithContext(ctx)
 	request.Body = http.MaxBytesReader(writer, request.Body, maxOutboundBytes)
-	o.proxy.ServeHTTP(writer, request)
+	switch protocol := request.Header.Get(headerProtocol); protocol {
+	case "":
+		o.proxy.ServeHTTP(writer, request)
+	case "grpc":
+		o.ingest(writer, request)
+	default:
+		refuse(http.StatusBadRequest, "bad_request", fmt.Sprintf("%s must be grpc, not %.40q.", headerProtocol, protocol))
+	}
+}
+
+// ingest sends the body as an event to a server of gRPC, which only this process speaks.
+func (o *outbound) ingest(writer http.ResponseWriter, request *http.Request) {
+	if request.Method != http.MethodPost || request.URL.Path != eventgrpc.IngestPath {
+		refuseEgress(writer, http.StatusBadRequest, "bad_request", "Only "+eventgrpc.IngestPath+" can be called.", "")
+		return
+	}
+	event, err := io.ReadAll(request.Body)
+	if err != nil {
+		refuseEgress(writer, http.StatusBadRequest, "bad_request", "The body ended early.", "")
+		return
+	}
+	ctx, cancel := context.WithTimeout(request.Context(), ingestTimeout)
+	defer cancel()
+	base := request.Header.Get(headerScheme) + "://" + request.Host
+	metadata := request.Header.Clone()
+	stripForgeable(metadata)
+	answer, err := eventgrpc.Ingest(ctx, o.grpc, base, metadata, event)
+	if err != nil {
+		writeOutboundProblem(writer, request, err)
+		return
+	}
+	if answer.RetryAfter != "" {
+		writer.Header().Set("Retry-After", answer.RetryAfter)
+	}
+	writer.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	writer.WriteHeader(answer.Status)
+	_, _ = io.WriteString(writer, answer.Text)
 }
 
 func (o *outbound) close() {
-	for _, transport := range o.transports {
+	o.http.close()
+	o.grpc.close()
+}
+
+func (w *ways) close() {
+	for _, transport := range w.direct {
 		transport.CloseIdleConnections()
 	}
-	if o.proxied != nil {
-		o.proxied.CloseIdleConnections()
+	if w.proxied != nil {
+		w.proxied.CloseIdleConnections()
 	}
 }
 

@@ -301,8 +301,13 @@ func TestOutboundOverTheSocket(t *testing.T) {
 		got.Code != "bad_secret" {
 		t.Errorf("wrong secret: %d %s", got.Status, got.Body)
 	}
-	if got := r.fetch(t, "CONNECT", host, "", headerNetwork, "host"); got.Status == 200 {
-		t.Error("CONNECT left by the host's network")
+	for _, target := range []string{"127.0.0.1:" + port, r.ip() + ":80", "10.0.0.1:25"} {
+		for _, scheme := range []string{"http", "https"} {
+			got := r.fetch(t, "CONNECT", target, "", headerNetwork, "host", headerScheme, scheme)
+			if got.Status != 403 || got.Code != "outbound_refused" {
+				t.Errorf("CONNECT %s %s left by the host's network: %d %s", scheme, target, got.Status, got.Body)
+			}
+		}
 	}
 	if count.Load() != 0 {
 		t.Errorf("the canary saw %d connections", count.Load())

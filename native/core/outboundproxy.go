@@ -92,20 +92,20 @@ func (p *outboundProxy) throughProxy(transport *http.Transport) *http.Transport 
 
 // transportFor returns the way to a URL: directly without a proxy, for plain http and for what outbound.allow lists by
 // its name or literal address.
-func (o *outbound) transportFor(to *url.URL) (*http.Transport, error) {
+func (w *ways) transportFor(to *url.URL) (*http.Transport, error) {
 	host := to.Hostname()
 	port, err := strconv.ParseUint(cmp.Or(to.Port(), "443"), 10, 16)
-	if o.proxied == nil || to.Scheme != "https" || err != nil {
-		return o.transports[to.Scheme], nil
+	if w.proxied == nil || to.Scheme != "https" || err != nil {
+		return w.direct[to.Scheme], nil
 	}
 	addr, err := netip.ParseAddr(host)
 	if err != nil {
 		addr = netip.Addr{}
 	}
-	if o.guard.lists(host, netip.AddrPortFrom(addr, uint16(port))) {
-		return o.transports[to.Scheme], nil
+	if w.guard.lists(host, netip.AddrPortFrom(addr, uint16(port))) {
+		return w.direct[to.Scheme], nil
 	}
-	return o.proxied, o.guard.admitUnresolved(host, addr, uint16(port))
+	return w.proxied, w.guard.admitUnresolved(host, addr, uint16(port))
 }
 
 // admitUnresolved checks a target that is not listed and that the proxy resolves: an address as admit does, and no name

@@ -108,7 +108,7 @@ func (w *timedWriter) FlushError() (err error) {
 func (w *timedWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 func (w *timedWriter) timed(step func()) {
-	if strings.HasPrefix(w.Header().Get("Content-Type"), "text/event-stream") {
+	if isStream(w.Header().Get("Content-Type")) {
 		w.waits = waits{pace: w.waits.pace}
 	}
 	began := time.Now()
@@ -117,6 +117,10 @@ func (w *timedWriter) timed(step func()) {
 	w.waits.waited += time.Since(began)
 	// Under h2 a deadline ends the stream when it comes, whether something is being written or not.
 	_ = w.control.SetWriteDeadline(time.Time{})
+}
+
+func isStream(mediaType string) bool {
+	return strings.HasPrefix(mediaType, "text/event-stream") || strings.HasPrefix(mediaType, "application/grpc")
 }
 
 // finish sets the deadline for what net/http sends after the handler.

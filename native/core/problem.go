@@ -25,8 +25,15 @@ func writeProblem(writer http.ResponseWriter, status int, code, detail, hint str
 	Problem{Status: status, Code: code, Detail: detail, Hint: hint}.write(writer)
 }
 
+// problemWriter is a response whose client reads no problem documents.
+type problemWriter interface{ writeProblem(Problem) }
+
 // write sends the problem with the fields that follow from its status.
 func (p Problem) write(writer http.ResponseWriter) {
+	if other, found := writer.(problemWriter); found {
+		other.writeProblem(p)
+		return
+	}
 	p.Type, p.Title = "about:blank", http.StatusText(p.Status)
 	text, err := json.Marshal(p)
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"sync"
 	"testing"
 	"time"
@@ -216,5 +217,54 @@ func TestNewNameAloneKeepsConnections(t *testing.T) {
 	if !old.sameRights(renamed) || old.sameRights(&callerCheck{refusal: &Refusal{}}) ||
 		(&callerCheck{refusal: &Refusal{}}).sameRights(old) {
 		t.Error("wrong idea of a changed caller")
+	}
+	refused := &callerCheck{refusal: &Refusal{Code: "caller_jailed"}}
+	if !refused.sameRights(&callerCheck{refusal: &Refusal{Code: "caller_expired"}}) {
+		t.Error("a refused caller that is refused for another reason counts as changed")
+	}
+	for name, change := range map[string]func(*Caller){
+		"id":     func(c *Caller) { c.ID = "n2" },
+		"kind":   func(c *Caller) { c.Kind = "tagged" },
+		"login":  func(c *Caller) { c.Login = "eve@example.com" },
+		"user":   func(c *Caller) { c.UserID = "7" },
+		"own":    func(c *Caller) { c.Own = true },
+		"grants": func(c *Caller) { c.Grants = "ab" },
+		"tags":   func(c *Caller) { c.Tags = []string{"tag:a"} },
+	} {
+		next := old.caller
+		change(&next)
+		if old.sameRights(&callerCheck{caller: next}) {
+			t.Errorf("a connection goes on for a caller with another %s", name)
+		}
+	}
+}
+
+func TestOnlyExpiredKeysOfAdmittedCallersCount(t *testing.T) {
+	now := time.Now()
+	for name, row := range map[string]struct {
+		check *callerCheck
+		want  bool
+	}{
+		"none yet":               {nil, false},
+		"refused":                {&callerCheck{refusal: &Refusal{}, keyExpiry: now.Add(-time.Second)}, false},
+		"a key without an end":   {&callerCheck{}, false},
+		"a key that ends later":  {&callerCheck{keyExpiry: now.Add(time.Second)}, false},
+		"a key that ends now":    {&callerCheck{keyExpiry: now}, true},
+		"a key that ended today": {&callerCheck{keyExpiry: now.Add(-time.Hour)}, true},
+	} {
+		all := newConnections()
+		address := netip.MustParseAddrPort("100.64.0.9:1")
+		if row.check != nil {
+			row.check.caller.ID = "n1"
+		}
+		tracked := all.admit(fakeConn{remote: net.TCPAddrFromAddrPort(address)})
+		tracked.check.Store(row.check)
+		if all.anyExpired(now) != row.want {
+			t.Errorf("%s: %v", name, !row.want)
+		}
+		closes := row.check != nil && row.check.refusal == nil
+		if closed := all.drop([]string{"n2", "n1"}); (closed == 1) != closes || len(all.open) != 1-closed {
+			t.Errorf("%s: %d connections were closed for their caller", name, closed)
+		}
 	}
 }

@@ -9,7 +9,7 @@ import (
 	"path/filepath"
 	"sync"
 
-	"cairn.internal/native/raftlog"
+	"cairn.internal/native/raftlog/entrylog"
 	"tailscale.com/ipn"
 	"tailscale.com/ipn/store"
 	"tailscale.com/types/logger"
@@ -32,7 +32,7 @@ func openState(folder string, logf logger.Logf) (*durableState, error) {
 		return nil, err
 	}
 	for _, path := range []string{folder, filepath.Dir(folder)} {
-		if err := raftlog.SyncFolder(path); err != nil {
+		if err := entrylog.SyncFolder(path); err != nil {
 			return nil, err
 		}
 	}
@@ -51,7 +51,7 @@ func (s *durableState) WriteState(id ipn.StateKey, value []byte) error {
 	}
 	err = s.StateStore.WriteState(id, value)
 	if err == nil {
-		err = raftlog.SyncFolder(s.folder)
+		err = entrylog.SyncFolder(s.folder)
 	}
 	if err != nil {
 		// The error of this one says nothing new.

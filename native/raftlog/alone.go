@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 
 	"github.com/hashicorp/raft"
+
+	"cairn.internal/native/raftlog/entrylog"
 )
 
 // AloneFile in a raft folder makes the next start remove the other voters from the configuration.
@@ -50,5 +52,5 @@ func forceSingleVoter(server string, log raft.LogStore, snapshot *record, folder
 	if err := os.Remove(path); err != nil {
 		return err
 	}
-	return SyncFolder(folder)
+	return entrylog.SyncFolder(folder)
 }

@@ -5,6 +5,7 @@ package raftlog_test
 import (
 	"bytes"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"testing"
@@ -15,16 +16,16 @@ import (
 // holds reports whether a file of the member's raft folder contains the text.
 func (m *member) holds(t *testing.T, text string) bool {
 	t.Helper()
-	paths, err := filepath.Glob(filepath.Join(m.folder, "*"))
-	must(t, err)
-	for _, path := range paths {
-		content, err := os.ReadFile(path)
-		must(t, err)
-		if bytes.Contains(content, []byte(text)) {
-			return true
+	found := false
+	must(t, filepath.WalkDir(m.folder, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
 		}
-	}
-	return false
+		content, err := os.ReadFile(path)
+		found = found || bytes.Contains(content, []byte(text))
+		return err
+	}))
+	return found
 }
 
 func TestErasedEntriesLeaveTheDisk(t *testing.T) {

@@ -9,16 +9,20 @@ import (
 	"path/filepath"
 	"regexp"
 	"time"
+
+	"cairn.internal/native/raftlog/entrylog"
 )
 
 const openWait = 5 * time.Second
 
-// Files in a raft folder besides the server id: the entries and votes, and the snapshot record.
+// Files in a raft folder besides the server id.
 const (
+	// entriesFolder has the entries, votesFile the votes and the term.
+	entriesFolder = "entries"
+	votesFile     = "votes.db"
+	// logFile had both in folders of before (migrate.go).
 	logFile    = "log.db"
 	recordFile = "snapshot.json"
-	// rewrittenSuffix is added to the name of the log while it is rewritten.
-	rewrittenSuffix = ".new"
 )
 
 var serverPattern = regexp.MustCompile(`^[0-9a-f]{32}$`)
@@ -46,17 +50,7 @@ func writeDurable(path string, content []byte) error {
 		err = os.Rename(temporary, path)
 	}
 	if err == nil {
-		err = SyncFolder(filepath.Dir(path))
+		err = entrylog.SyncFolder(filepath.Dir(path))
 	}
 	return err
-}
-
-// SyncFolder makes the names in a folder durable.
-func SyncFolder(path string) error {
-	folder, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer folder.Close()
-	return folder.Sync()
 }

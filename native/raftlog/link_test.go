@@ -6,10 +6,13 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"strings"
+	"syscall"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -60,6 +63,36 @@ func TestLinkWaitsForTheStore(t *testing.T) {
 	}
 }
 
+func TestLinkBoundsTheBytesThatWait(t *testing.T) {
+	ours, theirs := net.Pipe()
+	go func() { _, _ = io.Copy(io.Discard, theirs) }()
+	l := newLink(ours, 0)
+	defer l.close()
+	send := func(index uint64, size int) chan error {
+		done := make(chan error, 1)
+		go func() { done <- l.Apply(index-1, []Entry{{Index: index, Term: 1, Data: make([]byte, size)}}) }()
+		return done
+	}
+	// Alone even one that is larger than the bound goes.
+	if err := <-send(1, maxUnappliedBytes+1); err != nil {
+		t.Fatal(err)
+	}
+	l.noteApplied(1)
+	if err := <-send(2, maxUnappliedBytes/2); err != nil {
+		t.Fatal(err)
+	}
+	third := send(3, maxUnappliedBytes/2)
+	select {
+	case <-third:
+		t.Fatal("more bytes were sent than may wait")
+	case <-time.After(50 * time.Millisecond):
+	}
+	l.noteApplied(2)
+	if err := <-third; err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestLinkCountsTheSilenceOfTheStore(t *testing.T) {
 	ours, theirs := net.Pipe()
 	l := newLink(ours, 0)
@@ -99,6 +132,117 @@ func TestLinkCountsTheSilenceOfTheStore(t *testing.T) {
 	send("me")
 	if err := <-read; err == nil {
 		t.Error("a name that is no server id was accepted")
+	}
+}
+
+func TestLinkAsksTheStore(t *testing.T) {
+	ours, theirs := net.Pipe()
+	l := newLink(ours, 0)
+	read := make(chan error, 1)
+	go func() { read <- l.read(ours, nil, nil) }()
+	ctx := context.Background()
+	// next reads one frame of the kind, and answers a request with the text.
+	next := func(kind byte, text string) chan []byte {
+		seen := make(chan []byte, 1)
+		go func() {
+			got, payload, err := ReadFrame(theirs)
+			if err != nil || got != kind {
+				t.Errorf("a frame of type %d instead of %d: %v", got, kind, err)
+			}
+			if text != "" {
+				// One that was not asked for is left out.
+				_, _ = theirs.Write(EncodeFrame(FrameAnswer, numbers(999), []byte(`{"error":"x"}`)))
+				_, _ = theirs.Write(EncodeFrame(FrameAnswer, payload[:8], []byte(text)))
+			}
+			seen <- payload
+		}()
+		return seen
+	}
+	seen := next(FrameAsk, `{"ok":{"applied":7,"seq":3}}`)
+	if marked, err := l.Mark(ctx, "a", 5, 2); err != nil || marked != (Marked{Applied: 7, Seq: 3}) {
+		t.Errorf("marked %+v, %v", marked, err)
+	}
+	if asked := string((<-seen)[8:]); asked != `{"do":"mark","server":"a","index":5,"term":2}` {
+		t.Errorf("asked %s", asked)
+	}
+	next(FrameAsk, `{"error":"no room"}`)
+	if err := l.Copy(ctx, "/x"); err == nil || !strings.Contains(err.Error(), "no room") {
+		t.Errorf("a refusal: %v", err)
+	}
+	batch := []Entry{{Index: 9, Term: 2, Data: []byte("x")}}
+	seen = next(FrameCommitted, "")
+	if err := l.Apply(8, batch); err != nil {
+		t.Fatal(err)
+	}
+	if got := EncodeFrame(FrameCommitted, <-seen); !bytes.Equal(got, EncodeCommitted(8, batch)) {
+		t.Errorf("the store got %x", got)
+	}
+	next(FrameAsk, `{"ok":{"index":12,"term":2}}`)
+	if now, err := l.Install(ctx, "a", "/x", 12, 2); err != nil || now != (Applied{Index: 12, Term: 2, Server: "a"}) {
+		t.Errorf("installed %+v, %v", now, err)
+	}
+	if l.AppliedIndex() != 12 || l.ApplyLag() != 0 || l.entries != 0 || l.bytes != 0 {
+		t.Errorf("after an install: entry %d, %d entries of %d bytes wait", l.AppliedIndex(), l.entries, l.bytes)
+	}
+	seen = next(FrameFatal, "")
+	if err := l.sendJSON(FrameFatal, map[string]string{"code": "x"}); err != nil || string(<-seen) != `{"code":"x"}` {
+		t.Errorf("a message to the store: %v", err)
+	}
+	short, cancel := context.WithTimeout(ctx, 10*time.Millisecond)
+	defer cancel()
+	seen = next(FrameAsk, "")
+	if err := l.Copy(short, "/x"); !errors.Is(err, context.DeadlineExceeded) || len(l.pending) != 0 {
+		t.Errorf("a store that does not answer: %v, %d requests wait", err, len(l.pending))
+	}
+	<-seen
+	seen = next(FrameAsk, "")
+	failed := make(chan error, 1)
+	go func() { failed <- l.Copy(ctx, "/x") }()
+	<-seen
+	l.close()
+	if err := <-failed; !errors.Is(err, ErrStoreGone) {
+		t.Errorf("a store that is gone: %v", err)
+	}
+	if err := l.Copy(ctx, "/x"); !errors.Is(err, ErrStoreGone) {
+		t.Errorf("a store that was gone: %v", err)
+	}
+	if err := <-read; err != nil && !errors.Is(err, io.ErrClosedPipe) {
+		t.Errorf("the end of the connection: %v", err)
+	}
+}
+
+func TestFramesOfTheStoreAreChecked(t *testing.T) {
+	type got struct {
+		proposed, erased []uint64
+		err              error
+	}
+	readAll := func(frames ...[]byte) (found got) {
+		l := newLink(nil, 3)
+		propose := func(ticket uint64, _ []byte) { found.proposed = append(found.proposed, ticket) }
+		found.err = l.read(bytes.NewReader(bytes.Join(frames, nil)), propose,
+			func(index uint64) { found.erased = append(found.erased, index) })
+		return found
+	}
+	all := readAll(EncodeFrame(FramePropose, numbers(4), []byte("x")), EncodeFrame(FrameErase, numbers(5)),
+		EncodeFrame(FrameApplied, numbers(6)), EncodeFrame(FramePropose, numbers(7)))
+	if all.err != nil || fmt.Sprint(all.proposed, all.erased) != "[4 7] [5]" {
+		t.Errorf("%+v", all)
+	}
+	failed := errors.New("the disk is broken")
+	for reason, ends := range map[error]bool{io.EOF: true, net.ErrClosed: true, syscall.ECONNRESET: true, failed: false} {
+		if err := newLink(nil, 0).read(iotest.ErrReader(reason), nil, nil); (err == nil) != ends {
+			t.Errorf("a connection that ends by %v: %v", reason, err)
+		}
+	}
+	for name, frame := range map[string][]byte{
+		"without a number":   EncodeFrame(FramePropose, make([]byte, 7)),
+		"of an unknown type": EncodeFrame(FrameCommitted, numbers(1)),
+		"without a size":     {0, 0, 0, 0, FramePropose},
+		"that is no JSON":    EncodeFrame(FrameAnswer, numbers(1), []byte("{")),
+	} {
+		if found := readAll(frame); found.err == nil {
+			t.Errorf("a frame %s was taken", name)
+		}
 	}
 }
 
@@ -223,6 +367,10 @@ func TestLateAcknowledgementsNeedTheCommit(t *testing.T) {
 	followers.noteSent(server, &raft.AppendEntriesRequest{Term: 2, LeaderCommitIndex: 7})
 	if followers.lacksCommit(server, 2, 7) {
 		t.Error("a server that was sent the commit index lacks it")
+	}
+	followers.noteAcked(server, 2, &raft.Log{Index: 7, Term: 2})
+	if followers.lacksCommit(server, 2, 7) {
+		t.Error("a server that acknowledged an entry twice lacks its commit index")
 	}
 	followers.noteAcked(server, 2, &raft.Log{Index: 8, Term: 2})
 	if !followers.lacksCommit(server, 2, 8) {

@@ -6,14 +6,14 @@ package raftlog
 import (
 	"errors"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/hashicorp/raft"
 	boltdb "github.com/hashicorp/raft-boltdb/v2"
-	bolt "go.etcd.io/bbolt"
+
+	"cairn.internal/native/raftlog/entrylog"
 )
 
 const maxConfigurations = 64
@@ -24,13 +24,11 @@ type indexedConfiguration struct {
 	servers raft.Configuration
 }
 
-// logStore is raft-boltdb plus tracking of configuration entries. At its start raft reads every entry after the
-// snapshot, so none is missed.
+// logStore is an entry log plus tracking of configuration entries, and the votes in a file of their own. At its start
+// raft reads every entry after the snapshot, so none is missed.
 type logStore struct {
-	path string
-	// using is held for reading by every call on the file, for writing while the file is rewritten.
-	using        sync.RWMutex
-	file         *boltdb.BoltStore
+	entries      *entrylog.Log
+	votes        *boltdb.BoltStore
 	writeLatency *latencyMeter
 	// onFailure receives the first write error. After it this disk is not trusted, and nothing is retried.
 	onFailure func(error)
@@ -39,45 +37,19 @@ type logStore struct {
 	configurations []indexedConfiguration
 }
 
-// openLog opens `<folder>/log.db`, which bolt creates with mode 0600.
-func openLog(folder string) (*logStore, error) {
-	path := filepath.Join(folder, logFile)
-	file, err := openBolt(path)
-	if err != nil {
-		return nil, fmt.Errorf("cannot open the raft log %s: %w; check that no other process uses it and the disk has room",
-			path, err)
-	}
-	// The file's name, too, must survive a loss of power: its votes count from the first one.
-	if err := SyncFolder(folder); err != nil {
-		return nil, errors.Join(err, file.Close())
-	}
-	return &logStore{path: path, file: file, writeLatency: &latencyMeter{}, onFailure: func(error) {}}, nil
-}
-
-func openBolt(path string) (*boltdb.BoltStore, error) {
-	return boltdb.New(boltdb.Options{Path: path, BoltOptions: &bolt.Options{Timeout: openWait}})
-}
-
 // FirstIndex returns the index of the oldest entry, 0 if there is none.
-func (s *logStore) FirstIndex() (uint64, error) {
-	s.using.RLock()
-	defer s.using.RUnlock()
-	return s.file.FirstIndex()
-}
+func (s *logStore) FirstIndex() (uint64, error) { return s.entries.FirstIndex() }
 
 // LastIndex returns the index of the newest entry, 0 if there is none.
-func (s *logStore) LastIndex() (uint64, error) {
-	s.using.RLock()
-	defer s.using.RUnlock()
-	return s.file.LastIndex()
-}
+func (s *logStore) LastIndex() (uint64, error) { return s.entries.LastIndex() }
 
 // GetLog reads one entry.
 func (s *logStore) GetLog(index uint64, into *raft.Log) error {
-	s.using.RLock()
-	err := s.file.GetLog(index, into)
-	s.using.RUnlock()
-	if err == nil {
+	err := s.entries.GetLog(index, into)
+	var damaged *entrylog.CorruptError
+	if errors.As(err, &damaged) {
+		s.onFailure(fmt.Errorf("reading entry %d: %w", index, err))
+	} else if err == nil {
 		s.trackConfiguration(into)
 	}
 	return err
@@ -86,17 +58,14 @@ func (s *logStore) GetLog(index uint64, into *raft.Log) error {
 // StoreLog appends one entry.
 func (s *logStore) StoreLog(entry *raft.Log) error { return s.StoreLogs([]*raft.Log{entry}) }
 
-// StoreLogs appends entries in one transaction, and returns when bolt has fsynced it: a write is durable on this disk
-// from here on. The leader and each follower call it. A follower tells the leader that it has entries only after it
-// returned; raft commits an entry once a majority of voters, the leader included, has it. Only then is it applied, and
-// only then is the client's write acknowledged (architecture.md 5). An error means that nothing can be said about what
-// is on disk: onFailure ends the process.
+// StoreLogs appends entries, and returns when they are synced: a write is durable on this disk from here on. The leader
+// and each follower call it. A follower tells the leader that it has entries only after it returned; raft commits an
+// entry once a majority of voters, the leader included, has it. Only then is it applied, and only then is the client's
+// write acknowledged (architecture.md 5). An error means that nothing can be said about what is on disk: onFailure ends
+// the process.
 func (s *logStore) StoreLogs(entries []*raft.Log) error {
 	before := time.Now()
-	s.using.RLock()
-	err := s.file.StoreLogs(entries)
-	s.using.RUnlock()
-	if err != nil {
+	if err := s.entries.StoreLogs(entries); err != nil {
 		s.onFailure(fmt.Errorf("writing %d entries: %w", len(entries), err))
 		return err
 	}
@@ -109,10 +78,7 @@ func (s *logStore) StoreLogs(entries []*raft.Log) error {
 
 // DeleteRange removes the entries from..to, both included.
 func (s *logStore) DeleteRange(from, to uint64) error {
-	s.using.RLock()
-	err := s.file.DeleteRange(from, to)
-	s.using.RUnlock()
-	if err != nil {
+	if err := s.entries.DeleteRange(from, to); err != nil {
 		s.onFailure(fmt.Errorf("removing entries: %w", err))
 		return err
 	}
@@ -123,37 +89,8 @@ func (s *logStore) DeleteRange(from, to uint64) error {
 	return nil
 }
 
-// Set, Get, SetUint64 and GetUint64 keep the vote and the term in the same file.
-func (s *logStore) Set(key, value []byte) error {
-	s.using.RLock()
-	defer s.using.RUnlock()
-	return s.file.Set(key, value)
-}
-
-func (s *logStore) Get(key []byte) ([]byte, error) {
-	s.using.RLock()
-	defer s.using.RUnlock()
-	return s.file.Get(key)
-}
-
-func (s *logStore) SetUint64(key []byte, value uint64) error {
-	s.using.RLock()
-	defer s.using.RUnlock()
-	return s.file.SetUint64(key, value)
-}
-
-func (s *logStore) GetUint64(key []byte) (uint64, error) {
-	s.using.RLock()
-	defer s.using.RUnlock()
-	return s.file.GetUint64(key)
-}
-
-// Close closes the file.
-func (s *logStore) Close() error {
-	s.using.Lock()
-	defer s.using.Unlock()
-	return s.file.Close()
-}
+// Close closes the files.
+func (s *logStore) Close() error { return errors.Join(s.entries.Close(), s.votes.Close()) }
 
 func (s *logStore) trackConfiguration(entry *raft.Log) {
 	if entry.Type != raft.LogConfiguration {

@@ -131,24 +131,16 @@ func TestOlderDiskIsQuarantined(t *testing.T) {
 	leader := f.leader()
 	victim := f.follower(leader)
 	f.stop(victim)
-	older := map[string][]byte{}
-	for _, name := range []string{"log.db", "snapshot.json"} {
-		text, err := os.ReadFile(filepath.Join(victim.folder, name))
-		if errors.Is(err, os.ErrNotExist) {
-			continue
-		}
-		must(t, err)
-		older[name] = text
-	}
+	older := filepath.Join(t.TempDir(), "raft")
+	must(t, os.CopyFS(older, os.DirFS(victim.folder)))
 	applied, values := victim.store.position, victim.store.applied()
 	f.start(victim, false)
 	acknowledged = append(acknowledged, f.put(10, 20)...)
 	until(t, "the victim to follow", func() bool { return victim.node.State().Last == leader.node.State().Last })
 	f.put(40, 2)
 	f.stop(victim)
-	for name, text := range older {
-		must(t, os.WriteFile(filepath.Join(victim.folder, name), text, 0o600))
-	}
+	must(t, os.RemoveAll(victim.folder))
+	must(t, os.CopyFS(victim.folder, os.DirFS(older)))
 	victim.store.position, victim.store.values = applied, values
 	victim.doomed = true
 	f.start(victim, false)

@@ -103,7 +103,7 @@ func Start(ctx context.Context, options Options) (*Node, error) {
 	}
 	log, err := openLog(options.Folder)
 	if err != nil {
-		return nil, err
+		return nil, quarantineIfDamaged(err)
 	}
 	node := newNode(server, options, log)
 	if err := node.snapshots.removeStale(); err != nil {
@@ -122,7 +122,7 @@ func Start(ctx context.Context, options Options) (*Node, error) {
 		err = node.startRaft()
 	}
 	if err != nil {
-		return nil, errors.Join(err, log.Close())
+		return nil, errors.Join(quarantineIfDamaged(err), log.Close())
 	}
 	node.running.Add(3)
 	go node.accept()
@@ -137,7 +137,7 @@ func newNode(server string, options Options, log *logStore) *Node {
 		server:       server,
 		options:      options,
 		log:          log,
-		stable:       &voteStore{StableStore: log},
+		stable:       &voteStore{StableStore: log.votes},
 		stopped:      make(chan struct{}),
 		own:          Hello{Wire: Wire, Fleet: options.Fleet, Epoch: options.Epoch, From: server},
 		refusals:     &refusals{byServer: map[string]Refusal{}},
@@ -229,12 +229,12 @@ func (n *Node) startRaft() error {
 
 // isSoleVoter reports whether this member is the only voter.
 func (n *Node) isSoleVoter(r *raft.Raft) bool {
-	configuration := r.GetConfiguration()
-	if configuration.Error() != nil {
-		return false
+	var servers []raft.Server
+	if found := r.GetConfiguration(); found.Error() == nil {
+		servers = found.Configuration().Servers
 	}
 	voters, self := 0, false
-	for _, server := range configuration.Configuration().Servers {
+	for _, server := range servers {
 		if server.Suffrage == raft.Voter {
 			voters++
 			self = self || string(server.ID) == n.server

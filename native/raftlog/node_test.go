@@ -164,16 +164,28 @@ func TestInconsistentFoldersAreRefused(t *testing.T) {
 	// Acknowledged entries and votes are lost with the log, even if the store is exactly at the snapshot.
 	must(t, m.node.Snapshot())
 	f.stop(m)
-	must(t, os.Remove(filepath.Join(m.folder, "log.db")))
-	network, err := loopback.Listen(0)
-	must(t, err)
-	defer network.Close()
-	profile, _ := raftlog.ProfileOf("lan")
-	_, err = raftlog.Start(context.Background(), raftlog.Options{Folder: m.folder, Fleet: "f", Epoch: "e",
-		Profile: profile, Network: network, StateMachine: m.store, Applied: m.store.position})
-	var quarantined *raftlog.QuarantineError
-	if !errors.As(err, &quarantined) {
-		t.Errorf("a folder without its log: %v", err)
+	whole := filepath.Join(t.TempDir(), "raft")
+	must(t, os.CopyFS(whole, os.DirFS(m.folder)))
+	segment := filepath.Join("entries", "00000000000000000001.seg")
+	for _, part := range []string{"log.db", "entries", "votes.db", segment} {
+		must(t, os.RemoveAll(m.folder))
+		must(t, os.CopyFS(m.folder, os.DirFS(whole)))
+		if part == segment {
+			// Its head, which was synced.
+			must(t, os.WriteFile(filepath.Join(m.folder, part), []byte("damaged"), 0o600))
+		} else {
+			must(t, os.RemoveAll(filepath.Join(m.folder, part)))
+		}
+		network, err := loopback.Listen(0)
+		must(t, err)
+		profile, _ := raftlog.ProfileOf("lan")
+		_, err = raftlog.Start(context.Background(), raftlog.Options{Folder: m.folder, Fleet: "f", Epoch: "e",
+			Profile: profile, Network: network, StateMachine: m.store, Applied: m.store.position})
+		network.Close()
+		var quarantined *raftlog.QuarantineError
+		if !errors.As(err, &quarantined) {
+			t.Errorf("a folder without %s: %v", part, err)
+		}
 	}
 }
 
@@ -253,4 +265,112 @@ func TestSnapshotOverDivergentLog(t *testing.T) {
 	f.stop(old)
 	f.start(old, false)
 	f.checkSettled(append(acknowledged, f.put(200, 5)...))
+}
+
+func TestOnlyTheOneVoterIsSole(t *testing.T) {
+	f := newFleet(t, 2, raftlog.Retention{})
+	leader := f.leader()
+	other := f.follower(leader)
+	if leader.node.IsSoleVoter() || other.node.IsSoleVoter() {
+		t.Error("one of two voters is the only one")
+	}
+	must(t, leader.node.Demote(other.id, f.configuration(leader)))
+	until(t, "the other one to learn it", func() bool { return f.configuration(other) == f.configuration(leader) })
+	if !leader.node.IsSoleVoter() || other.node.IsSoleVoter() {
+		t.Error("beside one that does not vote the leader is the only voter")
+	}
+}
+
+// Two may find at once that an instance should not lead: the second must not restart the one that follows.
+func TestRaftIsRestartedOncePerInstance(t *testing.T) {
+	f := newFleet(t, 1, raftlog.Retention{})
+	m := f.members[0]
+	written := f.put(0, 3)
+	first := m.node.Instance()
+	m.node.StepDown(first)
+	second := m.node.Instance()
+	if second == first {
+		t.Error("the instance goes on")
+	}
+	m.node.StepDown(first)
+	if m.node.Instance() != second {
+		t.Error("an instance that had ended was restarted")
+	}
+	f.checkSettled(append(written, f.put(10, 3)...))
+	node, last := m.node, m.node.Transport()
+	f.stop(m)
+	m.doomed = true
+	node.StepDown(node.Instance())
+	node.RestartWithEmptyLog()
+	select {
+	case err := <-m.fatal:
+		t.Errorf("a closed member was restarted: %v", err)
+	case <-time.After(20 * time.Millisecond):
+	}
+	if wan, _ := raftlog.ProfileOf("wan"); node.SetProfile(wan) == nil || node.Transport() != last {
+		t.Error("a closed member was started again")
+	}
+}
+
+func TestRestartWithAnEmptyLogKeepsWhatTheSnapshotHas(t *testing.T) {
+	f := newFleet(t, 1, raftlog.Retention{Trailing: 1000, Threshold: 1 << 30})
+	m := f.members[0]
+	written := f.put(0, 10)
+	must(t, m.node.Snapshot())
+	label := m.node.State().Snapshot
+	if _, err := m.node.TermOf(label); err != nil {
+		t.Fatal(err)
+	}
+	m.node.RestartWithEmptyLog()
+	if _, err := m.node.TermOf(label); err == nil {
+		t.Error("the log was kept")
+	}
+	f.checkSettled(append(written, f.put(10, 3)...))
+	// The store is told which entry a batch follows, also after a start: one that lacks it must refuse the batch.
+	must(t, m.node.Snapshot())
+	label = m.node.State().Snapshot
+	f.stop(m)
+	f.start(m, false)
+	f.put(20, 1)
+	if m.store.previous < label {
+		t.Errorf("the first batch after a start follows entry %d, before the snapshot at %d", m.store.previous, label)
+	}
+}
+
+func TestLeaderOfOthersTransfersBeforeItsProfileChanges(t *testing.T) {
+	lan, _ := raftlog.ProfileOf("lan")
+	home, _ := raftlog.ProfileOf("home")
+	for count, want := range map[int]int32{1: 0, 3: 1} {
+		f := newFleet(t, count, raftlog.Retention{})
+		written := f.put(0, 3)
+		leader := f.leader()
+		if count > 1 {
+			follower := f.follower(leader)
+			transfers := follower.node.CountTransfers()
+			if must(t, follower.node.SetProfile(home)); transfers.Load() != 0 {
+				t.Error("a follower transferred a leadership that it does not have")
+			}
+		}
+		transfers, before := leader.node.CountTransfers(), leader.node.Instance()
+		if must(t, leader.node.SetProfile(lan)); leader.node.Instance() != before {
+			t.Error("the same profile restarted raft")
+		}
+		if must(t, leader.node.SetProfile(home)); leader.node.Instance() == before || transfers.Load() != want {
+			t.Errorf("the leader of %d made %d transfers, want %d", count, transfers.Load(), want)
+		}
+		f.checkSettled(append(written, f.put(10, 3)...))
+	}
+}
+
+func TestFailedDiskClosesTheConnectionsFirst(t *testing.T) {
+	f := newFleet(t, 1, raftlog.Retention{})
+	m := f.members[0]
+	m.doomed = true
+	broken := errors.New("the disk is broken")
+	if m.node.FailDisk(broken); !m.node.IsTransportClosed() {
+		t.Error("what is not written may still be acknowledged")
+	}
+	if err := <-m.fatal; !errors.Is(err, broken) {
+		t.Errorf("the member failed by %v", err)
+	}
 }

@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+
+	"cairn.internal/native/raftlog/entrylog"
 )
 
 const pendingFile = "pending.json"
@@ -79,7 +81,7 @@ func (s *snapshots) dropPending() error {
 		return nil
 	}
 	if err == nil {
-		err = SyncFolder(s.folder)
+		err = entrylog.SyncFolder(s.folder)
 	}
 	if err != nil {
 		err = fmt.Errorf("removing a received copy: %w", err)

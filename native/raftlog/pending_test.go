@@ -57,6 +57,10 @@ func TestCrashAroundAnInstall(t *testing.T) {
 			if snapshot := slow.node.State().Snapshot; snapshot > before && !afterwards {
 				t.Errorf("the record names entry %d, and the store is at %d", snapshot, before)
 			}
+			// Raft would begin from the copy, and the store may lack it.
+			if home, _ := raftlog.ProfileOf("home"); !afterwards && slow.node.SetProfile(home) == nil {
+				t.Error("raft began again while it is not known whether the copy is installed")
+			}
 			f.stop(slow)
 			slow.store.set(nil, false)
 			slow.doomed = false

@@ -22,6 +22,8 @@ type memoryStore struct {
 	mu       sync.Mutex
 	position raftlog.Applied
 	values   []string
+	// previous is the entry that the latest batch follows.
+	previous uint64
 	doubled  int
 	gaps     int
 	installs int
@@ -43,6 +45,7 @@ func newMemoryStore() *memoryStore { return &memoryStore{changed: make(chan stru
 func (s *memoryStore) Apply(previous uint64, batch []raftlog.Entry) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.previous = previous
 	if previous > s.position.Index {
 		s.gaps++
 	}

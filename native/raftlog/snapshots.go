@@ -142,13 +142,13 @@ func (s *snapshots) write(next record) error {
 	return nil
 }
 
-// removeStale removes what an interrupted copy, transfer or rewrite of the log left.
+// removeStale removes what an interrupted copy, transfer, or rewrite of the log by a build of before left.
 func (s *snapshots) removeStale() error {
 	waiting, err := s.pending()
 	if err != nil {
 		return err
 	}
-	for _, pattern := range []string{"received-*.db", "copy-*.db", "copy-*.db-*", logFile + rewrittenSuffix} {
+	for _, pattern := range []string{"received-*.db", "copy-*.db", "copy-*.db-*", logFile + ".new"} {
 		stale, err := filepath.Glob(filepath.Join(s.folder, pattern))
 		if err != nil {
 			return err

@@ -11,6 +11,8 @@ import (
 	"sync"
 
 	"github.com/hashicorp/raft"
+
+	"cairn.internal/native/raftlog/entrylog"
 )
 
 var (
@@ -129,5 +131,5 @@ func ServerID(folder string) (string, error) {
 	if err := writeDurable(path, []byte(id)); err != nil {
 		return "", err
 	}
-	return id, SyncFolder(filepath.Dir(filepath.Clean(folder)))
+	return id, entrylog.SyncFolder(filepath.Dir(filepath.Clean(folder)))
 }

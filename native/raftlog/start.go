@@ -3,6 +3,7 @@
 package raftlog
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,8 @@ import (
 	"path/filepath"
 
 	"github.com/hashicorp/raft"
+
+	"cairn.internal/native/raftlog/entrylog"
 )
 
 // QuarantineError says that store and raft folder cannot continue together; the data must be set aside, and the node
@@ -37,17 +40,40 @@ func storeErrorf(format string, values ...any) error {
 }
 
 // checkLogPresent refuses a folder whose log is missing: its entries may have been acknowledged, and its votes were
-// given (replication.md 14). The log is created before the first record, so this program never leaves a record without
-// it.
+// given (replication.md 14). The log is created before the first record, and log.db after the other parts of it, so
+// this program never leaves one without the others.
 func checkLogPresent(folder string) error {
-	if _, err := os.Stat(filepath.Join(folder, recordFile)); err != nil {
+	mark, err := os.ReadFile(filepath.Join(folder, logFile))
+	if err != nil {
+		if _, err := os.Stat(filepath.Join(folder, recordFile)); err == nil {
+			return missingPart(folder, logFile, recordFile)
+		}
 		return nil
 	}
-	path := filepath.Join(folder, logFile)
-	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
-		return quarantinef("the raft log %s is missing, and a snapshot record beside it shows that it existed", path)
+	if !bytes.Equal(mark, []byte(movedText)) {
+		return nil
+	}
+	for _, part := range []string{entriesFolder, votesFile} {
+		if _, err := os.Stat(filepath.Join(folder, part)); errors.Is(err, os.ErrNotExist) {
+			return missingPart(folder, part, logFile)
+		}
 	}
 	return nil
+}
+
+// quarantineIfDamaged returns a QuarantineError for a log that is damaged where it was synced: entries that were
+// acknowledged may be lost, as if the log were missing.
+func quarantineIfDamaged(err error) error {
+	var damaged *entrylog.CorruptError
+	if errors.As(err, &damaged) {
+		return quarantinef("%v", err)
+	}
+	return err
+}
+
+func missingPart(folder, part, witness string) error {
+	return quarantinef("the raft log %s is missing, and %s beside it shows that it existed", filepath.Join(folder, part),
+		witness)
 }
 
 // reconcile installs a copy that was received and not installed, and refuses inconsistent folders. It returns the

@@ -368,3 +368,45 @@ func TestJoinerAcceptsOnlyItsAdmitter(t *testing.T) {
 		t.Errorf("a question: %v", err)
 	}
 }
+
+func TestServersThatDoNotVoteMayAskForTheMembers(t *testing.T) {
+	f := newFleet(t, 1, raftlog.Retention{})
+	target := f.members[0]
+	pools := map[string]bool{raftlog.QueryPool: true, raftlog.PoolBulk: false, raftlog.PoolControl: false}
+	for pool, served := range pools {
+		_, err := (&impostor{target: target, hello: helloTo(target, strings.Repeat("cd", 16), pool)}).Dial("", 0)
+		if (err == nil) != served {
+			t.Errorf("the pool %s: %v", pool, err)
+		}
+	}
+}
+
+func TestOnlySuccessInThisTermAcknowledges(t *testing.T) {
+	f := newFleet(t, 1, raftlog.Retention{})
+	m := f.members[0]
+	f.put(0, 5)
+	state := m.node.State()
+	other := strings.Repeat("ab", 16)
+	for _, row := range []struct {
+		name    string
+		term    uint64
+		last    uint64
+		success bool
+		want    uint64
+	}{
+		{"a refusal", state.Term, state.Last, false, 0},
+		{"another term", state.Term - 1, state.Last, true, 0},
+		{"no entries", state.Term, 0, true, 0},
+		{"an entry", state.Term, state.Last - 1, true, state.Last - 1},
+		{"a refusal later", state.Term, state.Last, false, state.Last - 1},
+	} {
+		request := &raft.AppendEntriesRequest{Term: row.term, PrevLogEntry: 1}
+		if row.last > 0 {
+			request.Entries = []*raft.Log{{Index: row.last, Term: row.term}}
+		}
+		m.node.NoteAcknowledged(other, request, &raft.AppendEntriesResponse{Success: row.success})
+		if got := m.node.DurableIndexOf(other); got != row.want {
+			t.Errorf("%s: %d are durable there, want %d", row.name, got, row.want)
+		}
+	}
+}
