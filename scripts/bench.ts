@@ -1,18 +1,21 @@
 // npm run bench: compares a node with the least that the same parts could do, as ratios, in rounds of one run that
-// alternate between the two. `-- --quick` takes less than two minutes and only prints; `-- --only get,put` runs some
-// rows, `-- fleet` those of the fleet, `-- node` the others. A whole run writes bench/RESULTS.md. No row takes a path
-// around `invoke`.
+// alternate between the two. `-- --quick` is short and only prints; `-- --only get,put` runs some rows, `-- fleet`,
+// `-- agents` and `-- node` those of a group. A whole run writes bench/RESULTS.md. No row takes a path around `invoke`.
 
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { parseArgs } from "node:util";
+import { overAgents } from "../bench/agents.ts";
+import { overEvents } from "../bench/events.ts";
 import { overFleet } from "../bench/fleet.ts";
 import { overIngress } from "../bench/ingress.ts";
 import { overDelays } from "../bench/latency.ts";
+import { overPeers } from "../bench/peers.ts";
 import { Load } from "../bench/processes.ts";
 import { loadAverage, machine, type Row, tableOf } from "../bench/report.ts";
 import { type Bench, GROUPS, ROWS, type RowName } from "../bench/rows.ts";
+import { overSearch } from "../bench/search.ts";
 import { overTailnet } from "../bench/tailnet.ts";
 import { overRaft } from "../bench/voters.ts";
 import { BuildError, ensureHostParts } from "./native.ts";
@@ -48,13 +51,19 @@ async function main(): Promise<number> {
   mkdirSync(data, { recursive: true, mode: 0o700 });
   await using load = new Load();
   const times = values.quick
-    ? { rounds: 3, warmMs: 500, runMs: 1000, idleMs: 5000, documents: 4000 }
-    : { rounds: 5, warmMs: 500, runMs: 2000, idleMs: 15_000, documents: 20_000 };
+    ? { rounds: 3, warmMs: 500, runMs: 1000, idleMs: 5000, documents: 4000, searched: [1000], waits: 1000 }
+    : {
+        ...{ rounds: 5, warmMs: 500, runMs: 2000, idleMs: 15_000, documents: 20_000 },
+        ...{ searched: [1000, 100_000, 1_000_000], waits: 10_000 },
+      };
   const bench: Bench = { ...times, load, wanted, data, sockets, say: (line) => console.error(`cairn: ${line}`) };
   try {
     const rows: Row[] = [];
     const failures: string[] = [];
-    const parts = { ingress: overIngress, tailnet: overTailnet, raft: overRaft, fleet: overFleet, latency: overDelays };
+    const parts = {
+      ...{ ingress: overIngress, tailnet: overTailnet, raft: overRaft, fleet: overFleet, latency: overDelays },
+      ...{ agents: overAgents, events: overEvents, search: overSearch, peers: overPeers },
+    };
     for (const [part, run] of Object.entries(parts)) {
       try {
         rows.push(...(await run(bench)));
@@ -80,7 +89,7 @@ async function main(): Promise<number> {
 }
 
 function groupOf(text: string): readonly RowName[] {
-  if (text === "node" || text === "fleet") return GROUPS[text];
+  if (text === "node" || text === "fleet" || text === "agents") return GROUPS[text];
   throw new BuildError(`there are the groups ${Object.keys(GROUPS).join(" and ")}, no "${text}"`);
 }
 

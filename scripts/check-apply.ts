@@ -41,8 +41,8 @@ const FORBIDDEN: readonly Forbidden[] = [
   },
 ];
 
-/** Packages that only work on values. */
-const PURE_PACKAGES: readonly string[] = ["zod", "msgpackr"];
+/** Packages that only work on values. The last one is reached by schemas, which judge expressions before the log. */
+const PURE_PACKAGES: readonly string[] = ["zod", "msgpackr", "@marcbachmann/cel-js"];
 
 interface Exception {
   path: string;
@@ -62,12 +62,21 @@ const IMPORTS_WRITE = /\{[^{}]*(?<!\btype\s+)\bwrite\b[^{}]*\}\s*from\s*["'][^"'
 /** A method `apply` over a transaction, with its body. */
 const APPLIES = /\bapply\s*\(\s*_?tx\b[^)]*\)\s*(?::[^={;]*)?\{/;
 
-/** Paths of the files that hold apply code: those that define a command, and the batch that runs them. */
+/** What runs after a command, and the rules on changes that it asks. */
+const FOLLOWS = /\)\s*:\s*AfterChanges\s*\{|:\s*ChangeRule\s*=/;
+
+/**
+ * Paths of the files that hold apply code: those that define a command or what follows from its changes, and the batch
+ * that runs them.
+ */
 export function applyFiles(sources: ReadonlyMap<string, string>): string[] {
   const defines = (code: string) =>
     APPLIES.test(code) || (/\bwrite\s*(?:<[^()]*>)?\s*\(\s*\{/.test(code) && /\bapply\s*[(:]/.test(code));
   return [...sources].flatMap(([path, source]) =>
-    path === "log/apply-batch.ts" || IMPORTS_WRITE.test(withoutComments(source)) || defines(codeOnly(source))
+    path === "log/apply-batch.ts" ||
+    IMPORTS_WRITE.test(withoutComments(source)) ||
+    defines(codeOnly(source)) ||
+    FOLLOWS.test(codeOnly(source))
       ? [path]
       : [],
   );

@@ -38,12 +38,14 @@ const CHECKS: readonly Check[] = [
 export interface Counts {
   passed: number;
   failed: number;
+  /** The names of what failed; fewer than `failed` where a runner ends without naming one. */
+  failures: string[];
   skipped: { name: string; why: string }[];
 }
 
 /** Runs every check and writes a line for each, in the order of the table. */
 export async function runChecks(write: (line: string) => void = console.log): Promise<Counts> {
-  const counts: Counts = { passed: 0, failed: 0, skipped: [] };
+  const counts: Counts = { passed: 0, failed: 0, failures: [], skipped: [] };
   const beside = new Map(CHECKS.filter((check) => check.beside === true).map((check) => [check, timed(check)]));
   for (const check of CHECKS) {
     const { result, took } = await (beside.get(check) ?? timed(check));
@@ -55,6 +57,7 @@ export async function runChecks(write: (line: string) => void = console.log): Pr
       write(`ok    ${check.name} (${took})`);
     } else {
       counts.failed += 1;
+      counts.failures.push(`check: ${check.name}`);
       write(`FAIL  ${check.name} (${took})\n${result.map((line) => `      ${line}`).join("\n")}`);
     }
   }

@@ -1,5 +1,5 @@
-// Writes the pages that are generated from tables of the code: settings, commands, operations, routes, tables of the
-// store. `check` compares instead of writing.
+// Writes the pages that are generated from tables of the code: settings, commands, operations, routes, presets of MCP,
+// tables of the store. `check` compares instead of writing.
 
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -10,7 +10,9 @@ import { FAULT_MEANINGS, FAULTS, type FaultCode } from "../src/lib/fault.ts";
 import { conditionsOf } from "../src/operation/derive.ts";
 import type { Feature } from "../src/operation/feature.ts";
 import { table } from "./markdown.ts";
+import { eventsPage } from "./page-events.ts";
 import { operationsPage } from "./page-operations.ts";
+import { presetsPage } from "./page-presets.ts";
 import { routesPage } from "./page-routes.ts";
 import { settingsPage } from "./page-settings.ts";
 import { filesOf, generatedFrom } from "./page-sources.ts";
@@ -25,6 +27,8 @@ export function generatedFiles(features: readonly Feature[] = FEATURES): Map<str
     ["docs/commands.md", commandsPage(features)],
     ["docs/operations.md", operationsPage(features)],
     ["docs/routes.md", routesPage(features)],
+    ["docs/presets.md", presetsPage(features)],
+    ["docs/events.md", eventsPage(features)],
     ["docs/tables.md", tablesPage(features)],
   ]);
 }

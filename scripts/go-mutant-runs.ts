@@ -5,6 +5,7 @@ import { readFileSync, rmSync } from "node:fs";
 import { basename, join } from "node:path";
 import { type Judge, lateMs, runTests, SPARE_MS, type Verdict, withMutant } from "./mutant-runs.ts";
 import type { Mutant } from "./mutate-lines.ts";
+import { goTestFlags } from "./native.ts";
 
 const BUILD_MS = 600_000;
 const BASE_MS = 300_000;
@@ -29,12 +30,14 @@ interface GoTest {
 /** The tests of one package of a copy. */
 export class GoMutantRuns {
   readonly #folder: string;
+  readonly #flags: readonly string[];
   readonly #tests: readonly GoTest[];
 
   readonly #spareMs: number;
 
-  private constructor(folder: string, tests: readonly GoTest[], spareMs: number) {
+  private constructor(folder: string, flags: readonly string[], tests: readonly GoTest[], spareMs: number) {
     this.#folder = folder;
+    this.#flags = flags;
     this.#tests = tests;
     this.#spareMs = spareMs;
   }
@@ -46,7 +49,8 @@ export class GoMutantRuns {
     spareMs = SPARE_MS,
   ): Promise<{ runs: GoMutantRuns; failing: string[] }> {
     const path = join(root, folder);
-    if (!(await build(path, ["-cover"]))) throw new Error(`go test -c fails in ${folder}`);
+    const flags = goTestFlags(folder);
+    if (!(await build(path, [...flags, "-cover"]))) throw new Error(`go test -c fails in ${folder}`);
     const sources = [...new Bun.Glob("*_test.go").scanSync({ cwd: path })].sort();
     const names = sources.flatMap((name) =>
       [...readFileSync(join(path, name), "utf8").matchAll(/^func (Test\w+)\(t \*testing\.T\)/gm)].flatMap(
@@ -64,7 +68,7 @@ export class GoMutantRuns {
       else failing.push(name);
     }
     tests.sort((one, other) => one.usualMs - other.usualMs);
-    return { runs: new GoMutantRuns(path, tests, spareMs), failing };
+    return { runs: new GoMutantRuns(path, flags, tests, spareMs), failing };
   }
 
   /** Returns the judge of mutants of a source of the package. */
@@ -79,7 +83,7 @@ export class GoMutantRuns {
       // What follows a function literal is in no block, or in that of the literal: any test of the file may reach it.
       return (around.length === 0 || before.startsWith("}") ? ofFile : around).some(({ isReached }) => isReached);
     });
-    if (!(await build(this.#folder, []))) return "no build";
+    if (!(await build(this.#folder, this.#flags))) return "no build";
     for (const step of [reaching.slice(0, FIRST), reaching.slice(FIRST)]) {
       if (step.length === 0) continue;
       const usualMs = step.reduce((sum, test) => sum + test.usualMs, 0);

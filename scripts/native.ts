@@ -35,6 +35,22 @@ export function nativePath(target: Target, part: Part): string {
   return join(root, "build", "native", target.name, name);
 }
 
+/**
+ * Returns the flags by which the tests of a Go package are built. The Go half is tested with the tags that it is
+ * shipped with; `cairntest` adds the planted panics. The others are built whole, without those tags.
+ */
+export function goTestFlags(folder: string): string[] {
+  return folder === "native/core" ? ["-tags", `${productTags()},cairntest`] : [];
+}
+
+/** Returns the tags that the product is built with, separated by commas. */
+function productTags(): string {
+  return readFileSync(join(native, "tags.txt"), "utf8")
+    .trim()
+    .split(/[\s,]+/)
+    .join(",");
+}
+
 /** Returns the versions of the toolchain and of tailscale.com; throws a BuildError when Go is missing or too old. */
 export function nativeVersions(): Versions {
   const tailscale = /^\s*(?:require\s+)?tailscale\.com v(\S+)/m.exec(readFileSync(join(native, "go.mod"), "utf8"))?.[1];
@@ -117,13 +133,7 @@ function buildCommand(target: Target, part: Part): Command {
   // The tool contains a control server, which the product's tags would remove. Its clients must open no TCP port of the
   // host.
   if (part === "tailnet") args.push("-tags=ts_omit_peerapiserver");
-  else
-    args.push(
-      `-tags=${readFileSync(join(native, "tags.txt"), "utf8")
-        .trim()
-        .split(/[\s,]+/)
-        .join(",")}`,
-    );
+  else args.push(`-tags=${productTags()}`);
   const env = { GOOS: target.goos, GOARCH: target.goarch };
   if (part !== "library") return { args, env: { ...env, CGO_ENABLED: "0" } };
   const plan = planFor(target);
@@ -154,6 +164,7 @@ function sources(part: Part): string[] {
     if (file.endsWith("_test.go")) return false;
     if (file.startsWith("tailnettest/")) return part === "tailnet";
     if (file.startsWith("powerdisk/")) return part === "powerdisk";
+    if (file.startsWith("eventgrpc/")) return part === "library" || part === "sidecar";
     if (file.startsWith("raftlog/loopback/")) return part === "raftnode";
     if (file.startsWith("raftlog/")) return part === "library" || part === "sidecar" || part === "raftnode";
     return !file.startsWith("cmd/") || file.startsWith(`cmd/${folderOf(part)}/`);

@@ -4,10 +4,11 @@
 import { operationErrors } from "../src/api/index.ts";
 import { typeOf } from "../src/lib/json-type.ts";
 import type { Operation } from "../src/operation/define.ts";
-import { eventTypesOf, operationsOf } from "../src/operation/derive.ts";
+import { operationsOf } from "../src/operation/derive.ts";
 import type { Feature } from "../src/operation/feature.ts";
 import { COMMON_NAMES, commonInput, type Entry, Registry, writeInput } from "../src/operation/registry.ts";
 import { code, table } from "./markdown.ts";
+import { FieldTables } from "./page-fields.ts";
 import { filesOf, generatedFrom } from "./page-sources.ts";
 
 type Json = Record<string, unknown>;
@@ -25,14 +26,15 @@ export function operationsPage(all: readonly Feature[]): string {
       operation.title,
     ]),
   );
+  const inside = new FieldTables();
   return [
     "# Operations",
     "",
     generatedFrom(["src/operation/registry.ts", ...filesOf(all, "operations")]),
     "",
     "The definitions themselves (`read`, `write`, `act` and `macro`) are in the files beside a manifest. Every operation is",
-    "`POST /operations/{name}`, `cairn call NAME JSON` and an MCP tool. Those with the verb `admin` are no tools, those with",
-    "`operate` only for callers whose grant names them. Routes shaped for HTTP are in [routes.md](routes.md), commands in",
+    "`POST /operations/{name}`, `cairn call NAME JSON` and, where its section does not deny it, an MCP tool. Those with",
+    "the verb `admin` are no tools, those with `operate` only for callers whose grant names them. Routes shaped for HTTP are in [routes.md](routes.md), commands in",
     "[commands.md](commands.md).",
     "",
     "- **Kind.** `read` responds from the store and changes nothing. `write` becomes a command of the log. `act` has its",
@@ -50,11 +52,10 @@ export function operationsPage(all: readonly Feature[]): string {
     table(["Argument", "Of", "Description"], commonRows()),
     "",
     ...internalLines(all),
-    ...eventLines(all),
     ...features.flatMap(({ feature, entries }) => [
       `## Feature ${feature.name}`,
       "",
-      ...entries.flatMap((entry) => section(entry)),
+      ...entries.flatMap((entry) => section(entry, inside)),
     ]),
   ].join("\n");
 }
@@ -71,12 +72,6 @@ function internalLines(features: readonly Feature[]): string[] {
   return ["## Internal commands", "", head, "", table(["Command", "Feature", "What it does"], writes), ""];
 }
 
-/** The types of the events that the features publish; nothing while there are none. */
-function eventLines(features: readonly Feature[]): string[] {
-  const types = [...eventTypesOf(features)].map(([type, what]) => [code(type), what]);
-  return types.length === 0 ? [] : ["## Events", "", table(["Type", "When"], types), ""];
-}
-
 /** Returns every operation that callers may name, also those that a node offers only with some setting. */
 function entriesOf(feature: Feature): readonly Described[] {
   const operations = operationsOf([feature]);
@@ -90,15 +85,17 @@ interface Described extends Entry {
   isOptional: boolean;
 }
 
-function section({ operation, inputSchema, isOptional }: Described): string[] {
+function section({ operation, inputSchema, isOptional }: Described, inside: FieldTables): string[] {
   const { name, title, description, kind, hints = {}, aliases = {}, example = {} } = operation;
   const facts = [
     `Kind: \`${kind}\`. Right: ${rightOf(operation)}. Errors: ${operationErrors(kind).join(", ")}.`,
     ...(hints.idempotent === true ? ["The same call twice has the effect of one."] : []),
+    ...(operation.isTool === false ? ["No tool of MCP."] : []),
     ...(isOptional ? ["Nodes offer it only where their settings allow it."] : []),
     ...(hints.destructive === true ? ["It may remove or overwrite something for good."] : []),
   ];
-  const rows = argumentRows(inputSchema);
+  const own = ownArguments(inputSchema);
+  const rows = argumentRows(own, inputSchema);
   const also = Object.entries(aliases).map(([alias, meant]) => `\`${alias}\` for \`${meant}\``);
   return [
     `### ${name}`,
@@ -111,6 +108,7 @@ function section({ operation, inputSchema, isOptional }: Described): string[] {
       ? ["No arguments of its own."]
       : [table(["Argument", "Type", "Required", "Description"], rows)]),
     "",
+    ...own.flatMap(([argument, schema]) => inside.linesOf(name, argument, schema)),
     ...(also.length === 0 ? [] : [`Also accepted: ${also.join(", ")}.`, ""]),
     "```sh",
     shellCall(name, example),
@@ -126,16 +124,20 @@ function shellCall(name: string, example: Json): string {
   return `cairn call ${name} '${text.replaceAll("'", "'\\''")}'`;
 }
 
-function argumentRows(schema: Json): string[][] {
+function ownArguments(schema: Json): [string, Json][] {
+  return Object.entries((schema["properties"] ?? {}) as Record<string, Json>).filter(
+    ([name]) => !COMMON_NAMES.includes(name),
+  );
+}
+
+function argumentRows(own: readonly [string, Json][], schema: Json): string[][] {
   const required = (schema["required"] ?? []) as string[];
-  return Object.entries((schema["properties"] ?? {}) as Record<string, Json>)
-    .filter(([name]) => !COMMON_NAMES.includes(name))
-    .map(([name, property]) => [
-      code(name),
-      typeOf(property),
-      required.includes(name) ? "yes" : "",
-      String(property["description"] ?? ""),
-    ]);
+  return own.map(([name, property]) => [
+    code(name),
+    typeOf(property),
+    required.includes(name) ? "yes" : "",
+    String(property["description"] ?? ""),
+  ]);
 }
 
 function commonRows(): string[][] {

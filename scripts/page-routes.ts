@@ -2,7 +2,7 @@
 
 import { describeRow, errorsOf, type Row, routesOf } from "../src/api/index.ts";
 import { typeOf } from "../src/lib/json-type.ts";
-import { MCP_ROUTE } from "../src/mcp/index.ts";
+import { mcpRoutes } from "../src/mcp/index.ts";
 import type { Operation } from "../src/operation/define.ts";
 import { operationsOf } from "../src/operation/derive.ts";
 import type { Feature } from "../src/operation/feature.ts";
@@ -27,6 +27,8 @@ export function routesPage(features: readonly Feature[]): string {
     generatedFrom([
       "src/api/node-routes.ts",
       "src/mcp/route.ts",
+      "src/operation/presets.ts",
+      ...filesOf(features, "preset"),
       "src/web/site.ts",
       ...filesOf(features, "rest"),
       ...filesOf(features, "pages"),
@@ -44,12 +46,16 @@ export function routesPage(features: readonly Feature[]): string {
     "",
     table(
       ["Route of MCP and pages", "What it does", "Right"],
-      [MCP_ROUTE, ...pageRoutes(features)].map(({ methods, path, summary, right }) => [
+      [...mcpRoutes(features), ...pageRoutes(features)].map(({ methods, path, summary, right }) => [
         code(`${methods.join(", ")} ${path === "/" || !path.endsWith("/") ? path : `${path}…`}`),
         summary,
         right,
       ]),
     ),
+    "",
+    "Each page is JSON too, under the same address and with the same rights: with `?format=json`, or where the client accepts",
+    "`application/json` more than `text/html`. The members are `page`, `title`, `live` (the address of its stream) and `asked`:",
+    "what the page asked, each with `operation`, `input` and `output`, or `error` (a problem document).",
     "",
     MCP_BY_CURL,
     "",
@@ -142,6 +148,7 @@ function rightOf(row: Row, operations: readonly Operation[]): string {
   const { verb, spaces } = operation.access;
   const id = Object.keys(row.params ?? {}).find((name) => row.params?.[name]?.kind === "wide");
   const touched = typeof spaces === "function" ? spaces(id === undefined ? {} : { [id]: "x/y" }) : spaces;
-  const where = touched === "visible" ? "some space" : `the space of \`{${id}}\``;
+  const named = id === undefined ? "the space that the call names" : `the space of \`{${id}}\``;
+  const where = touched === "visible" ? "some space" : named;
   return `\`${verb}\` in ${where}`;
 }

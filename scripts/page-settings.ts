@@ -2,6 +2,7 @@
 
 import { commandsOf } from "../src/cli/table.ts";
 import { SECRET_NAMES } from "../src/config/secrets.ts";
+import { SEED_VARIABLES } from "../src/config/seed-variables.ts";
 import { envOf, flagOf, helpOf, type SettingRow } from "../src/config/setting.ts";
 import { settingRows } from "../src/config/settings.ts";
 import { OTHER_VARIABLES } from "../src/config/variables.ts";
@@ -56,6 +57,15 @@ export function settingsPage(features: readonly Feature[]): string {
     "",
     table(["Command", "Flag", "What it does"], otherFlags(features, new Set(settings.map(([key]) => flagOf(key))))),
     "",
+    ...otherVariables(),
+    `Secrets are no settings: ${SECRET_NAMES.map((name) => `\`${name}\``).join(", ")} as variables, as \`NAME_FILE\` with the path of a file, or as systemd credentials of that name. On the command line they are refused.`,
+    "",
+  ].join("\n");
+}
+
+/** Returns the lines for variables that are neither settings nor secrets, and for those of tas-mcp. */
+function otherVariables(): string[] {
+  return [
     "## Other variables",
     "",
     table(
@@ -63,9 +73,14 @@ export function settingsPage(features: readonly Feature[]): string {
       Object.entries(OTHER_VARIABLES).map(([name, what]) => [code(name), what]),
     ),
     "",
-    `Secrets are no settings: ${SECRET_NAMES.map((name) => `\`${name}\``).join(", ")} as variables, as \`NAME_FILE\` with the path of a file, or as systemd credentials of that name. On the command line they are refused.`,
+    "Variables of tas-mcp are other names of settings; a node says at its start what each has set. Where the variable of the setting has another value, the start is refused.",
     "",
-  ].join("\n");
+    table(
+      ["Variable", "Setting"],
+      Object.entries(SEED_VARIABLES).map(([name, { key }]) => [code(name), code(key)]),
+    ),
+    "",
+  ];
 }
 
 /** Returns the lines for the settings that a file defines. */

@@ -4,7 +4,7 @@
 import { existsSync, mkdirSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { type Counts, runChecks } from "./check.ts";
-import { BuildError, ensureHostParts } from "./native.ts";
+import { BuildError, ensureHostParts, goTestFlags } from "./native.ts";
 import { host, planFor } from "./targets.ts";
 import { testEnvironment } from "./test-environment.ts";
 import { addUp, type FileTime } from "./test-report.ts";
@@ -13,7 +13,7 @@ import { fileTimes, readGoEvents, readJunit } from "./test-results.ts";
 const root = dirname(import.meta.dir);
 const reports = join(root, "build", "test");
 const BUN_TEST_MS = 60_000;
-const NOTHING: Counts = { passed: 0, failed: 0, skipped: [] };
+const NOTHING: Counts = { passed: 0, failed: 0, failures: [], skipped: [] };
 
 /** What has to be built before a part runs; the executable contains the Go half. */
 export type Need = "native" | "executable";
@@ -43,7 +43,7 @@ export const PARTS: readonly Part[] = [
   { name: "check", needs: [], budgetSeconds: 240, sideBySide: true, run: check },
   { name: "unit", needs: ["native"], budgetSeconds: 180, sideBySide: true, run: bunTests("unit", ["--parallel=2"]) },
   { name: "go", needs: [], budgetSeconds: 300, run: goTests },
-  { name: "contract", needs: ["native"], budgetSeconds: 200, run: bunTests("contract", ["--isolate"]) },
+  { name: "contract", needs: ["native"], budgetSeconds: 200, run: bunTests("contract", ["--parallel=2"]) },
   { name: "system", needs: ["native"], budgetSeconds: 1_080, run: bunTests("system", ["--isolate"]) },
   { name: "chaos", needs: ["native"], budgetSeconds: 300, run: bunTests("chaos", ["--isolate"]) },
   { name: "binary", needs: ["native", "executable"], budgetSeconds: 420, run: bunTests("binary", ["--isolate"]) },
@@ -103,16 +103,11 @@ async function copy(stream: ReadableStream<Uint8Array>, write: Write): Promise<v
 
 async function goTests(write: Write, only?: readonly string[]): Promise<Outcome> {
   if (Bun.which("go") === null) throw new BuildError("the tests need Go 1.26 or newer: https://go.dev/dl/");
-  const productTags = (await Bun.file(join(root, "native", "tags.txt")).text()).trim();
-  const all = ["native/core", "native/tailnettest", "native/raftlog", "native/powerdisk"];
+  const all = ["native/core", "native/eventgrpc", "native/tailnettest", "native/raftlog", "native/powerdisk"];
   const folders = all.filter((folder) => only === undefined || only.includes(folder));
-  // The Go half is tested with the tags that it is shipped with; `cairntest` adds the planted panics. The others are
-  // built whole, without those tags.
-  const tagged = folders.filter((folder) => folder === "native/core");
-  const whole = folders.filter((folder) => folder !== "native/core");
   const counts: Counts[] = [];
-  if (tagged.length > 0) counts.push(await goPackageTests(write, ["-tags", `${productTags},cairntest`], tagged));
-  if (whole.length > 0) counts.push(await goPackageTests(write, [], whole));
+  for (const [, alike] of Map.groupBy(folders, (folder) => goTestFlags(folder).join(" ")))
+    counts.push(await goPackageTests(write, goTestFlags(alike[0] ?? ""), alike));
   return { counts: addUp(counts), files: [] };
 }
 
@@ -144,7 +139,7 @@ async function conformance(write: Write): Promise<Outcome> {
     },
     process.env,
   );
-  const counts: Counts = { passed: 0, failed: 0, skipped: [] };
+  const counts: Counts = { passed: 0, failed: 0, failures: [], skipped: [] };
   for (const [, passed, failed] of output.matchAll(/^conformance \S+: (\d+) passed, (\d+) failed$/gm)) {
     counts.passed += Number(passed);
     counts.failed += Number(failed);

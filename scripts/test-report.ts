@@ -1,5 +1,5 @@
-// The end of npm test: the table of parts with their times, what was slow, what was skipped and why, what took longer
-// than planned, and the line of counts. Only text; scripts/test.ts prints it.
+// The end of npm test: the table of parts with their times, what was slow, what failed, what was skipped and why,
+// what took longer than planned, and the line of counts. Only text; scripts/test.ts prints it.
 
 import type { Counts } from "./check.ts";
 
@@ -37,6 +37,7 @@ export function reportLines(results: readonly PartResult[], wallSeconds: number)
     ...(slow.length === 0
       ? []
       : ["", "Slowest files:", ...slow.map(({ file, seconds }) => `  ${time(seconds)}  ${file}`)]),
+    ...(total.failures.length === 0 ? [] : ["", "Failed:", ...total.failures.map((name) => `  ${name}`)]),
     ...(total.skipped.length === 0
       ? []
       : ["", "Skipped:", ...total.skipped.map(({ name, why }) => `  ${name}: ${why}`)]),
@@ -56,6 +57,7 @@ export function addUp(all: readonly Counts[]): Counts {
   return {
     passed: all.reduce((sum, { passed }) => sum + passed, 0),
     failed: all.reduce((sum, { failed }) => sum + failed, 0),
+    failures: all.flatMap(({ failures }) => failures),
     skipped: all.flatMap(({ skipped }) => skipped),
   };
 }

@@ -8,16 +8,20 @@ import type { FileTime } from "./test-report.ts";
 const REASON = /\s*\[([^\]]+)\]$/;
 /** What Bun calls a beforeAll or afterAll of a group that is skipped. */
 const HOOK = "(unnamed)";
+/** So much of a failure's message is in the list at the end; the whole is in the output above. */
+const MESSAGE_CHARACTERS = 300;
 
 /**
  * Returns the counts of a junit report. The reason of a skip is in brackets at the end of the title; "" where there is
  * none.
  */
 export function readJunit(xml: string): Counts {
-  const counts: Counts = { passed: 0, failed: 0, skipped: [] };
+  const counts: Counts = { passed: 0, failed: 0, failures: [], skipped: [] };
   for (const [, attributes = "", body = ""] of xml.matchAll(/<testcase\b([^>]*?)(?:\/>|>([\s\S]*?)<\/testcase>)/g)) {
-    if (/<(failure|error)\b/.test(body)) counts.failed += 1;
-    else if (/<skipped\b/.test(body)) {
+    if (/<(failure|error)\b/.test(body)) {
+      counts.failed += 1;
+      counts.failures.push(failedTest(attributes, body));
+    } else if (/<skipped\b/.test(body)) {
       const name = attribute(attributes, "name");
       if (name !== HOOK) counts.skipped.push(skippedTest(attribute(attributes, "classname"), name));
     } else counts.passed += 1;
@@ -42,12 +46,25 @@ export function refuseSilentSkips(counts: Counts): Counts {
     name,
     why: why || "no reason given, which counts as a failure",
   }));
-  return { ...counts, failed: counts.failed + silent, skipped: named };
+  const failures = [...counts.failures, ...counts.skipped.flatMap(({ name, why }) => (why === "" ? [name] : []))];
+  return { ...counts, failed: counts.failed + silent, failures, skipped: named };
 }
 
-/** `groups` is as Bun writes it: the innermost group first. Which of several reasons holds is not known here. */
+/** Returns "file: group: title: message" of a failed test, with the start of the message on one line. */
+function failedTest(attributes: string, body: string): string {
+  const titles = titlesOf(attribute(attributes, "classname"), attribute(attributes, "name"));
+  const message = attribute(body, "message").replaceAll(/\s+/g, " ").trim().slice(0, MESSAGE_CHARACTERS);
+  return [attribute(attributes, "file"), ...titles, message].filter((word) => word !== "").join(": ");
+}
+
+/** Returns the titles from the outermost group to the test. `groups` is as Bun writes it: the innermost group first. */
+function titlesOf(groups: string, name: string): string[] {
+  return [...(groups === "" ? [] : groups.split(" > ").reverse()), name];
+}
+
+/** Which of several reasons holds is not known here. */
 function skippedTest(groups: string, name: string): { name: string; why: string } {
-  const titles = [...(groups === "" ? [] : groups.split(" > ").reverse()), name];
+  const titles = titlesOf(groups, name);
   const reasons = titles.flatMap((title) => REASON.exec(title)?.[1] ?? []);
   return { name: titles.map((title) => title.replace(REASON, "")).join(": "), why: reasons.join(", ") };
 }
@@ -73,7 +90,7 @@ interface GoEvent {
 
 /** Returns the counts of `go test -json`, and lines to print: one for each package, and all output of what failed. */
 export function readGoEvents(text: string): { counts: Counts; lines: string[] } {
-  const counts: Counts = { passed: 0, failed: 0, skipped: [] };
+  const counts: Counts = { passed: 0, failed: 0, failures: [], skipped: [] };
   const lines: string[] = [];
   const output = new Map<string, string[]>();
   const failedIn = new Set<string>();
@@ -96,6 +113,7 @@ export function readGoEvents(text: string): { counts: Counts; lines: string[] } 
       // A package that does not build, or dies outside its tests.
       if (event.Action === "fail" && !failedIn.has(place)) {
         counts.failed += 1;
+        counts.failures.push(place);
         lines.push(...said);
       }
     } else if (event.Action === "pass") counts.passed += 1;
@@ -103,6 +121,7 @@ export function readGoEvents(text: string): { counts: Counts; lines: string[] } 
       counts.skipped.push({ name: `${place.split("/").pop()} ${event.Test}`, why: skipReason(said) });
     else {
       counts.failed += 1;
+      counts.failures.push(`${place.split("/").pop()} ${event.Test}`);
       failedIn.add(place);
       lines.push(...said);
     }

@@ -137,7 +137,10 @@ async function runPart(
     outcome = await part.run(write, only);
   } catch (error) {
     write(`FAIL  ${part.name}: ${messageOf(error)}\n`);
-    outcome = { counts: { passed: 0, failed: 1, skipped: [] }, files: [] };
+    outcome = {
+      counts: { passed: 0, failed: 1, failures: [`${part.name}: ${messageOf(error)}`], skipped: [] },
+      files: [],
+    };
   }
   const counts: Counts = refuseSilentSkips(outcome.counts);
   const seconds = secondsSince(started);
