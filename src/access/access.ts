@@ -42,15 +42,20 @@ export interface Ask {
 const OWN: readonly string[] = ["*"];
 const LOCAL_ADMIN: readonly string[] = ["*", "fleet"];
 
+/** Returns what is wrong with a preset that a grant names, as the end of a sentence; undefined: it can be used. */
+export type PresetProblem = (preset: string) => string | undefined;
+
 /** The gate of one node. Caches rights by the identity of the caller object, at most 4096 of them. */
 export class Access {
   readonly #settings: AccessSettings;
+  readonly #presetProblem: PresetProblem;
   #policy: Policy | undefined;
   #cache = new LRUCache<Caller, Rights>({ max: 4096 });
 
-  constructor(settings: AccessSettings, policy?: Policy) {
+  constructor(settings: AccessSettings, policy?: Policy, presetProblem: PresetProblem = () => undefined) {
     this.#settings = settings;
     this.#policy = policy;
+    this.#presetProblem = presetProblem;
   }
 
   /** Replaces the policy file for all judgements from now on. */
@@ -132,7 +137,20 @@ export class Access {
       grants.push({ source: "the setting access.admins", grant: plainGrant("admin", LOCAL_ADMIN) });
     if (grants.length === 0 && granted.problems.length === 0 && caller.kind === "user")
       grants.push(...this.#withoutGrant(caller));
-    return { grants, problems: granted.problems };
+    return this.#withKnownPresets(grants, granted.problems);
+  }
+
+  /** Leaves out presets that this build cannot offer: a preset gives no right, so the grant counts without it. */
+  #withKnownPresets(grants: SourcedGrant[], parsing: readonly string[]) {
+    const problems = [...parsing];
+    const known = grants.map((sourced) => {
+      const { preset, ...grant } = sourced.grant;
+      const problem = preset === undefined ? undefined : this.#presetProblem(preset);
+      if (problem === undefined) return sourced;
+      problems.push(`${sourced.source} counts without its preset: ${problem}`);
+      return { ...sourced, grant };
+    });
+    return { grants: known, problems };
   }
 
   /** Returns the rights of an untagged caller of this tailnet that no grant names (security.md 2). */

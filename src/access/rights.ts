@@ -25,6 +25,8 @@ export interface Grant {
   requestsPerMinute: number | undefined;
   /** Types of agents, or globs of them, that count for the caller's agents in these spaces; left out: none. */
   agentTypes?: readonly string[];
+  /** Preset of MCP for connections whose URL names none, such as `core` or `core,read-only`. It gives no right. */
+  preset?: string;
 }
 
 /** A grant and its source, in words for people. */
@@ -58,6 +60,7 @@ const grantObject = z.strictObject({
   limits: z.strictObject({ requests_per_minute: z.number().int().min(1).max(1_000_000).optional() }).optional(),
   join: joinRoles.optional(),
   agent_types: z.array(z.string().min(1).max(64)).min(1).max(200).optional(),
+  preset: z.string().min(1).max(64).optional(),
 });
 
 /** Capability objects that are read of one caller; more of them raise a problem. */
@@ -78,9 +81,12 @@ export function parseGrants(objects: readonly unknown[], where: string): { grant
       problems.push(`${where}, object ${index + 1} grants nothing: ${text}`);
       continue;
     }
-    const { role, spaces, tools, limits, agent_types: agentTypes } = parsed.data;
-    const requestsPerMinute = limits?.requests_per_minute;
-    grants.push({ role, spaces, tools, requestsPerMinute, ...(agentTypes === undefined ? {} : { agentTypes }) });
+    const { role, spaces, tools, limits, agent_types: agentTypes, preset } = parsed.data;
+    grants.push({
+      ...{ role, spaces, tools, requestsPerMinute: limits?.requests_per_minute },
+      ...(agentTypes === undefined ? {} : { agentTypes }),
+      ...(preset === undefined ? {} : { preset }),
+    });
   }
   if (objects.length > MAX_GRANTS)
     problems.push(`${where} has ${objects.length} objects; only the first ${MAX_GRANTS} count`);
@@ -116,6 +122,11 @@ export class Rights {
       this.grants.map((grant) => ({ ...grant, role: "reader" })),
       this.problems,
     );
+  }
+
+  /** The preset of MCP of the first grant that names one. */
+  get preset(): string | undefined {
+    return this.grants.find(({ preset }) => preset !== undefined)?.preset;
   }
 
   /** Reports whether there is any grant at all. */

@@ -13,6 +13,7 @@ import type { EdgeLog } from "./edge-log.ts";
 import { type DiskStep, Entries, type EntriesOptions, type Entry } from "./entries.ts";
 import { ANY_KEY, type Fetched, Fetches, isNotFound } from "./fetches.ts";
 import type { Freshness } from "./freshness.ts";
+import type { AgentProof } from "./proved-agents.ts";
 
 /** An upstream's answer. Its age is undefined where none is proved. */
 export type Upstream = Pick<Answer, "output" | "position" | "ageSeconds">;
@@ -21,6 +22,10 @@ export type Upstream = Pick<Answer, "output" | "position" | "ageSeconds">;
 export interface CacheRead {
   /** The read operation and its target (cache-key.ts). */
   key: string;
+  /** Whom `fetch` asks as: caller and agent. */
+  who: string;
+  /** What is known of that agent: only of one that is proved the cache is enough. */
+  agent: AgentProof;
   consistency: "any" | "session" | "leader";
   /** The answer must be at least as new as this position. */
   minPosition: string | undefined;
@@ -81,13 +86,15 @@ export class EdgeCache {
     this.#fetches = new Fetches({
       nowMs: () => freshness.nowMs(),
       feedSeq: () => log.position().seq,
+      isForAll: (key, { output }) => this.entries.isForAll(key, output),
       store: (key, { output, seq, provenMs, position }) => {
         if (this.#modeOfKey(key) !== "never" && this.#isOfOwnEpoch(position))
           this.entries.put(key, { output, seq, provenMs, certain: true });
       },
-      storeNotFound: (key, fault, { seq, sentMs }) => {
+      storeNotFound: (key, fault, { who, seq, sentMs }) => {
         if (this.#modeOfKey(key) === "never") return;
-        this.entries.putNotFound(key, { fault, seq, provenMs: freshness.provenMs, untilMs: sentMs + NOT_FOUND_TTL_MS });
+        const untilMs = sentMs + NOT_FOUND_TTL_MS;
+        this.entries.putNotFound(key, { who, fault, seq, provenMs: freshness.provenMs, untilMs });
       },
     });
   }
@@ -98,15 +105,18 @@ export class EdgeCache {
    */
   async read(read: CacheRead): Promise<Served> {
     const candidate = this.#candidate(read);
-    const cached = candidate && this.#serveNow(read, candidate);
+    const isProved = read.agent === "proved";
+    const cached = candidate && isProved ? this.#serveNow(read, candidate) : undefined;
     if (cached !== undefined) return cached;
     try {
-      const found = await this.#fetch(read, candidate);
+      // What another one was told proves no agent: such a fetch is its own.
+      const found = await this.#fetch(read, isProved ? candidate : undefined);
       const isSame = candidate?.entry !== undefined && candidate.entry.output["etag"] === found.output["etag"];
       return this.#served(isSame ? "revalidated" : "miss", found);
     } catch (error) {
       read.signal.throwIfAborted();
-      const stale = candidate && isUnavailable(error) ? this.#serveStaleAfterFetch(read, candidate) : undefined;
+      const mayBeStale = read.agent !== "unknown" && isUnavailable(error);
+      const stale = candidate && mayBeStale ? this.#serveStaleAfterFetch(read, candidate) : undefined;
       if (stale !== undefined) return stale;
       if (isNotFound(error)) this.#options.stats.countAnswer("miss");
       throw error;
@@ -175,11 +185,11 @@ export class EdgeCache {
   }
 
   /** Returns what can be served without asking the upstream; throws a cached "not found". */
-  #serveNow({ key, consistency }: CacheRead, candidate: Candidate): Served | undefined {
+  #serveNow({ key, who, consistency }: CacheRead, candidate: Candidate): Served | undefined {
     const { freshness, isDisconnected } = this.#options;
     if (this.#fetches.isGuarded(key)) return undefined;
     const isFresh = freshness.isFresh();
-    if (isFresh) this.#throwNotFound(key, candidate.minSeq);
+    if (isFresh) this.#throwNotFound(key, who, candidate.minSeq);
     const { entry, minSeq } = candidate;
     if (entry === undefined || this.#seqOf(entry) < minSeq) return undefined;
     if (isFresh && entry.certain) return this.#serveEntry("hit", entry);
@@ -187,11 +197,11 @@ export class EdgeCache {
     return needNotAsk && this.#mayServeStale(candidate) ? this.#serveEntry("stale", entry) : undefined;
   }
 
-  /** Throws the cached "not found" of a key if it is new enough. */
-  #throwNotFound(key: string, minSeq: number): void {
+  /** Throws the "not found" of a key that is cached for a caller if it is new enough. */
+  #throwNotFound(key: string, who: string, minSeq: number): void {
     const { freshness, log, stats } = this.#options;
     const notFound = this.entries.findNotFound(key);
-    if (notFound === undefined || freshness.nowMs() >= notFound.untilMs) return;
+    if (notFound === undefined || notFound.who !== who || freshness.nowMs() >= notFound.untilMs) return;
     if (Math.max(notFound.seq, log.position().seq) < minSeq) return;
     stats.countAnswer("hit");
     throw notFound.fault;
@@ -225,7 +235,7 @@ export class EdgeCache {
     const send = (stop: AbortSignal): Promise<Fetched> => this.#send(read, floor, stop);
     try {
       if (candidate === undefined) return await send(signal);
-      return await this.#fetches.fetch({ key: read.key, minSeq: candidate.minSeq, signal, send });
+      return await this.#fetches.fetch({ key: read.key, who: read.who, minSeq: candidate.minSeq, signal, send });
     } catch (error) {
       read.signal.throwIfAborted();
       if (!late.aborted || error instanceof Fault) throw error;

@@ -1,6 +1,7 @@
 // An edge put together: its store, log and cache, the feed that it follows, and what `invoke` asks of them. The caller
 // provides what carries calls to other nodes.
 
+import { callerName } from "../access/caller.ts";
 import { spaceOf } from "../access/space.ts";
 import type { CacheReport } from "../fleet/index.ts";
 import { Fault } from "../lib/fault.ts";
@@ -17,6 +18,7 @@ import { EdgeState } from "./edge-state.ts";
 import { FeedClient, type FeedClientOptions } from "./feed-client.ts";
 import type { FeedTerms } from "./feed-frames.ts";
 import { Freshness } from "./freshness.ts";
+import { ProvedAgents } from "./proved-agents.ts";
 import { RightsAge } from "./rights-age.ts";
 import { unseenWrite, WriteWitness } from "./write-witness.ts";
 
@@ -73,6 +75,7 @@ export class Edge {
   readonly #writes: ReadonlyMap<string, Operation>;
   readonly #freshness: Freshness;
   readonly #rights: RightsAge;
+  readonly #agents: ProvedAgents;
   readonly #witness: WriteWitness;
   readonly #startedMs: number;
 
@@ -82,6 +85,7 @@ export class Edge {
     this.#writes = new Map(options.writes.map((operation) => [operation.name, operation]));
     this.#freshness = new Freshness(options.clock ?? openSleepClock(), options.wallMs ?? Date.now);
     this.#startedMs = this.#freshness.nowMs();
+    this.#agents = new ProvedAgents(() => this.#freshness.nowMs());
     this.#rights = new RightsAge({
       freshness: this.#freshness,
       controlAnswers: options.controlAnswers,
@@ -145,6 +149,8 @@ export class Edge {
     if (this.state.terms !== undefined && !this.state.isEnrolled(space)) throw notEnrolled(space);
     return this.state.cache.read({
       key: keyOf(read.operation, target),
+      who: whoOf(call),
+      agent: call.agentKey === undefined ? "proved" : this.#agents.of(whoOf(call)),
       consistency: call.consistency,
       minPosition: call.minPosition,
       signal: call.signal,
@@ -168,7 +174,7 @@ export class Edge {
     }, CUT_OFF_CHECK_MS);
     const either = AbortSignal.any([signal, lost.signal]);
     try {
-      return to === "leader" ? await this.#toLeader(call, either) : await this.#options.forward(call, to, either);
+      return to === "leader" ? await this.#toLeader(call, either) : await this.#send(call, to, either);
     } finally {
       clearInterval(watch);
     }
@@ -193,13 +199,12 @@ export class Edge {
   }
 
   async #toLeader(call: ForwardCall, signal: AbortSignal): Promise<Answer | "local"> {
-    const { forward } = this.#options;
     const operation = this.#writes.get(call.operation);
-    if (operation === undefined) return forward(call, "leader", signal);
+    if (operation === undefined) return this.#send(call, "leader", signal);
     const endWrite = this.state.cache.beginWrite(targetOfWrite(operation, call.input));
     let position: string | undefined;
     try {
-      const answer = await forward(call, "leader", signal);
+      const answer = await this.#send(call, "leader", signal);
       if (answer === "local") return answer;
       const { by } = answer;
       // The write was sent: whatever goes wrong from here on, it may have been made.
@@ -214,7 +219,7 @@ export class Edge {
   }
 
   async #fetch(
-    { operation, caller }: CachedCall,
+    { operation, caller, agentKey }: CachedCall,
     { input, minPosition }: { input: Record<string, unknown>; minPosition: string | undefined },
     signal: AbortSignal,
   ): Promise<Upstream> {
@@ -226,9 +231,10 @@ export class Edge {
       input: { ...input, consistency: "session", ...position },
       caller,
       kind: "read",
+      ...(agentKey === undefined ? {} : { agentKey }),
     };
     try {
-      const answer = await this.#options.forward(call, "upstream", AbortSignal.any([signal, upstream.abandoned]));
+      const answer = await this.#send(call, "upstream", AbortSignal.any([signal, upstream.abandoned]));
       if (answer !== "local") return answer;
     } catch (error) {
       signal.throwIfAborted();
@@ -237,11 +243,29 @@ export class Edge {
     throw cutOff();
   }
 
+  /** Sends a call, and learns from the answer whether its agent is one. */
+  async #send(call: ForwardCall, to: "leader" | "upstream", signal: AbortSignal): Promise<Answer | "local"> {
+    const sentMs = this.#freshness.nowMs();
+    try {
+      const answer = await this.#options.forward(call, to, signal);
+      if (call.agentKey !== undefined && answer !== "local") this.#agents.prove(whoOf(call), sentMs);
+      return answer;
+    } catch (error) {
+      if (error instanceof Fault && error.code === "agent_unknown") this.#agents.forget(whoOf(call));
+      throw error;
+    }
+  }
+
   /** Reports whether no upstream has responded for so long that looking for the leader is useless. */
   #isCutOff(): boolean {
     const lastMs = Math.max(this.#startedMs, this.#freshness.lastAnswerMs);
     return this.client.isDisconnected() && this.#freshness.nowMs() - lastMs > CUT_OFF_MS;
   }
+}
+
+/** Returns as whom a call is made: caller and agent. */
+function whoOf({ caller, agentKey = "" }: Pick<ForwardCall, "caller" | "agentKey">): string {
+  return `${callerName(caller)}\n${agentKey}`;
 }
 
 /** Returns the id that a write names, by its argument or an alias; undefined if the write may touch any. */

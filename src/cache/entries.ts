@@ -23,6 +23,8 @@ export interface Entry {
 
 /** A cached "not found": a 404 or 410. */
 export interface NotFoundEntry {
+  /** Who were told so. Others may be told otherwise. */
+  who: string;
   fault: Fault;
   seq: number;
   provenMs: number;
@@ -108,7 +110,7 @@ export class Entries {
 
   /** Keeps an output in place of the one before, unless it is one that is not to be kept. */
   put(key: string, entry: Entry): void {
-    if (this.#readOf(key)?.mayKeep?.(entry.output) === false) {
+    if (!this.isForAll(key, entry.output) || this.#readOf(key)?.mayKeep?.(entry.output) === false) {
       this.drop(key);
       return;
     }
@@ -117,6 +119,11 @@ export class Entries {
     if (!this.#isPersisted(key)) return;
     this.#unwritten.add(key);
     this.#flushTimer ??= setTimeout(() => this.flush(), FLUSH_MS);
+  }
+
+  /** Reports whether an output is for all callers that may read its space. */
+  isForAll(key: string, output: Entry["output"]): boolean {
+    return this.#readOf(key)?.isForAll?.(output) !== false;
   }
 
   putNotFound(key: string, entry: NotFoundEntry): void {

@@ -144,8 +144,7 @@ export class FeedClient {
    */
   #recordRefusal(node: string): void {
     this.#refusedBy.add(node);
-    const others = this.#options.nodes().filter((other) => !this.#refusedBy.has(other) && !this.#failures.has(other));
-    if (others.length > 0) return;
+    if (this.#ready().some((other) => !this.#refusedBy.has(other))) return;
     this.#refusedBy.clear();
     this.#options.state.reset();
   }
@@ -171,9 +170,13 @@ export class FeedClient {
 
   /** Returns the nearest node that may be asked now. */
   #nearestReady(): string | undefined {
+    return this.#ready().sort((one, other) => this.#distance(one) - this.#distance(other))[0];
+  }
+
+  /** Returns the nodes that may be asked now: those that did not just fail. */
+  #ready(): string[] {
     const now = this.#options.freshness.nowMs();
-    const ready = this.#options.nodes().filter((node) => (this.#failures.get(node)?.retryAtMs ?? now) <= now);
-    return ready.sort((one, other) => this.#distance(one) - this.#distance(other))[0];
+    return this.#options.nodes().filter((node) => (this.#failures.get(node)?.retryAtMs ?? now) <= now);
   }
 
   /** Returns other nodes that are worth a move: those that respond to beats and did not fail recently. */

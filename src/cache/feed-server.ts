@@ -77,6 +77,7 @@ export class FeedServer {
           return this.#answerOf(request, batch, terms, { heldMs, level: this.#options.levelOf(node) });
       }
       if (batch.hasMore) await nextTurn();
+      else if (batch.isBehind()) await log.changes.reached(batch.seq, signal, deadline);
       else await log.changes.cursor().wait(signal, deadline);
       signal.throwIfAborted();
     }
@@ -203,8 +204,10 @@ export function wholeEntries(
   after: number,
   max: number,
 ): { changes: Change[]; upTo: number; more: boolean } {
-  const found = changes.cursor(after).next(max);
-  if (found.length < max) return { changes: found, upTo: Math.max(after, changes.head().seq), more: false };
+  const cursor = changes.cursor(after);
+  const found = cursor.next(max);
+  if (found.length < max && !cursor.isBehind()) return { changes: found, upTo: cursor.seq, more: false };
+  if (found.length === 0) return { changes: found, upTo: cursor.seq, more: true };
   const last = found.at(-1);
   const cut = found.findLastIndex(({ timeMs }) => timeMs !== last?.timeMs);
   const end = found[cut];

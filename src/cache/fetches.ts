@@ -19,6 +19,8 @@ export interface Fetched {
 /** A fetch on behalf of one caller. */
 export interface FetchRequest {
   key: string;
+  /** Whom `send` asks as: what is not for all, or is not there, is said to them alone. */
+  who: string;
   /** The result must be at least this new. */
   minSeq: number;
   signal: AbortSignal;
@@ -30,16 +32,19 @@ export interface FetchesOptions {
   nowMs: () => number;
   /** Returns the seq up to which the feed was applied. */
   feedSeq: () => number;
+  /** Reports whether a result is for all callers that may read the space. */
+  isForAll: (key: string, found: Fetched) => boolean;
   /** Caches a result. */
   store: (key: string, found: Fetched) => void;
-  /** Caches that there is no such document. */
-  storeNotFound: (key: string, fault: Fault, asked: { seq: number; sentMs: number }) => void;
+  /** Caches that there is no such document for those who asked. */
+  storeNotFound: (key: string, fault: Fault, asked: { who: string; seq: number; sentMs: number }) => void;
 }
 
 type Ended = { found: Fetched } | { error: unknown };
 
 /** A fetch that has been sent. */
 interface Flight {
+  who: string;
   startMs: number;
   /** Seq of the feed when it was sent. */
   startSeq: number;
@@ -92,12 +97,14 @@ export class Fetches {
       const end = await waitFor(flight, request.signal);
       const isOwn = shared === undefined;
       const isRecent = flight.startMs >= arrivedMs - FRESH_MS;
+      const isSame = flight.who === request.who;
       if ("found" in end) {
-        if (isOwn || (isRecent && end.found.seq >= request.minSeq)) return end.found;
+        const isShared = isSame || this.#options.isForAll(request.key, end.found);
+        if (isOwn || (isShared && isRecent && end.found.seq >= request.minSeq)) return end.found;
         continue;
       }
-      // Another caller's refusal says nothing about this one, but that there is no such document does.
-      if (isOwn || (isNotFound(end.error) && isRecent && flight.startSeq >= request.minSeq)) throw end.error;
+      // Another caller's refusal says nothing about this one, nor that there is no document which that caller may read.
+      if (isOwn || (isSame && isNotFound(end.error) && isRecent && flight.startSeq >= request.minSeq)) throw end.error;
     }
     return request.send(request.signal);
   }
@@ -165,6 +172,7 @@ export class Fetches {
   #start(request: FetchRequest): Flight {
     const { nowMs, feedSeq } = this.#options;
     const flight: Flight = {
+      who: request.who,
       startMs: nowMs(),
       startSeq: feedSeq(),
       uncacheable: this.isGuarded(request.key),
@@ -186,7 +194,7 @@ export class Fetches {
       return { found };
     } catch (error) {
       if (isNotFound(error) && this.#isCacheable(key, flight))
-        storeNotFound(key, error, { seq: flight.startSeq, sentMs: flight.startMs });
+        storeNotFound(key, error, { who: flight.who, seq: flight.startSeq, sentMs: flight.startMs });
       return { error };
     } finally {
       if (this.#flights.get(key) === flight) this.#flights.delete(key);

@@ -1,12 +1,13 @@
 // Keeps what a node gives up: store and raft folder move to `aside/<date>-<n>/`, and what only this node had is
-// exported there. Nothing in aside/ is ever deleted by Cairn.
+// exported there. Nothing in aside/ is ever deleted by Cairn. The index of its texts is deleted: it is made of them.
 
-import { existsSync, mkdirSync, readdirSync, renameSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { archivedLines } from "../features/context/index.ts";
+import { SEARCH_FOLDER } from "../features/search/index.ts";
 import { flush, writeAtomic } from "../lib/atomic-file.ts";
 import { ensurePrivateFolder } from "../lib/private-folder.ts";
-import { type ChangeRow, changeOf } from "../log/changes.ts";
+import { type ChangeRow, changeOf } from "../log/change-row.ts";
 import { fleetOf, forkOf } from "../log/history.ts";
 import { inspectStore } from "../store/inspect.ts";
 import type { Reader } from "../store/store.ts";
@@ -34,6 +35,7 @@ export function quarantineData(
   writeAtomic(join(home, "why.txt"), `${why}\n`);
   // The raft folder goes last: a start refuses a store without it, and a raft folder without a store.
   for (const name of there) renameSync(join(dataDir, name), join(home, name));
+  if (there.includes("store")) rmSync(join(dataDir, SEARCH_FOLDER), { recursive: true, force: true });
   flush(home);
   flush(dataDir);
   return home;

@@ -4,7 +4,7 @@
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { AGENTS, CLEARED_BY_FORK, OPERATIONS, STORE_SCHEMA } from "../features/index.ts";
+import { AGENTS, CLEARED_BY_FORK, OPERATIONS, OWN_EVENTS, STORE_SCHEMA } from "../features/index.ts";
 import { flush } from "../lib/atomic-file.ts";
 import { Fault } from "../lib/fault.ts";
 import { reasonOf } from "../lib/reason-of.ts";
@@ -119,7 +119,7 @@ async function applyLog(dataDir: string, store: Store): Promise<string | undefin
   try {
     const plan = { ...planEngine(dataDir, store.reader), bootstrap: false, alone: false };
     half = await openTailnet({ dataDir, runtimeDir: sockets, log: logFor("tailnet") });
-    const apply = applierOf(OPERATIONS, AGENTS);
+    const apply = applierOf(OPERATIONS, AGENTS, OWN_EVENTS);
     const raft = new RaftLog({ store, apply, stampMs: stampClock({ nowMs: Date.now }), onFatal: failed.reject });
     log = raft;
     const signal = AbortSignal.timeout(REPLAY_MS);

@@ -13,6 +13,7 @@ import {
   fleetMemberUpdate,
   fleetProfileSet,
 } from "./commands.ts";
+import { storeGrowth } from "./growth.ts";
 import { fleetMemberJoin } from "./join/join-command.ts";
 import { fleetTicketCreate } from "./join/ticket-command.ts";
 import { nodeStatus } from "./node-status.ts";
@@ -22,9 +23,14 @@ import style from "./pages/fleet.css" with { type: "text" };
 import { fleetFrame } from "./pages/frame.ts";
 import { membersSection } from "./pages/members.tsx";
 import { nodeSection } from "./pages/node.tsx";
+import { storePage } from "./pages/store-page.tsx";
 import { fleetMembers } from "./queries.ts";
+import { fleetRoutes } from "./rest.ts";
+import { fleetRowProblem } from "./row-states.ts";
 import schema from "./schema.sql" with { type: "text" };
 import { fleetSettings, fleetSettingsSet } from "./settings-commands.ts";
+import states from "./states.sql" with { type: "text" };
+import { fleetObserve, STATES_LEVEL, stateEvents } from "./states.ts";
 
 /** The writes of the fleet, internal ones included. */
 export const fleetCommands: readonly Operation[] = [
@@ -39,15 +45,21 @@ export const fleetCommands: readonly Operation[] = [
   fleetProfileSet,
   fleetSettingsSet,
   fleetLevelRaise,
+  fleetObserve,
 ];
 
 /** The fleet. A new history begins without members and without anything that admits others. */
 export const fleetFeature: Feature = {
   name: "fleet",
-  migrations: [{ id: 4, level: 1, sql: schema }],
+  rest: fleetRoutes,
+  migrations: [
+    { id: 4, level: 1, sql: schema },
+    { id: 23, level: STATES_LEVEL, sql: states },
+  ],
   tables: [
     { name: "members", scope: "replicated", fork: "clear", sql: "SELECT * FROM members ORDER BY node" },
     { name: "tickets", scope: "replicated", fork: "clear", sql: "SELECT * FROM tickets ORDER BY hash" },
+    { name: "fleet_states", scope: "replicated", fork: "clear", sql: "SELECT * FROM fleet_states ORDER BY target" },
   ],
   operations: (node) => [
     ...fleetCommands,
@@ -56,7 +68,26 @@ export const fleetFeature: Feature = {
     fleetSettings(node),
     fleetTransfer(node),
     fleetLeave(node),
+    storeGrowth,
   ],
+  events: {
+    ...stateEvents,
+    "cairn.member.changed": {
+      when: "a member joined, was approved, promoted or removed",
+      subject: "the member, as fleet/members/NODE",
+      operations: [
+        ...[fleetMemberJoin.name, fleetMemberApprove.name, fleetMemberPromote.name],
+        ...[fleetMemberRemove.name, fleetMemberForget.name],
+      ],
+    },
+    "cairn.settings.changed": {
+      when: "an admin changed a setting or the profile of the fleet",
+      subject: "the setting, as fleet/settings/NAME",
+      operations: [fleetSettingsSet.name, fleetProfileSet.name],
+    },
+  },
+  verify: fleetRowProblem,
+  pages: [storePage],
   sections: [conditionsSection, membersSection, cacheSection, nodeSection],
   style,
   frame: fleetFrame,

@@ -24,6 +24,7 @@ export { Admission, JOIN, notTheLeader, type Pending, sentJoinRequest } from "./
 export { type FleetFile, memberShape, readFleetFile, writeFleetFile } from "./join/fleet-file.ts";
 export { type Joined, joinFleet, type SeenFleet, scanTailnet } from "./join/joiner.ts";
 export { drawSecret, hashOf, parseTicket, refuseOtherRole, type Ticket, ticketText } from "./join/ticket.ts";
+export { Observer, type ObserverOptions } from "./lead/observer.ts";
 export { voterCount } from "./lead/plan.ts";
 export { Steward } from "./lead/steward.ts";
 export { KnownMembers, type Members, mayLead, openMembers } from "./members.ts";
@@ -41,3 +42,4 @@ export {
   type Profile,
   ROLES,
 } from "./rows.ts";
+export { allStates, fleetObserve, stateEvents } from "./states.ts";

@@ -118,7 +118,6 @@ export function nodeStatus(node: Services): ActOperation<z.ZodObject, typeof nod
       "spaces.",
     input: z.object({}),
     access: { verb: "read", spaces: "visible" },
-    hints: { idempotent: true },
     run: async (_input, { rights }) => {
       const report = await node.get(NODE_REPORT)();
       return rights.mayUseEverywhere({ verb: "read", operation: NODE_STATUS.name }) ? report : withoutDetails(report);

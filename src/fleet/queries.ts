@@ -66,7 +66,6 @@ export function fleetMembers(node: Services): ReadOperation<z.ZodObject, typeof 
     input: z.object({}),
     output,
     access: { verb: "read", spaces: ["fleet"] },
-    hints: { idempotent: true },
     async run(reader) {
       const names = await node.get(DEVICE_NAMES)();
       const tickets = reader.all<TicketRow>("SELECT * FROM tickets WHERE used_by = '' ORDER BY hash");

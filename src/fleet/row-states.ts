@@ -2,13 +2,14 @@
 // (audit_verify).
 
 import type { SettingValue } from "../config/parse.ts";
-import { type ChangeRow, madeOther } from "../log/changes.ts";
+import { type ChangeRow, madeOther } from "../log/change-row.ts";
 import type { LatestChanges } from "../log/latest-changes.ts";
 import { listMeta } from "../log/meta.ts";
 import { stateHash } from "../log/state-hash.ts";
 import { settingText, storedFleetSettings } from "../operation/fleet-settings.ts";
 import type { Reader } from "../store/store.ts";
 import { allMembers, fleetValue, type Member, memberByNode, type TicketRow, ticketBy } from "./rows.ts";
+import { stateProblem } from "./states.ts";
 
 /** Returns the state hash of a member as it is now. Name, version and level are what it says of itself. */
 export function memberState(reader: Reader, node: string): string {
@@ -39,7 +40,12 @@ function stateOfTicket(ticket: TicketRow | undefined): string {
 
 /** Returns the first row of the fleet that is not as its newest change made it. */
 export function fleetRowProblem(reader: Reader, latest: LatestChanges): string | undefined {
-  return memberProblem(reader, latest) ?? ticketProblem(reader, latest) ?? valueProblem(reader, latest);
+  return (
+    memberProblem(reader, latest) ??
+    ticketProblem(reader, latest) ??
+    valueProblem(reader, latest) ??
+    stateProblem(reader, changesOfHistory(reader, latest), latest.floor)
+  );
 }
 
 /** A new history begins without members, so changes before the last fork say nothing of them. */

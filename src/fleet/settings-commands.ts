@@ -116,7 +116,6 @@ export function fleetSettings(node: Services): ReadOperation<z.ZodObject, typeof
     input: z.object({}),
     output: listed,
     access: { verb: "read", spaces: ["fleet"] },
-    hints: { idempotent: true },
     run(reader) {
       const stored = storedFleetSettings(reader);
       const values = { ...ownFleetSettings(node.get(NODE).settings), ...stored };

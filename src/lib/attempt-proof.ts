@@ -31,6 +31,7 @@ const DECIDED_IN_APPLY: ReadonlySet<FaultCode> = new Set<FaultCode>([
   "fence_stale",
   "agent_unknown",
   "agent_taken",
+  "id_taken",
 ]);
 
 /** Refused before a command is proposed, or (`rate_limited`) by apply without keeping the outcome. */

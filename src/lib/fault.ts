@@ -1,12 +1,12 @@
 // Every failure that Cairn shows a user: one table of codes with their HTTP status and exit code, and the class that
-// carries them. Surfaces translate a Fault (api/problem.ts, lib/failed-result.ts, cli/exit.ts); no other file sets a
+// carries them. Surfaces translate a Fault (lib/problem.ts, lib/failed-result.ts, cli/exit.ts); no other file sets a
 // status.
 
 import { detailsOfFacts, type FaultFacts, factsOfDetails, LINK_DETAILS } from "./fault-facts.ts";
 
 /**
- * `status`: HTTP (RFC 9110, 6585). `exit`: process exit code of the CLI. `retryable`: the same call may succeed later
- * unchanged.
+ * `status`: HTTP (RFC 9110, 6585, 5842). `exit`: process exit code of the CLI. `retryable`: the same call may succeed
+ * later unchanged.
  */
 export const FAULTS = {
   invalid_input: { status: 400, exit: 2, retryable: false, title: "Invalid input" },
@@ -15,6 +15,7 @@ export const FAULTS = {
   join_refused: { status: 403, exit: 10, retryable: false, title: "Join refused" },
   agent_unknown: { status: 403, exit: 10, retryable: false, title: "Not this agent" },
   agent_taken: { status: 409, exit: 5, retryable: false, title: "Name of an agent in use" },
+  id_taken: { status: 409, exit: 5, retryable: false, title: "Id in use" },
   not_leader: { status: 409, exit: 5, retryable: false, title: "Another node leads" },
   last_voter: { status: 409, exit: 5, retryable: false, title: "The fleet would have no voter" },
   not_a_member: { status: 403, exit: 10, retryable: false, title: "Not a member of the fleet" },
@@ -41,6 +42,7 @@ export const FAULTS = {
   not_ready: { status: 503, exit: 3, retryable: true, title: "Nothing to answer from yet" },
   quota_exceeded: { status: 507, exit: 40, retryable: false, title: "Quota exceeded" },
   storage_full: { status: 507, exit: 40, retryable: true, title: "Storage full" },
+  loop_detected: { status: 508, exit: 5, retryable: false, title: "Loop detected" },
   cancelled: { status: 499, exit: 130, retryable: true, title: "Cancelled" },
   auth_key: { status: 500, exit: 11, retryable: false, title: "Tailnet auth key refused" },
   config_invalid: { status: 500, exit: 20, retryable: false, title: "Invalid configuration" },
@@ -71,13 +73,14 @@ export const FAULT_MEANINGS: Readonly<Record<FaultCode, string>> = {
     "The handle is that of no agent of this caller: it was ended by a takeover or a removal. Register again with `agent_register`, or leave the handle out to act as the caller itself.",
   agent_taken:
     "The name belongs to another caller, or to an agent of this caller that a takeover would end. The text says which.",
+  id_taken: "The id is that of a context which the caller may not read. Write under another id.",
   not_leader:
     "The asked node does not lead, and the call is not forwarded. Repeat it on the leader that the text names.",
   last_voter: "The step would leave the fleet without a voter. Promote or add another central first.",
   not_a_member: "The asking node is no member of this fleet. Join it with `cairn join`, if it should be one.",
   not_found: "There is nothing under this id, version or path that the call can use. Check it with a list.",
   unknown_operation:
-    "This node has no operation of that name; the text names the nearest. docs/operations.md lists all.",
+    "This node has no operation of that name; the text names the nearest, or all where none is near. docs/operations.md lists all.",
   method_not_allowed: "The path exists, but not with this HTTP method. The header `Allow` lists those it has.",
   deleted: "The context was deleted. Its earlier versions can be read and restored.",
   patch_failed: "The patch does not fit the document as it is now. Read it again and send a patch for that.",
@@ -106,6 +109,7 @@ export const FAULT_MEANINGS: Readonly<Record<FaultCode, string>> = {
   quota_exceeded:
     "The caller, the space or the fleet has as much as it may: kept bytes, or leases. Purge, delete or release something, or raise `quota.…`.",
   storage_full: "The disk has no room for writes, and nothing was written. Free space; reads still work.",
+  loop_detected: "Other fleets sent an event back to a fleet that has passed it on. It is there already; send nothing.",
   cancelled: "The caller ended the call. A write may have been done if the outcome is `unknown`.",
   auth_key: "The control server refused the key. Make a new one and set `TS_AUTHKEY`.",
   config_invalid:
@@ -159,7 +163,8 @@ export class Fault extends Error {
 
   /** Returns this failure in other words, with more details, and with the same facts. */
   retold(message: string, { code = this.code, hint = this.hint, details, cause }: RetoldOptions = {}): Fault {
-    return new Fault(code, message, { hint, facts: this.facts, details: { ...this.details, ...details }, cause });
+    const kept = { facts: this.facts, details: { ...this.details, ...details } };
+    return new Fault(code, message, { hint: hint ?? undefined, ...kept, cause });
   }
 
   /** Returns the answer to a call that was passed on to a peer: how the call reached that peer is left out. */
@@ -175,7 +180,9 @@ export class Fault extends Error {
   }
 }
 
-interface RetoldOptions extends Omit<FaultOptions, "facts"> {
+interface RetoldOptions extends Omit<FaultOptions, "facts" | "hint"> {
+  /** Left out: the hint as it is; null: none. */
+  hint?: string | null | undefined;
   code?: FaultCode;
 }
 

@@ -12,8 +12,8 @@ import { sha256Hex } from "./sha256.ts";
 const MAX_FILE_BYTES = 128;
 
 /**
- * Returns the file of an agent in a data folder. `where` names the way in and the node or fleet, to which the name
- * belongs. Throws Fault `invalid_input` for what is no name.
+ * Returns the file of an agent in a data folder. `where` names the node or fleet to which the name belongs, and
+ * the way in where that makes another caller. Throws Fault `invalid_input` for what is no name.
  */
 export function handleFile(dataDir: string, where: readonly string[], name: string): string {
   if (!AGENT_NAME.test(name)) {

@@ -7,7 +7,8 @@ export function typeOf(schema: Json): string {
   const choices = schema["enum"];
   if (Array.isArray(choices)) return choices.map((choice) => JSON.stringify(choice)).join(", ");
   const either = schema["anyOf"] ?? schema["oneOf"];
-  if (Array.isArray(either)) return either.map((one: Json) => typeOf(one)).join(" or ");
+  if (Array.isArray(either)) return [...new Set(either.map((one: Json) => typeOf(one)))].join(" or ");
+  if (schema["const"] !== undefined) return JSON.stringify(schema["const"]);
   switch (schema["type"]) {
     case "string":
       return "text";

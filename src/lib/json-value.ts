@@ -6,6 +6,7 @@ import { Fault } from "./fault.ts";
 import { parseNumbers } from "./json-numbers.ts";
 import { MAX_JSON_DEPTH } from "./json-text.ts";
 
+/** A JSON object as it was parsed. */
 export type JsonObject = Record<string, unknown>;
 
 interface RawNumber {

@@ -19,6 +19,9 @@ export interface OperationMeta {
   keyed?: true;
 }
 
+/** `_meta` key of a result whose other members are those of another server: the position of the answer. */
+export const POSITION_META = "cairn.internal/position";
+
 /** `_meta` key of a tool for Claude Code: words by which it is found while its schema is not loaded. */
 export const SEARCH_META = "anthropic/searchHint";
 

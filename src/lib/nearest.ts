@@ -26,7 +26,7 @@ function tolerance(name: string, candidate: string): number {
 }
 
 /** Returns the number of letters to add, drop, replace, or swap with the next. */
-function editDistance(a: string, b: string): number {
+export function editDistance(a: string, b: string): number {
   let earlier: number[] = [];
   let row = Array.from({ length: b.length + 1 }, (_, index) => index);
   for (let i = 1; i <= a.length; i++) {

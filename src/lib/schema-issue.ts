@@ -7,6 +7,8 @@ interface Issue {
   code?: string | undefined;
   path: readonly PropertyKey[];
   message: string;
+  /** The values of the field that chooses one of several shapes. */
+  options?: readonly unknown[] | undefined;
 }
 
 /** Longest value that is shown, in characters. */
@@ -20,10 +22,14 @@ const MAX_REPEATED = 40;
  */
 export function describeIssue(issue: Issue | undefined, value: unknown): { place: string; text: string } {
   const place = issue?.path.map(String).join(".") ?? "";
-  const message = issue?.message ?? "invalid";
+  const options = issue?.code === "invalid_union" ? issue.options?.map((option) => JSON.stringify(option)) : undefined;
+  const message = options === undefined ? (issue?.message ?? "invalid") : `takes one of ${options.join(", ")}`;
   const at = place === "" ? "" : `${place}: `;
   const found = issue?.path.reduce<unknown>(memberOf, value);
-  if (found === undefined) return { place, text: place === "" ? message : `${place} is missing` };
+  if (found === undefined) {
+    const wanted = options === undefined ? "" : `; it ${message}`;
+    return { place, text: place === "" ? message : `${place} is missing${wanted}` };
+  }
   // An unknown name is in the message already, and the value is all of its object.
   if (issue?.code === "unrecognized_keys") return { place, text: `${at}${message}` };
   if (typeof found === "string" && message.includes(JSON.stringify(found).slice(0, MAX_REPEATED)))

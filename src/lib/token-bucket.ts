@@ -19,14 +19,14 @@ export class TokenBuckets {
   }
 
   /**
-   * Takes one token of `key`, whose bucket holds and refills `perMinute`. Returns 0, or the ms to wait until there is
-   * one.
+   * Takes one token of `key`, whose bucket holds `most` and refills `perMinute`. Returns 0, or the ms to wait until
+   * there is one.
    */
-  take(key: string, perMinute: number): number {
+  take(key: string, perMinute: number, most = perMinute): number {
     const now = this.#nowMs();
     const perMs = perMinute / 60_000;
-    const bucket = this.#buckets.get(key) ?? { tokens: perMinute, atMs: now };
-    bucket.tokens = Math.min(perMinute, bucket.tokens + Math.max(0, now - bucket.atMs) * perMs);
+    const bucket = this.#buckets.get(key) ?? { tokens: most, atMs: now };
+    bucket.tokens = Math.min(most, bucket.tokens + Math.max(0, now - bucket.atMs) * perMs);
     bucket.atMs = now;
     this.#buckets.set(key, bucket);
     if (bucket.tokens < 1) return Math.ceil((1 - bucket.tokens) / perMs);

@@ -140,6 +140,7 @@ function applyOne(
         hash = chainHash(hash, change, ofState ?? "");
         insertChange(tx, change, ofState, hash);
       }
+      if (made.length > 0) apply.after?.(writer, made, level);
       state.seq += made.length;
       state.hash = hash;
       state.level = level;

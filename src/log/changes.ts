@@ -1,30 +1,13 @@
 // The change feed (architecture.md 2): a ring of the latest changes in front of the change table. A subscriber is a
-// cursor and a wake-up, never a queue.
+// cursor and a wake-up, never a queue. Changes of writes that are apart (`Apply.apart`) are in the table and not in the
+// feed: they wake none of its followers.
 
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { Fault } from "../lib/fault.ts";
 import type { Reader } from "../store/store.ts";
+import { type Change, type ChangeRow, changeOf } from "./change-row.ts";
 
-/** One change, as the rest of the product sees it: a row of the change table. */
-export interface Change {
-  seq: number;
-  epoch: string;
-  /** Log time in ms. */
-  timeMs: number;
-  caller: string;
-  via: string;
-  /** What the client of the caller said of itself, a claim; left out: nothing. */
-  client?: string | undefined;
-  /** Name of the agent as which the caller acted; left out: the caller itself. */
-  agent?: string | undefined;
-  operation: string;
-  /** Id of what changed; for contexts the context id. */
-  target: string;
-  version: number;
-  /** Hex SHA-256 of the content bytes, or "" where there is none. */
-  contentHash: string;
-  /** The kind of change, such as `created`, `updated`, `deleted`. */
-  outcome: string;
-}
+export type { Change } from "./change-row.ts";
 
 /** A place in the feed. It costs nothing while it waits. */
 export interface Cursor {
@@ -33,31 +16,19 @@ export interface Cursor {
    * none. Throws Fault `below_floor` when they are no longer kept.
    */
   next(max: number): Change[];
+  /** Reports whether more may be there after `next` returned fewer than `max`: it reads a bounded part of the table. */
+  isBehind(): boolean;
+  /** Every change of the feed up to this seq was returned. */
+  readonly seq: number;
   /** Resolves when `next` would return something, or when `deadline` aborts. Rejects when `signal` aborts. */
   wait(signal: AbortSignal, deadline?: AbortSignal): Promise<void>;
 }
 
-/** A row of the table `changes`, without its hash. */
-export interface ChangeRow {
-  seq: number;
-  epoch: string;
-  log_time: number;
-  caller: string;
-  via: string;
-  operation: string;
-  target: string;
-  version: number;
-  content_hash: string;
-  outcome: string;
-  /** Hash of what else the change made; "" for changes below its fleet level. Missing in stores below that level. */
-  state_hash?: string;
-  /** "" for changes below its fleet level. Missing in stores below that level. */
-  client?: string;
-  /** As `client`: "" for changes without an agent. */
-  agent?: string;
-}
-
 const RING_SIZE = 4096;
+/** Rows of the table that one step looks at: those apart are skipped. */
+const SCANNED = 16_384;
+/** Listeners that are called in one turn of the event loop: each may read, filter and answer. */
+const CALLED_AT_ONCE = 32;
 
 /**
  * The change feed of one node. Engines publish, everything else reads. Its seqs may have gaps: an edge receives the
@@ -65,16 +36,29 @@ const RING_SIZE = 4096;
  */
 export class Changes {
   readonly #reader: Reader;
+  readonly #apart: readonly string[];
   readonly #ring: Change[] = [];
   readonly #listeners = new Set<() => void>();
+  readonly #headListeners = new Set<() => void>();
+  /** Listeners that are to be called; a batch that comes meanwhile adds no second call. */
+  readonly #due = new Set<() => void>();
+  #isCalling = false;
   #head: { epoch: string; seq: number };
+  /** The newest change that may be of the feed. */
+  #fedSeq: number;
+  /** The ring has every change of the feed after this one. */
+  #ringAfter: number;
   #ended = false;
   /** Counts the histories of this feed. A cursor of an earlier one is no longer valid. */
   #history = 0;
 
-  constructor(reader: Reader, head: { epoch: string; seq: number }) {
+  /** `apart`: names of the writes whose changes are not in the feed. */
+  constructor(reader: Reader, head: { epoch: string; seq: number }, apart: ReadonlySet<string> = new Set()) {
     this.#reader = reader;
+    this.#apart = [...apart];
     this.#head = head;
+    this.#fedSeq = head.seq;
+    this.#ringAfter = head.seq;
   }
 
   /** Returns the position of the newest change. */
@@ -92,29 +76,55 @@ export class Changes {
     return {
       next: (max) => {
         refuseForked();
-        const found = this.#after(at, max);
-        // Nothing is left to read; the head may be beyond the newest change that is kept here.
-        at = found.length < max ? Math.max(at, this.#head.seq) : (found.at(-1)?.seq ?? at);
+        const { found, upTo } = this.#after(at, max);
+        at = upTo;
         return found;
+      },
+      isBehind: () => at < this.#fedSeq,
+      get seq() {
+        return at;
       },
       wait: async (signal, deadline) => {
         refuseForked();
-        await this.#waitBeyond(at, signal, deadline);
+        // Steps over what is apart may be many.
+        if (at < this.#fedSeq) await nextTurn();
+        else await this.#waitBeyond(at, signal, deadline);
         refuseForked();
       },
     };
   }
 
-  /** Calls `listener` once after each applied batch, without content. Returns the function that removes it. */
+  /**
+   * Calls `listener` soon after each applied batch that has changes of the feed, once for several in a row, without
+   * content. Returns the function that removes it.
+   */
   onApplied(listener: () => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
 
+  /** Calls `listener` after each applied batch, whatever its changes are. Returns the function that removes it. */
+  onHead(listener: () => void): () => void {
+    this.#headListeners.add(listener);
+    return () => this.#headListeners.delete(listener);
+  }
+
+  /** Resolves when the head is at `seq` or beyond, or when `deadline` aborts. Rejects when `signal` aborts. */
+  async reached(seq: number, signal: AbortSignal, deadline?: AbortSignal): Promise<void> {
+    const isThere = () => this.#head.seq >= seq;
+    while (!isThere() && deadline?.aborted !== true)
+      await this.#until(isThere, (listener) => this.onHead(listener), signal, deadline);
+  }
+
+  /** Whether `end` was called: nothing more is applied that anyone could wait for. */
+  get ended(): boolean {
+    return this.#ended;
+  }
+
   /** Ends every wait with Fault `unavailable`, now and from now on, because the node stops. */
   end(): void {
     this.#ended = true;
-    for (const listener of [...this.#listeners]) listener();
+    this.#callAll();
   }
 
   /** For the engine: these changes are committed on this node. `head` is given where it is beyond the last of them. */
@@ -122,17 +132,47 @@ export class Changes {
     const last = changes.at(-1);
     const reached = head ?? last;
     if (reached === undefined) return;
-    this.#ring.push(...changes);
-    if (this.#ring.length > 2 * RING_SIZE) this.#ring.splice(0, this.#ring.length - RING_SIZE);
+    const fed =
+      this.#apart.length === 0 ? changes : changes.filter(({ operation }) => !this.#apart.includes(operation));
+    this.#ring.push(...fed);
+    if (this.#ring.length > 2 * RING_SIZE) {
+      const removed = this.#ring.splice(0, this.#ring.length - RING_SIZE);
+      this.#ringAfter = removed.at(-1)?.seq ?? this.#ringAfter;
+    }
     this.#head = { epoch: reached.epoch, seq: reached.seq };
-    for (const listener of [...this.#listeners]) listener();
+    for (const listener of this.#headListeners) listener();
+    // On an edge the head may be beyond its changes: what follows them goes on from there.
+    if (fed.length === 0 && head === undefined) return;
+    this.#fedSeq = head?.seq ?? fed.at(-1)?.seq ?? this.#fedSeq;
+    for (const listener of this.#listeners) this.#due.add(listener);
+    if (!this.#isCalling) this.#callSome();
+  }
+
+  /** Calls due listeners, the rest in later turns, so that thousands of waits hold up no answer. */
+  #callSome(): void {
+    let called = 0;
+    try {
+      for (const listener of this.#due) {
+        this.#due.delete(listener);
+        // One may have been removed since.
+        if (this.#listeners.has(listener)) listener();
+        called += 1;
+        if (called === CALLED_AT_ONCE) break;
+      }
+    } finally {
+      // Also where a listener failed: the others would never be called again.
+      this.#isCalling = this.#due.size > 0;
+      if (this.#isCalling) setImmediate(() => this.#callSome());
+    }
   }
 
   /** For the engine: the store was replaced by a copy that is ahead. Followers continue from its rows. */
   restart(head: { epoch: string; seq: number }): void {
     this.#ring.length = 0;
+    this.#ringAfter = head.seq;
     this.#head = head;
-    for (const listener of [...this.#listeners]) listener();
+    this.#fedSeq = head.seq;
+    this.#callAll();
   }
 
   /** For the engine: the store continues with another history. Followers of the earlier one get `history_forked`. */
@@ -141,12 +181,20 @@ export class Changes {
     this.restart(head);
   }
 
-  #after(seq: number, max: number): Change[] {
-    if (seq >= this.#head.seq) return [];
-    const first = this.#ring[0];
-    if (first !== undefined && first.seq <= seq + 1) {
+  #callAll(): void {
+    for (const listener of [...this.#headListeners, ...this.#listeners]) listener();
+  }
+
+  /** Returns the next changes of the feed, at most `max`, and the seq up to which there are no others. */
+  #after(seq: number, max: number): { found: Change[]; upTo: number } {
+    const end = Math.max(seq, this.#head.seq);
+    if (seq >= this.#fedSeq) return { found: [], upTo: end };
+    const upToOf = (found: readonly Change[], read: number) =>
+      found.length < max ? read : (found.at(-1)?.seq ?? read);
+    if (this.#ring.length > 0 && seq >= this.#ringAfter) {
       const start = placeAfter(this.#ring, seq);
-      return this.#ring.slice(start, start + max);
+      const found = this.#ring.slice(start, start + max);
+      return { found, upTo: upToOf(found, end) };
     }
     const floor = this.#reader.get<{ floor: number }>("SELECT floor FROM head")?.floor ?? 0;
     if (seq < floor) {
@@ -155,13 +203,37 @@ export class Changes {
         details: { floor },
       });
     }
-    return this.#reader
-      .all<ChangeRow>("SELECT * FROM changes WHERE seq > ? ORDER BY seq LIMIT ?", seq, max)
+    const [sql, last] = this.#apart.length === 0 ? ["", end] : [this.#notApart(), Math.min(end, seq + SCANNED)];
+    const found = this.#reader
+      .all<ChangeRow>(
+        `SELECT * FROM changes WHERE seq > ? AND seq <= ?${sql} ORDER BY seq LIMIT ?`,
+        ...[seq, last, ...this.#apart, max],
+      )
       .map(changeOf);
+    return { found, upTo: upToOf(found, last) };
   }
 
-  async #waitBeyond(seq: number, signal: AbortSignal, deadline: AbortSignal | undefined): Promise<void> {
-    if (seq < this.#head.seq) return;
+  #notApart(): string {
+    return ` AND operation NOT IN (${this.#apart.map(() => "?").join(",")})`;
+  }
+
+  #waitBeyond(seq: number, signal: AbortSignal, deadline: AbortSignal | undefined): Promise<void> {
+    return this.#until(
+      () => seq < this.#fedSeq,
+      (listener) => this.onApplied(listener),
+      signal,
+      deadline,
+    );
+  }
+
+  /** Resolves when `isDone`, after the next call of a listener, or when `deadline` aborts. */
+  async #until(
+    isDone: () => boolean,
+    listen: (listener: () => void) => () => void,
+    signal: AbortSignal,
+    deadline: AbortSignal | undefined,
+  ): Promise<void> {
+    if (isDone()) return;
     signal.throwIfAborted();
     if (deadline?.aborted === true) return;
     if (this.#ended) throw stopping();
@@ -169,7 +241,7 @@ export class Changes {
     const wake = () => woken.resolve();
     const applied = () => (this.#ended ? woken.reject(stopping()) : woken.resolve());
     const abort = () => woken.reject(signal.reason);
-    const stop = this.onApplied(applied);
+    const stop = listen(applied);
     signal.addEventListener("abort", abort, { once: true });
     deadline?.addEventListener("abort", wake, { once: true });
     try {
@@ -194,29 +266,6 @@ function placeAfter(ring: readonly Change[], seq: number): number {
     else low = middle + 1;
   }
   return low;
-}
-
-/** Reports whether what a change made had another state than this one. A change without a state hash does not say. */
-export function madeOther({ state_hash = "" }: ChangeRow, state: string): boolean {
-  return state_hash !== "" && state_hash !== state;
-}
-
-/** Returns a row of the change table as a change. */
-export function changeOf(row: ChangeRow): Change {
-  return {
-    seq: row.seq,
-    epoch: row.epoch,
-    timeMs: row.log_time,
-    caller: row.caller,
-    via: row.via,
-    ...(row.client ? { client: row.client } : {}),
-    ...(row.agent ? { agent: row.agent } : {}),
-    operation: row.operation,
-    target: row.target,
-    version: row.version,
-    contentHash: row.content_hash,
-    outcome: row.outcome,
-  };
 }
 
 function forked(seq: number): Fault {

@@ -2,7 +2,7 @@
 // verified, so that rows can be compared with what made them last.
 
 import type { Reader } from "../store/store.ts";
-import type { ChangeRow } from "./changes.ts";
+import type { ChangeRow } from "./change-row.ts";
 
 /** What the verified changes say about rows. Targets of the fleet are few; those of contexts are not kept. */
 export class LatestChanges {

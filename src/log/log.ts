@@ -3,7 +3,7 @@
 
 import type { Fault } from "../lib/fault.ts";
 import type { Writer } from "../store/store.ts";
-import type { Changes } from "./changes.ts";
+import type { Change, Changes } from "./changes.ts";
 import type { Duty } from "./duties.ts";
 import type { Position } from "./position.ts";
 import type { RunningDigest } from "./running-digest.ts";
@@ -94,7 +94,16 @@ export interface Apply {
    * Left out: version and input.
    */
   asked?(command: Command): unknown;
+  /** Names of the writes whose changes are in the change table and in no feed. Left out: none. */
+  apart?: ReadonlySet<string>;
+  after?: AfterChanges;
 }
+
+/**
+ * Runs after each command that made changes, in its savepoint, with the fleet level after it. Deterministic like apply,
+ * and it never throws a Fault: it cannot refuse the command.
+ */
+export type AfterChanges = (tx: Writer, changes: readonly Change[], level: number) => void;
 
 /** The result of a command that was applied on this node. */
 export interface Applied {

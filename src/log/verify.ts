@@ -4,7 +4,7 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Reader } from "../store/store.ts";
 import { chainHash } from "./chain.ts";
-import { type ChangeRow, changeOf } from "./changes.ts";
+import { type ChangeRow, changeOf } from "./change-row.ts";
 
 const STEP = 500;
 

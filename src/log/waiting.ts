@@ -5,6 +5,7 @@ import { Fault } from "../lib/fault.ts";
 import type { BatchResult } from "./apply-batch.ts";
 import { MAX_COMMAND_BYTES, MAX_ENTRY_BYTES, MAX_ENTRY_COMMANDS, packCommand } from "./entry.ts";
 import type { Applied, Command } from "./log.ts";
+import type { Position } from "./position.ts";
 
 /** Above this many waiting commands, or bytes of them, new ones are refused, so that memory stays bounded. */
 const MAX_WAITING = 8192;
@@ -107,13 +108,20 @@ export class WaitingCommands {
   }
 }
 
-/** Resolves or rejects each command of a batch with its outcome. */
-export function resolveBatch(batch: readonly WaitingCommand[], outcomes: BatchResult["outcomes"], epoch: string): void {
+/**
+ * Resolves or rejects each command of a batch with its outcome. `positionAt` names the epoch of a seq: a repeated
+ * command has the outcome of its first time, which may be of an earlier one.
+ */
+export function resolveBatch(
+  batch: readonly WaitingCommand[],
+  outcomes: BatchResult["outcomes"],
+  positionAt: (seq: number) => Position,
+): void {
   for (const [index, item] of batch.entries()) {
     const outcome = outcomes[index];
     if (outcome === undefined) continue;
     if ("fault" in outcome) item.reject(outcome.fault);
-    else item.resolve({ output: outcome.output, position: { epoch, seq: outcome.seq } });
+    else item.resolve({ output: outcome.output, position: positionAt(outcome.seq) });
   }
 }
 

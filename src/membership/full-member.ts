@@ -9,6 +9,7 @@ import type { Settings } from "../config/settings.ts";
 import {
   type About,
   Admission,
+  allStates,
   type Beat,
   Beats,
   ClockOff,
@@ -21,8 +22,10 @@ import {
   Health,
   type Member,
   type Members,
+  Observer,
   type Pending,
   Steward,
+  stateEvents,
 } from "../fleet/index.ts";
 import type { RaftLog } from "../log/engine/raft/index.ts";
 import { KNOWN_LEVEL } from "../log/level.ts";
@@ -30,6 +33,7 @@ import { digestText } from "../log/running-digest.ts";
 import type { Conditions } from "../observe/conditions.ts";
 import type { LogLine } from "../observe/logging.ts";
 import { changedFleetSettings, ownFleetSettings } from "../operation/fleet-settings.ts";
+import { ownWanted } from "../operation/own-events.ts";
 import type { PeerServer } from "../peer/server.ts";
 import type { Store } from "../store/store.ts";
 import type { Peer, RaftHost } from "../tailnet/index.ts";
@@ -61,6 +65,8 @@ export interface FullMemberOptions {
   peerServer: PeerServer;
   /** Returns the names of backups in this node's folder that were made before the change `seq`, newest first. */
   backupsBefore: (seq: number) => readonly string[];
+  /** Returns the name of the newest backup of this node; "": none. */
+  lastBackup: () => string;
   peers: () => Promise<readonly Peer[]>;
   conditions: Conditions;
   /** Shows a line to the operator. */
@@ -92,6 +98,7 @@ export class FullMember implements FleetView {
   readonly #age: StateAgeTracker;
   readonly #beats: Beats;
   readonly #steward: Steward;
+  readonly #observer: Observer;
   readonly #admission: Admission;
   readonly #health = new Health();
   readonly #clockOff = new ClockOff();
@@ -145,6 +152,7 @@ export class FullMember implements FleetView {
       monotonicMs,
       log: line,
     });
+    this.#observer = this.#openObserver();
     this.#admission = this.#openAdmission();
   }
 
@@ -301,6 +309,24 @@ export class FullMember implements FleetView {
     });
   }
 
+  #openObserver(): Observer {
+    const { members, node, log, store, line } = this.#options;
+    const isPublished = ownWanted();
+    return new Observer({
+      members,
+      beats: this.#beats,
+      self: () => node.id(),
+      leading: () => this.#state.leading(),
+      level: () => this.#state.level(),
+      isWanted: () =>
+        log.position().seq > 0 && Object.keys(stateEvents).some((type) => isPublished(store.reader, type)),
+      states: () => allStates(store.reader),
+      propose: (command) => log.propose(command),
+      monotonicMs,
+      log: line,
+    });
+  }
+
   #openAdmission(): Admission {
     const { store, members, log, access, node, nowMs } = this.#options;
     return new Admission({
@@ -350,6 +376,7 @@ export class FullMember implements FleetView {
         raftTerm: raft?.term,
         profile: this.#state.profile(),
         ...this.#purges.fields(),
+        backup: this.#options.lastBackup(),
       },
       this.#raft.state(),
     );
@@ -372,6 +399,7 @@ export class FullMember implements FleetView {
     this.#raft.sendProfile();
     void this.#founder.register();
     void this.#steward.tick();
+    void this.#observer.tick();
   }
 
   async #refreshPeers(): Promise<void> {

@@ -26,6 +26,8 @@ export interface FullMemberParts {
   peerServer: PeerServer;
   /** Returns the names of backups in this node's folder that were made before the change `seq`, newest first. */
   backupsBefore: (seq: number) => readonly string[];
+  /** Returns the name of the newest backup of this node; "": none. */
+  lastBackup: () => string;
 }
 
 export interface FullMemberStart extends MemberStart {

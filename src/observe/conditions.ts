@@ -172,7 +172,7 @@ export const CONDITIONS = {
   grant_invalid: {
     title: "Invalid grant",
     severity: "warning",
-    hint: "Fix the grant in the tailnet policy; until then it is ignored.",
+    hint: "Fix the grant in the tailnet policy; the text says what of it is ignored until then.",
   },
   disk_full: {
     title: "Disk full",

@@ -68,6 +68,6 @@ export function agentUnknown(): Fault {
   return new Fault("agent_unknown", "The handle of this call is that of no agent of its caller", {
     hint:
       "It was ended by a takeover or a removal, or belongs to another caller. Call agent_register again, with " +
-      "takeover if the name is yours, or leave the handle out to act as the caller itself.",
+      "takeover: true if the name is yours, or leave the handle out to act as the caller itself.",
   });
 }

@@ -11,7 +11,9 @@ import type { Effect, Stamp } from "../log/log.ts";
 import type { Position } from "../log/position.ts";
 import type { Reader, Writer } from "../store/store.ts";
 import type { ActingAgent } from "./agents.ts";
+import type { Surface } from "./call.ts";
 import type { HeldWait } from "./caller-limits.ts";
+import type { FollowCursor } from "./follow.ts";
 import type { Viewer } from "./viewer.ts";
 
 /** How long a read waits where its caller does not say (`waits`): many clients give up after 60 s, some earlier. */
@@ -27,7 +29,7 @@ export interface AccessRule<Input> {
   spaces: readonly string[] | ((input: Input) => string[] | "visible") | "visible";
 }
 
-/** Annotations for clients, as in MCP. */
+/** Annotations for clients, as in MCP. What only reads has none: its kind says all of it. */
 export interface Hints {
   /** Calling twice has the same effect as calling once. */
   idempotent?: boolean;
@@ -60,8 +62,32 @@ interface Common<I extends z.ZodObject, O extends z.ZodObject> {
   core?: "daily" | "always";
   /** Largest input as JSON, in bytes, where it carries documents; left out: 64 KiB. */
   maxInputBytes?: number;
+  /** false: no tool of MCP, because it is for programs, and each tool costs models a part of their context. */
+  isTool?: false;
+  /** Its name as a tool, where clients know it by another one; only for operations of a feature that is `apart`. */
+  toolName?: string;
+  /**
+   * Returns what clients of MCP get in place of a Fault, where they know the answers of another server. Left out: a
+   * failed result, as for all tools.
+   */
+  refused?(fault: Fault): Record<string, unknown>;
+  /**
+   * Its results as a tool are those of another product: the output alone as structured content, whose schema is listed,
+   * and one text. Left out: as JSON with the position of the answer, and long ones as text alone.
+   */
+  alike?: AlikeResults<z.output<O>>;
   /** Other names that agents try for an argument → its name. Both together are refused. */
   aliases?: Readonly<Record<string, string>>;
+}
+
+/** How such results look. */
+export interface AlikeResults<Output> {
+  /** Returns the text of a result. Default: the output as JSON. */
+  text?(output: Output): string;
+  /** Returns the text of a failed result. Default: those of all tools. */
+  failed?(fault: Fault): string;
+  /** The result has no structured content. */
+  isTextOnly?: true;
 }
 
 /** What a read or an act gets beside its input. */
@@ -89,6 +115,8 @@ export interface CallContext {
    * it waits.
    */
   inTurn<T>(work: () => T | Promise<T>): Promise<T>;
+  /** The position that the caller named as `min_position`: this node has applied it. */
+  minPosition: string | undefined;
   /** The change feed of this node. */
   changes: Changes;
   /** Returns the position that is applied on this node. */
@@ -106,7 +134,7 @@ export interface CallContext {
   holdWait(): HeldWait;
 }
 
-/** How a read is followed without end. */
+/** How a read of the change feed is followed without end. */
 export interface Follow {
   /** Position after which it begins; undefined: now. */
   since: string | undefined;
@@ -135,8 +163,8 @@ export interface ReadOperation<I extends z.ZodObject = z.ZodObject, O extends z.
    * what other nodes are asked for, edges keep, and `shape` makes the output of.
    */
   whole?: Whole<z.output<I>, z.output<O>>;
-  /** The same read without end, for streams: where it begins and what it shows of each change. */
-  follow?(input: z.output<I>, context: CallContext, reader: Reader): Follow;
+  /** The same read without end, for streams: what it shows of each change, or its place in a feed of its own. */
+  follow?(input: z.output<I>, context: CallContext, reader: Reader): Follow | FollowCursor | Promise<FollowCursor>;
   /** What it follows is in tables of full members: an edge, which has only the feed, asks its upstream instead. */
   followsTables?: true;
 }
@@ -168,10 +196,21 @@ export interface MacroOperation<I extends z.ZodObject = z.ZodObject, O extends z
 
 /** The steps of a macro. */
 export interface MacroSteps {
-  /** Runs an operation as the caller, and as the agent that an earlier step registered. Rejects with its Fault. */
-  ask(operation: string, input: Record<string, unknown>): Promise<Record<string, unknown>>;
+  /**
+   * Runs an operation as the caller, and as the agent that an earlier step registered. Rejects with its Fault.
+   * `signal`: ends the step in place of that of the call.
+   */
+  ask(operation: string, input: Record<string, unknown>, signal?: AbortSignal): Promise<Record<string, unknown>>;
   /** Like `ask`, with a Fault as a value; rejects where it is `internal`. */
   tryAsk(operation: string, input: Record<string, unknown>): Promise<Record<string, unknown> | Fault>;
+  /** Aborts when the caller ends the call. */
+  signal: AbortSignal;
+  /** The idempotency key of the call. */
+  key: string | undefined;
+  /** The surface that the call came through. */
+  surface: Surface;
+  /** Whose steps these are: calls with the same text have the same caller, connection, agent and client. */
+  who: string;
 }
 
 /** Becomes a command of the log; its apply decides what it does. */
@@ -184,6 +223,8 @@ export interface WriteOperation<I extends z.ZodObject = z.ZodObject, O extends z
   target?: string;
   /** Only the node itself proposes it: no surface lists it and `invoke` does not find it. */
   internal?: true;
+  /** Its changes are rows of the audit, and in no feed of changes: what it writes is followed in another way. */
+  apart?: true;
   /**
    * Turns the input into the command, on the node that took the call and before the log. Checks every bound and makes
    * every normal form that apply relies on (replication.md 6).
@@ -233,6 +274,8 @@ export interface WriteOperation<I extends z.ZodObject = z.ZodObject, O extends z
 export interface Proposer {
   /** Returns the caller as a viewer of rows in a space. */
   viewer(space: string): Viewer;
+  /** Member id of the node that took the call; "" while it is unknown. */
+  node: string;
 }
 
 /** How a write answers with a new secret. */
@@ -275,6 +318,22 @@ export interface WriteLimits {
   quota: { callerBytes: number; spaceBytes: number };
   /** Bytes of kept outcomes that one caller may have, its own keys and those of nodes apart; 0: no limit. */
   maxOutcomeBytes: number;
+  events: EventLimits;
+}
+
+/** What there may be of events. */
+export interface EventLimits {
+  /** Largest event in bytes. */
+  maxBytes: number;
+  /** Age, number and bytes of events that are kept; 0: no limit. */
+  keepMs: number;
+  keepCount: number;
+  keepBytes: number;
+  /** Bytes of kept events that one caller, and one space, may have; 0: no limit. */
+  callerBytes: number;
+  spaceBytes: number;
+  /** Within this time an event of the same caller, source and id is the same event. */
+  dedupeSeconds: number;
 }
 
 /** How much of a history is kept. */
@@ -297,6 +356,12 @@ export type AnyWrite = WriteOperation<any, any, any>;
 /** Any operation. */
 // biome-ignore lint/suspicious/noExplicitAny: the registry holds operations of every input; invoke parses before it calls
 export type Operation = ReadOperation<any, any> | AnyWrite | ActOperation<any, any> | MacroOperation<any, any>;
+
+/** Reports whether a call changes nothing, so that two have the effect of one. */
+export function onlyReads(operation: Operation): boolean {
+  if (operation.kind === "read") return operation.atLeader !== true;
+  return operation.kind !== "write" && operation.access.verb === "read";
+}
 
 /** Reports whether calls of an operation take an idempotency key: those that may write. */
 export function isKeyed({ kind }: Pick<Operation, "kind">): boolean {
@@ -329,4 +394,9 @@ export function macro<I extends z.ZodObject, O extends z.ZodObject>(
   definition: Omit<MacroOperation<I, O>, "kind">,
 ): MacroOperation<I, O> {
   return { kind: "macro", ...definition };
+}
+
+/** Returns the spaces that a call touches; `visible`: those that the caller may see. */
+export function spacesOf({ access }: Operation, input: Record<string, unknown>): readonly string[] | "visible" {
+  return typeof access.spaces === "function" ? access.spaces(input) : access.spaces;
 }

@@ -4,12 +4,15 @@
 import type { SettingTable } from "../config/setting.ts";
 import { type DigestTable, LOG_TABLES } from "../log/digest.ts";
 import { storeLevel } from "../log/level.ts";
+import type { AfterChanges } from "../log/log.ts";
 import { CONDITIONS, type ConditionTable } from "../observe/conditions.ts";
 import { hasTable, type Migration, type Schema, type Writer } from "../store/store.ts";
 import type { AgentTable } from "./agents.ts";
 import type { Operation } from "./define.ts";
 import type { Expiring } from "./expiring.ts";
 import type { Feature, FeatureTable } from "./feature.ts";
+import type { OwnEventKind } from "./own-events.ts";
+import type { SearchSource } from "./search-source.ts";
 import { Services } from "./services.ts";
 import type { ChangeRules } from "./viewer.ts";
 
@@ -88,6 +91,14 @@ export function expiringOf(features: readonly Feature[]): Expiring[] {
   return features.flatMap(({ expires = [] }) => expires);
 }
 
+/** Returns what can be searched. Throws an Error if two sources have the same kind. */
+export function searchedOf(features: readonly Feature[]): SearchSource[] {
+  const sources = features.flatMap(({ searched = [] }) => searched);
+  if (new Set(sources.map(({ kind }) => kind)).size !== sources.length)
+    throw new Error("two sources have the same kind");
+  return sources;
+}
+
 /** Returns the setting tables of the features. */
 export function settingTablesOf(features: readonly Feature[]): SettingTable[] {
   return features.flatMap(({ settings }) => (settings === undefined ? [] : [settings]));
@@ -104,16 +115,29 @@ export function conditionsOf(features: readonly Feature[]): ConditionTable {
 }
 
 /**
- * Returns the event types of the features with their descriptions. Throws an Error for a name that is invalid or taken.
+ * Returns the types of events of the features. Throws an Error for a name that is invalid or taken, and for two types
+ * of one change.
  */
-export function eventTypesOf(features: readonly Feature[]): ReadonlyMap<string, string> {
-  const types = new Map<string, string>();
-  for (const [type, what] of features.flatMap(({ events = {} }) => Object.entries(events))) {
+export function eventTypesOf(features: readonly Feature[]): ReadonlyMap<string, OwnEventKind> {
+  const types = new Map<string, OwnEventKind>();
+  const taken = new Set<string>();
+  for (const [type, kind] of features.flatMap(({ events = {} }) => Object.entries(events))) {
     if (!/^cairn\.[a-z]+\.[a-z]+$/.test(type)) throw new Error(`${type} is not cairn.<noun>.<verb>`);
     if (types.has(type)) throw new Error(`the event type ${type} is declared twice`);
-    types.set(type, what);
+    types.set(type, kind);
+    for (const change of kind.operations.flatMap((name) => (kind.outcomes ?? ["*"]).map((how) => `${name} ${how}`))) {
+      if (taken.has(change)) throw new Error(`${change} has two types of events`);
+      taken.add(change);
+    }
   }
   return types;
+}
+
+/** Returns what publishes the events of the features. Throws an Error if two features do. */
+export function ownEventsOf(features: readonly Feature[]): AfterChanges | undefined {
+  const [publishes, ...others] = features.flatMap((feature) => feature.publishes ?? []);
+  if (others.length > 0) throw new Error("two features publish events of Cairn");
+  return publishes?.(eventTypesOf(features), changeRulesOf(features));
 }
 
 function tablesOf(features: readonly Feature[]): FeatureTable[] {

@@ -1,6 +1,7 @@
 // A CLI command for an operation of a feature: its words, and how its answer is shown. cli/ runs it.
 
 import type { Fault } from "../lib/fault.ts";
+import { wholeNumber } from "../lib/whole-number.ts";
 
 /** What shell completion offers for a value: fixed words, ids of the node's contexts, or files. */
 export type Offers = readonly string[] | "ids" | "files";
@@ -11,6 +12,8 @@ export interface Argument {
   name: string;
   help: string;
   offers?: Offers;
+  /** The argument of the operation that it fills; left out: its name in small letters. */
+  fills?: string;
 }
 
 /** A flag, with or without a value. */
@@ -21,6 +24,8 @@ export interface Option {
   /** May be given several times; each use adds a value. */
   repeated?: boolean;
   offers?: Offers;
+  /** The argument of the operation that it fills; left out: its own name, with _ for -. */
+  fills?: string;
 }
 
 /** The parsed words of a command line. */
@@ -45,8 +50,12 @@ export interface FeatureCommand {
   answerMs?: number;
   /** Returns the input of the operation. */
   input(words: Words): Record<string, unknown>;
-  /** Returns the answer for people, with line ends; `--json` prints the JSON instead. */
-  show(output: Readonly<Record<string, unknown>>): string;
+  /** Returns the answer to these words for people, with line ends; `--json` prints the JSON instead. */
+  show(output: Readonly<Record<string, unknown>>, words: Words): string;
+  /** Returns the names that it is addressed to: those by which no one is known are remarked on, once it is done. */
+  addressed?(words: Words): readonly string[];
+  /** Reports whether the answer is a no, which makes the exit code 3. Default: never. */
+  isNo?(output: Readonly<Record<string, unknown>>): boolean;
   /** Returns the error where the node does not know the operation, such as an edge. */
   unknown?(): Fault;
 }
@@ -55,4 +64,19 @@ export interface FeatureCommand {
 export function optionText({ options }: Words, option: string, argument = option): Record<string, string> {
   const value = options[option];
   return typeof value === "string" ? { [argument]: value } : {};
+}
+
+/**
+ * Returns the whole number of an option as an argument, by default of the same name; {} where it was not given. Fault
+ * `invalid_input` for any other text.
+ */
+export function optionNumber({ options }: Words, option: string, argument = option): Record<string, number> {
+  const value = options[option];
+  return typeof value === "string" ? { [argument]: wholeNumber(`--${option}`, value) } : {};
+}
+
+/** Returns the values of an option that may be given several times. */
+export function optionTexts({ options }: Words, option: string): readonly string[] {
+  const values = options[option];
+  return Array.isArray(values) ? values.map(String) : [];
 }

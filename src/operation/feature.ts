@@ -5,17 +5,30 @@ import type { SettingTable } from "../config/setting.ts";
 import type { Change } from "../log/changes.ts";
 import type { DigestTable } from "../log/digest.ts";
 import type { Duty } from "../log/duties.ts";
+import type { LatestChanges } from "../log/latest-changes.ts";
+import type { AfterChanges } from "../log/log.ts";
 import type { ConditionTable } from "../observe/conditions.ts";
+import type { Metrics } from "../observe/metrics.ts";
 import type { PeerHandler } from "../peer/server.ts";
+import type { Reader } from "../store/store.ts";
 import type { AgentTable } from "./agents.ts";
-import type { Operation } from "./define.ts";
+import type { CallContext, Operation } from "./define.ts";
 import type { Expiring } from "./expiring.ts";
 import type { FeatureCommand } from "./feature-command.ts";
-import type { FeatureInstructions, FeaturePrompt, FeatureResources } from "./mcp-parts.ts";
+import type {
+  FeatureInstructions,
+  FeatureMcpEvents,
+  FeaturePreset,
+  FeaturePrompt,
+  FeatureResources,
+  ForeignBody,
+} from "./mcp-parts.ts";
+import type { OwnEventKind, OwnEventTable } from "./own-events.ts";
 import type { FrameFacts, Page, Section, Visit } from "./page.ts";
 import type { RestRoute } from "./rest-route.ts";
+import type { SearchSource } from "./search-source.ts";
 import type { Services } from "./services.ts";
-import type { ChangeRule } from "./viewer.ts";
+import type { ChangeRule, ChangeRules } from "./viewer.ts";
 
 /** Everything that a feature adds. Names, migration ids and tables are unique over all features. */
 export interface Feature {
@@ -45,6 +58,14 @@ export interface Feature {
   /** Resources of MCP. Clients may subscribe to them if the feature has `changes` too. */
   resources?: FeatureResources;
   prompts?: readonly FeaturePrompt[];
+  /** MCP Events. Only one feature has it. */
+  mcpEvents?: FeatureMcpEvents;
+  /** An address of MCP of its own. */
+  preset?: FeaturePreset;
+  /** MCP offers its tools, prompts and resources only in the presets that name them, and not at `/mcp`. */
+  apart?: true;
+  /** A body of `POST /mcp` that is no message of MCP. */
+  foreignBody?: ForeignBody;
   /** How models use the feature well. */
   instructions?: FeatureInstructions;
   /** Pages under `/ui/`, and parts of the overview at `/`. */
@@ -58,18 +79,37 @@ export interface Feature {
   edge?: readonly EdgeRead[];
   /** Rows that disappear by log time; the leader proposes their commands, which are operations of the feature. */
   expires?: readonly Expiring[];
+  /** Rows that `search` finds. */
+  searched?: readonly SearchSource[];
   /** Work of the leader alone, started each time this full member begins to lead. */
   duties?(node: Services): readonly Duty[];
   /** Paths of the peer port that a full member serves to other members. */
   // biome-ignore lint/suspicious/noExplicitAny: paths of every schema; the server parses before it calls
   peerPaths?(node: Services): Readonly<Record<string, PeerHandler<any>>>;
-  /** Types of the events that it publishes, `cairn.<noun>.<verb>`, with their descriptions. */
-  events?: Readonly<Record<string, string>>;
+  /** Types of events about its changes. */
+  events?: OwnEventTable;
+  /** Returns what publishes the events of all features. Only one feature has it. */
+  publishes?(kinds: ReadonlyMap<string, OwnEventKind>, rules: ChangeRules): AfterChanges;
   /** The agents of the fleet. Only one feature has them. */
   agents?: AgentTable;
   /** Background work of a full member, whether or not it leads. */
   jobs?(node: Services): readonly Job[];
+  /** Registers its metrics on a full member. */
+  metrics?(metrics: Metrics, node: Services): void;
+  /** Compares its rows with the changes that made them, for `audit_verify`. */
+  verify?: RowsCheck;
 }
+
+/**
+ * Returns the first row that is not as the changes say, in words that name the change and nothing that only some
+ * callers may see; undefined where there is none. Rows whose changes were removed by compaction are not judged.
+ * `latest` has the changes up to the turn in which the check begins.
+ */
+export type RowsCheck = (
+  reader: Reader,
+  latest: LatestChanges,
+  bounds: Pick<CallContext, "signal" | "spend">,
+) => string | undefined | Promise<string | undefined>;
 
 /** One step of the schema. Never changed after a release. */
 export interface FeatureMigration {
@@ -123,6 +163,11 @@ export interface EdgeRead {
   upstream(target: string): Record<string, unknown>;
   /** Reports whether an output may be cached. Default: it may. */
   mayKeep?(output: Readonly<Record<string, unknown>>): boolean;
+  /**
+   * Reports whether an output is for all callers that may read the space. Others are neither cached nor shared.
+   * Default: it is. That there is none is never taken as said to all.
+   */
+  isForAll?(output: Readonly<Record<string, unknown>>): boolean;
   /** Returns the approximate size of a cached output in bytes. */
   bytesOf(cached: Readonly<Record<string, unknown>>): number;
   /** Reports whether a cached output that was read back from disk is the one that was written. */

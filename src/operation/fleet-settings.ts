@@ -7,7 +7,7 @@ import { Fault } from "../lib/fault.ts";
 import { levelOf } from "../log/level.ts";
 import { readMeta } from "../log/meta.ts";
 import type { Reader } from "../store/store.ts";
-import type { HistoryLimits, WriteLimits } from "./define.ts";
+import type { EventLimits, HistoryLimits, WriteLimits } from "./define.ts";
 
 /** The fleet level from which on a fleet has these settings. Below it each leader uses those of its node. */
 export const FLEET_SETTINGS_LEVEL = 3;
@@ -94,6 +94,19 @@ export function writeLimitsOf(settings: FleetSettings): WriteLimits {
     maxChanges: settings["history.max_changes"],
     quota: { callerBytes: settings["quota.caller_bytes"], spaceBytes: settings["quota.space_bytes"] },
     maxOutcomeBytes: settings["quota.outcome_bytes"],
+    events: eventLimits(settings),
+  };
+}
+
+function eventLimits(settings: FleetSettings): EventLimits {
+  return {
+    maxBytes: settings["events.max_bytes"],
+    keepMs: settings["events.keep_hours"] * 3_600_000,
+    keepCount: settings["events.keep_count"],
+    keepBytes: settings["events.keep_bytes"],
+    callerBytes: settings["events.caller_bytes"],
+    spaceBytes: settings["events.space_bytes"],
+    dedupeSeconds: settings["events.dedupe_seconds"],
   };
 }
 

@@ -19,19 +19,21 @@ import type { AgentTable } from "./agents.ts";
 import type { Answer } from "./answer.ts";
 import type { Call, Outcome, Surface } from "./call.ts";
 import { type CallerLimits, LimitedCallers, type Spend } from "./caller-limits.ts";
-import type {
-  ActOperation,
-  AnyWrite,
-  CallContext,
-  MacroOperation,
-  Operation,
-  ReadOperation,
-  WriteLimits,
+import {
+  type ActOperation,
+  type AnyWrite,
+  type CallContext,
+  type Follow,
+  type MacroOperation,
+  type Operation,
+  type ReadOperation,
+  spacesOf,
+  type WriteLimits,
 } from "./define.ts";
-import { Following } from "./follow.ts";
+import { ChangeCursor, Following } from "./follow.ts";
 import { runMacro } from "./macro.ts";
 import { type CommonArguments, parseInput } from "./parse-input.ts";
-import { Positions } from "./positions.ts";
+import { neededPosition, Positions } from "./positions.ts";
 import { MAX_POSITION_WAIT_MS, ReadRouter } from "./read-router.ts";
 import { Registry } from "./registry.ts";
 import { drawSecret } from "./reveal.ts";
@@ -291,7 +293,8 @@ export class Invoker {
     const raw = { ...admitted.given, ...drawn?.arguments };
     const countsType = (type: string) => this.#actors.countsType(caller, type, spaces);
     const asker = { caller, agentKey, forwarded, operation: operation.name };
-    const proposer = { viewer: (space: string) => this.#actors.viewer(asker, space) };
+    const node = forwarded?.via ?? this.#options.routing?.self() ?? "";
+    const proposer = { viewer: (space: string) => this.#actors.viewer(asker, space), node };
     const who = { caller, client, agentKey, countsType, proposer, forwarded };
     const key = common.idempotencyKey;
     try {
@@ -317,11 +320,11 @@ export class Invoker {
       return { output: await operation.run(this.#options.store.reader, input, context), position };
     };
     const asked = whole === undefined ? given : whole.input(input);
-    const { minPosition } = common;
     const isOfLeader = operation.atLeader === true || this.#actors.isMissing(operation, caller, agentKey);
     const consistency = isOfLeader ? "leader" : common.consistency;
-    const who = { caller, forwarded, ...(agentKey === undefined ? {} : { agentKey }) };
-    const read = { ...who, consistency, minPosition, operation, input: asked, parsed: input, signal, run };
+    const minPosition = neededPosition(operation, input, common.minPosition);
+    const who = { caller, forwarded, minPosition, ...(agentKey === undefined ? {} : { agentKey }) };
+    const read = { ...who, consistency, operation, input: asked, parsed: input, signal, run };
     const answer = await this.#reads.run(read);
     if (whole === undefined) return answer;
     return { ...answer, output: whole.shape(answer.output, input, call.maxChars) };
@@ -348,36 +351,29 @@ export class Invoker {
   }
 
   async #follow(admitted: Admitted): Promise<Following> {
-    const { call, operation, input, common, spaces, spend } = admitted;
+    const { call, operation, input, common, spaces } = admitted;
     if (operation.kind !== "read" || operation.follow === undefined) {
       throw new Fault("invalid_input", `${operation.name} cannot be followed`, { hint: "Follow context_wait." });
     }
     const { routing } = this.#options;
     if (routing?.mode() === "waiting") throw waitingFault(routing);
-    if (common.minPosition !== undefined) await this.reach(common.minPosition, call.signal);
-    if (routing?.mode() === "edge" && operation.followsTables === true) throw noStreamOnEdge(operation.name);
+    const needed = neededPosition(operation, input, common.minPosition);
+    if (needed !== undefined) await this.reach(needed, call.signal);
+    if (routing?.mode() === "edge" && operation.followsTables === true)
+      throw noStreamOnEdge(operation.name, routing.leader());
     const context = this.#context(admitted);
-    const { since, show } = operation.follow(input, context, this.#options.store.reader);
+    const followed = await operation.follow(input, context, this.#options.store.reader);
     const release = this.holdStream(call.caller);
     try {
-      const seq = since === undefined ? context.position().seq : await context.reach(since);
-      const following = new Following({
-        cursor: context.changes.cursor(seq),
-        position: context.positionAt(seq),
-        show,
-        judge: () => this.#judge(call, operation, spaces),
-        spend,
-        release,
-      });
-      following.begin();
-      return following;
+      const cursor = "take" in followed ? followed : await changeCursor(followed, context);
+      return new Following({ cursor, judge: () => this.#judge(call, operation, spaces), release });
     } catch (error) {
       release();
       throw error;
     }
   }
 
-  #context({ call, operation, spend, agentKey }: Admitted): CallContext {
+  #context({ call, operation, spend, agentKey, common }: Admitted): CallContext {
     const { access, log } = this.#options;
     const { name } = operation;
     const { verb } = operation.access;
@@ -396,6 +392,7 @@ export class Invoker {
       visible,
       viewer: (space) => this.#actors.viewer(asker, space),
       maySee: (change) => visible(spaceOf(change.target)) && this.#actors.maySee(asker, change),
+      minPosition: common.minPosition,
       changes: log.changes,
       position: () => log.position(),
       head: () => log.head(),
@@ -445,6 +442,8 @@ export class Invoker {
   }
 }
 
-function spacesOf({ access }: Operation, input: Record<string, unknown>): readonly string[] | "visible" {
-  return typeof access.spaces === "function" ? access.spaces(input) : access.spaces;
+async function changeCursor({ since, show }: Follow, context: CallContext): Promise<ChangeCursor> {
+  const seq = since === undefined ? context.position().seq : await context.reach(since);
+  const cursor = context.changes.cursor(seq);
+  return new ChangeCursor({ cursor, position: context.positionAt(seq), show, spend: context.spend });
 }

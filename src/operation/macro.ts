@@ -1,11 +1,12 @@
 // Operations that are made of other operations: each step is a call of its own by the same caller, admitted, judged,
 // limited and forwarded like one that a client makes. So a macro gives no right and holds no rule.
 
+import { callerName } from "../access/caller.ts";
 import { Fault } from "../lib/fault.ts";
 import { sha256Hex } from "../lib/sha256.ts";
 import type { Answer } from "./answer.ts";
 import type { Call } from "./call.ts";
-import type { MacroOperation, Operation } from "./define.ts";
+import { isKeyed, type MacroOperation, type Operation } from "./define.ts";
 
 /** What a macro runs with. */
 export interface MacroRun {
@@ -33,12 +34,12 @@ export async function runMacro(operation: MacroOperation, run: MacroRun): Promis
   let { agentKey } = run;
   let position = run.position();
   let steps = 0;
-  const ask = async (name: string, given: Record<string, unknown>) => {
+  const ask = async (name: string, given: Record<string, unknown>, signal = call.signal) => {
     steps += 1;
-    const isKeyed = key !== undefined && find(name).kind === "write";
+    const takesKey = key !== undefined && isKeyed(find(name));
     const step: Call = {
-      ...{ operation: name, caller: call.caller, signal: call.signal, exact: true },
-      input: isKeyed ? { ...given, idempotency_key: sha256Hex(`${key} ${steps} ${name}`) } : given,
+      ...{ operation: name, caller: call.caller, signal, exact: true },
+      input: takesKey ? { ...given, idempotency_key: sha256Hex(`${key} ${steps} ${name}`) } : given,
       ...(call.client === undefined ? {} : { client: call.client }),
       ...(call.surface === undefined ? {} : { surface: call.surface }),
       ...(call.maxChars === undefined ? {} : { maxChars: call.maxChars }),
@@ -59,6 +60,13 @@ export async function runMacro(operation: MacroOperation, run: MacroRun): Promis
       throw error;
     }
   };
-  const output = await operation.run(input, { ask, tryAsk });
+  const { signal, surface = "other" } = call;
+  const output = await operation.run(input, { ask, tryAsk, signal, key, surface, who: whoOf(call, agentKey) });
   return { output, position, agentKey };
+}
+
+/** Two calls with the same text act as one and the same. */
+function whoOf({ caller, client, surface }: Call, agentKey: string | undefined): string {
+  const { id, readOnly } = caller;
+  return JSON.stringify([callerName(caller), id, readOnly === true, agentKey ?? "", client ?? "", surface ?? ""]);
 }

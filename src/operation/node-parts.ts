@@ -10,6 +10,8 @@ import type { Settings } from "../config/settings.ts";
 import type { Log } from "../log/log.ts";
 import type { Conditions } from "../observe/conditions.ts";
 import type { Store } from "../store/store.ts";
+import type { Answer } from "./answer.ts";
+import type { Call } from "./call.ts";
 import type { WriteLimits } from "./define.ts";
 import { ServiceKey } from "./services.ts";
 
@@ -18,7 +20,14 @@ import { ServiceKey } from "./services.ts";
  */
 export type Outbound = (
   url: URL,
-  init: { method: string; headers: Record<string, string>; body?: Uint8Array; signal: AbortSignal },
+  init: {
+    method: string;
+    headers: Record<string, string>;
+    body?: Uint8Array;
+    signal: AbortSignal;
+    /** The Go half makes a call of gRPC of it, and of its answer a response of HTTP (native/PROTOCOL.md). */
+    protocol?: "grpc";
+  },
 ) => Promise<Response>;
 
 /** What the process was started with, and its access to the host's network. */
@@ -28,6 +37,8 @@ export interface HostParts {
   /** The command that runs this executable; undefined: no child process can be started. */
   command: readonly string[] | undefined;
   outbound: Outbound;
+  /** The same to devices of the tailnet, over plain HTTP within it. */
+  tailnet: Outbound;
 }
 
 /** What every node has from its start. */
@@ -57,9 +68,16 @@ export const HOST: ServiceKey<HostParts> = new ServiceKey("the host");
 export const NODE: ServiceKey<NodeParts> = new ServiceKey("the node");
 /** The log. Provided after the operations, because it applies their commands. */
 export const LOG: ServiceKey<Log> = new ServiceKey("the log");
+/** Returns the base URLs of the node that work now, the best one first. */
+export const URLS: ServiceKey<() => readonly string[]> = new ServiceKey("the node's URLs");
 /** The gate. */
 export const ACCESS: ServiceKey<Access> = new ServiceKey("the gate");
 /** The record of refused calls. */
 export const REFUSALS: ServiceKey<Refusals> = new ServiceKey("the refused calls");
 /** Finds callers by name, for `access_explain`. */
 export const FIND_CALLERS: ServiceKey<FindCallers> = new ServiceKey("the search for callers");
+/**
+ * Runs a call of an operation as its caller, like one that came by a surface. Provided after the operations, because it
+ * calls them.
+ */
+export const CALL_AS: ServiceKey<(call: Call) => Promise<Answer>> = new ServiceKey("the calls of the node itself");

@@ -12,17 +12,29 @@ export interface Page {
   path: string;
   /** What it shows, in a few words, for docs/routes.md. */
   summary: string;
-  /** Its link in the bar of every page; left out: only other pages link to it. */
-  navigation?: { order: number; label: string };
+  /** Its link in the bar of the pages; left out: only other pages link to it. */
+  navigation?: Navigation;
+  /** Path of the page whose link is marked while this one is open; left out: the one that its own path begins with. */
+  within?: string;
   /** Asks and renders. A Fault it rejects with becomes the page. */
   open(visit: Visit): Promise<View>;
   /** Its forms that write, by name: they post to the address of the page with `?form=NAME`. */
   forms?: Readonly<Record<string, PageForm>>;
 }
 
+/** A link in the bar of the pages. */
+export interface Navigation {
+  order: number;
+  label: string;
+  /** Name of the operation that the page shows: who may not use it anywhere gets no link. Left out: for everyone. */
+  needs?: string;
+}
+
 /** A form of a page: one call of an operation, as the caller that sends it. */
 export interface PageForm {
   operation: string;
+  /** Its button, by which errors name the operation. */
+  label: string;
   /** Its fields; every other one is refused, apart from `key` (page/form-key.tsx). */
   fields: readonly string[];
   /** Returns the arguments that the address names: the right to them is judged before the form is read. */
@@ -39,6 +51,8 @@ export interface View {
   title: string;
   /** Left out: the page has no live stream. */
   follows?: Follows;
+  /** It has figures with `data-chart`, which a script draws from the tables that they name. */
+  charts?: true;
   body: Child;
 }
 
@@ -95,6 +109,11 @@ export interface Visit {
   ask<O extends z.ZodType>(operation: Asked<O>, input?: Record<string, unknown>): Promise<z.infer<O>>;
   /** Like `ask`, with a Fault as a value, to be shown in place of a part; rejects where it is `internal`. */
   tryAsk<O extends z.ZodType>(operation: Asked<O>, input?: Record<string, unknown>): Promise<z.infer<O> | Fault>;
+  /**
+   * Reports whether this node has an operation and the caller's grants allow it in a space: whether a page offers it.
+   * The call is judged again.
+   */
+  may(operation: string, space: string): boolean;
   /** Returns what is known of the node, as far as the caller may know it. */
   frame(): Promise<FrameFacts>;
 }

@@ -4,9 +4,27 @@
 import { LRUCache } from "lru-cache";
 import { Fault } from "../lib/fault.ts";
 import type { Log } from "../log/log.ts";
-import { formatPosition, type Position, parsePosition } from "../log/position.ts";
+import { formatPosition, isPosition, type Position, parsePosition } from "../log/position.ts";
+import type { Operation } from "./define.ts";
 
 const MAX_CALLERS = 10_000;
+
+/**
+ * Returns the position that a read needs: `min_position`, or the argument `since` of a read that waits where that is
+ * newer. The caller may name what is in the state since then, so its arguments are judged against that state. Throws
+ * Fault `invalid_input` for what is no position.
+ */
+export function neededPosition(
+  operation: Operation,
+  input: Readonly<Record<string, unknown>>,
+  minPosition: string | undefined,
+): string | undefined {
+  const since = operation.kind === "read" && operation.waits === true ? input["since"] : undefined;
+  // What is no position is a cursor in a feed of its own, which the operation judges.
+  if (typeof since !== "string" || !isPosition(since)) return minPosition;
+  if (minPosition === undefined || parsePosition(since).seq > parsePosition(minPosition).seq) return since;
+  return minPosition;
+}
 
 /** What this node has applied, and what each caller has seen. */
 export class Positions {
@@ -56,14 +74,8 @@ export class Positions {
   async reached(wanted: Position, withinMs: number, signal: AbortSignal): Promise<boolean> {
     const log = this.#log;
     if (log.position().seq >= wanted.seq) return true;
-    const deadline = AbortSignal.timeout(withinMs);
-    const cursor = log.changes.cursor();
-    while (log.position().seq < wanted.seq) {
-      if (deadline.aborted) return false;
-      await cursor.wait(signal, deadline);
-      cursor.next(1);
-    }
-    return true;
+    await log.changes.reached(wanted.seq, signal, AbortSignal.timeout(withinMs));
+    return log.position().seq >= wanted.seq;
   }
 
   /** Returns the fault of a read for which this node is too far behind; `facts.applied` is what it has applied. */

@@ -48,7 +48,7 @@ export class ReadRouter {
     const mode = this.#mode();
     if (operation.local === true) return read.run();
     if (mode === "waiting") throw waitingFault(this.#options.routing);
-    // A wait reads this node's own feed in every mode; its argument `since` says how new that must be.
+    // A wait reads this node's own feed in every mode; `since` is in its `minPosition`.
     if (operation.follow !== undefined && !(mode === "edge" && operation.followsTables)) return this.#localFrom(read);
     if (mode === "edge") return this.#onEdge(read);
     if (consistency === "leader") return this.#fromLeader(read);

@@ -2,10 +2,11 @@
 
 import { z } from "zod";
 import { Fault } from "../lib/fault.ts";
+import { nearest } from "../lib/nearest.ts";
 import { refuseWork, Work } from "../lib/work.ts";
-import { type Apply, type Command, UnknownCommand } from "../log/log.ts";
+import { type AfterChanges, type Apply, type Command, UnknownCommand } from "../log/log.ts";
 import { type AgentTable, refuseEndedAgent } from "./agents.ts";
-import { type AnyWrite, isKeyed, type Operation } from "./define.ts";
+import { type AnyWrite, isKeyed, type Operation, onlyReads } from "./define.ts";
 import { versionOf, type WriteVersion } from "./versions.ts";
 
 /** An operation with its schemas as clients see them. */
@@ -80,7 +81,7 @@ export class Registry {
     const entry = this.#entries.get(name);
     if (entry !== undefined) return entry.operation;
     const names = [...this.#entries.keys()];
-    const near = names.find((known) => known.includes(name) || name.includes(known));
+    const near = nearest(name, names) ?? names.find((known) => known.includes(name) || name.includes(known));
     throw new Fault("unknown_operation", `There is no operation ${JSON.stringify(name.slice(0, 80))}`, {
       hint: near === undefined ? `Known operations: ${names.join(", ")}.` : `Did you mean ${near}?`,
     });
@@ -105,9 +106,9 @@ export class Registry {
 
 /**
  * Returns the apply function of a log over these operations: it runs the write that a command names. `agents` judges
- * commands that act as an agent.
+ * commands that act as an agent, `after` is what follows from changes.
  */
-export function applierOf(operations: readonly Operation[], agents?: AgentTable): Apply {
+export function applierOf(operations: readonly Operation[], agents?: AgentTable, after?: AfterChanges): Apply {
   const registry = new Registry(operations);
   const find = ({ name, v }: Command) => {
     const version = registry.write(name, v);
@@ -121,6 +122,10 @@ export function applierOf(operations: readonly Operation[], agents?: AgentTable)
     if (maxWork !== undefined) refuseWork(work?.(command.input, tx) ?? 0, maxWork);
     return run(tx, command.input, { ...stamp, work: new Work(maxWork) });
   };
+  apply.apart = new Set(
+    operations.flatMap((each) => (each.kind === "write" && each.apart === true ? [each.name] : [])),
+  );
+  if (after !== undefined) apply.after = after;
   apply.asked = (command) => {
     const { first, asked } = find(command);
     return [first, asked?.(command.input) ?? command.input];
@@ -133,6 +138,8 @@ function checkDefinition(operation: Operation): void {
   const { name, aliases = {} } = operation;
   const hasArgument = (argument: string): boolean => Object.hasOwn(operation.input.shape, argument);
   if (!/^[a-z][a-z0-9_]{0,63}$/.test(name)) throw new Error(`${name} is not an operation name`);
+  if (operation.hints !== undefined && onlyReads(operation))
+    throw new Error(`${name} only reads, so hints say nothing more about it`);
   for (const [alias, argument] of Object.entries(aliases))
     if (!hasArgument(argument) || hasArgument(alias))
       throw new Error(`${name}: ${alias} cannot be an alias of ${argument}`);

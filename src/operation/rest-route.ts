@@ -82,7 +82,34 @@ export type RouteBody =
       maxBytes: number;
     }
   /** A JSON object of these members, which are arguments. `refusal` says what the body should be. */
-  | { kind: "json"; members: readonly string[]; required?: readonly string[]; refusal: string; maxBytes: number };
+  | { kind: "json"; members: readonly string[]; required?: readonly string[]; refusal: string; maxBytes: number }
+  /**
+   * Bytes in a form of their own, which the feature decodes into these members, which are arguments. `types`: the media
+   * types, for the description.
+   */
+  | {
+      kind: "decoded";
+      members: readonly string[];
+      types: readonly string[];
+      maxBytes: number;
+      decode(body: RawBody): DecodedBody;
+    };
+
+/** A body and what the head of its request says of it. */
+export interface RawBody {
+  bytes: Uint8Array;
+  /** The header Content-Type; null: none. */
+  contentType: string | null;
+  /** All headers, their names in lower case, a character for each byte of a value. */
+  headers: Readonly<Record<string, string>>;
+}
+
+/** The arguments that a body makes, and the form in which its sender gets the output. */
+export interface DecodedBody {
+  input: Readonly<Record<string, unknown>>;
+  /** Returns the output in that form. Throws a Fault where that is the answer. Left out: the output as it is. */
+  shape?(output: Readonly<Record<string, unknown>>): Record<string, unknown>;
+}
 
 /** How the output of the operation becomes a response. */
 export type RouteResponse =
@@ -93,7 +120,12 @@ export type RouteResponse =
   /** 204. */
   | { kind: "empty"; description: string }
   /** The change feed as server-sent events: the operation is followed. `Last-Event-ID` becomes `since`. */
-  | { kind: "stream"; longPoll?: LongPoll };
+  | { kind: "stream"; longPoll?: LongPoll }
+  /**
+   * A WebSocket: the operation is followed, and `publish` names the operation that takes `events` and `space` from the
+   * messages of the client.
+   */
+  | { kind: "socket"; publish: string };
 
 /** A stored text; api/ decides under which media type a client gets it. */
 export interface StoredText {

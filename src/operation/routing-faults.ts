@@ -71,9 +71,10 @@ export function gaveUp(mayBeDone: boolean, cause: unknown): Fault {
 }
 
 /** What an edge lacks to say what a stream shows. */
-export function noStreamOnEdge(operation: string): Fault {
+export function noStreamOnEdge(operation: string, leader: { name: string } | undefined): Fault {
+  const member = leader === undefined ? "a full member" : `a full member, such as ${leader.name}`;
   return new Fault("unavailable", `An edge has no stream of ${operation}, because it does not hold what that shows`, {
-    hint: `Call ${operation} with since again and again, which this edge asks its upstream; or follow it on a full member.`,
+    hint: `Open the stream at ${member}; or call ${operation} here with since, again and again: this edge asks its upstream.`,
   });
 }
 

@@ -20,7 +20,10 @@ export interface Viewer {
 /** Whoever may read the space, and is nobody in particular. */
 export const ANYONE: Viewer = { callers: [], tags: [], isAdmin: false };
 
-/** Reports whether a viewer that may read the space of a change may see the change. */
+/**
+ * Reports whether a viewer that may read the space of a change may see the change. Apply asks it too, for ANYONE
+ * (own-events.ts): so it goes by the change and the rows alone, and another answer needs a new fleet level.
+ */
 export type ChangeRule = (change: Change, viewer: Viewer, reader: Reader) => boolean;
 
 /** Rules by the name of the write that made the change. Changes of other writes are seen by all who read the space. */

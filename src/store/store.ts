@@ -39,6 +39,7 @@ export class Store {
   /** Reads the committed state. Stays valid when the file is replaced. */
   readonly reader: Reader;
   readonly #options: StoreOptions;
+  readonly #erasures: (() => Promise<string>)[] = [];
   #opened: Opened;
   #closed = false;
 
@@ -140,6 +141,23 @@ export class Store {
       page = scrubber.step(page);
     }
     return true;
+  }
+
+  /**
+   * Adds a file beside the store that holds texts of it. `erase` removes from it what is no longer in the store, and
+   * returns why it could not, or "".
+   */
+  alsoErase(erase: () => Promise<string>): void {
+    this.#erasures.push(erase);
+  }
+
+  /** Erases the files of `alsoErase`. Returns why one of them may still hold a removed text, or "". */
+  async eraseBeside(): Promise<string> {
+    for (const erase of this.#erasures) {
+      const reason = await erase();
+      if (reason !== "") return reason;
+    }
+    return "";
   }
 
   /** Bytes in the write-ahead log, by which the file may still grow. */

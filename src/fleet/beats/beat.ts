@@ -65,6 +65,8 @@ export const beatShape = z.object({
   erased: z.number().int().optional(),
   /** Names of backups and other data that it keeps from before that purge. */
   kept: z.array(z.string().max(MAX_KEPT_CHARACTERS)).max(MAX_KEPT_NAMES).optional(),
+  /** Name of its newest backup; "" or undefined: none. */
+  backup: z.string().max(MAX_KEPT_CHARACTERS).optional(),
   /** Codes of its conditions. */
   conditions: z.array(z.string().max(64)).max(64),
   startedMs: z.number(),

@@ -8,6 +8,8 @@ import { Card } from "../../page/card.tsx";
 import { agoText, Refused, spanText, Words } from "../../page/text.tsx";
 import { NODE_STATUS, type NodeReport } from "../node-status.ts";
 
+import { STORE } from "./store-page.tsx";
+
 /** The node. */
 export const nodeSection: Section = {
   column: "side",
@@ -26,16 +28,18 @@ export const nodeSection: Section = {
 
 function Facts({ status, nowMs }: { status: NodeReport; nowMs: number }) {
   const { tailnet, backup } = status;
+  // In development and in the conformance suite.
+  const isAlone = tailnet.engine === "loopback";
   return (
     <dl>
-      <Row name="Name">{tailnet.name === "" ? "none yet" : tailnet.name}</Row>
+      {isAlone ? null : <Row name="Name">{tailnet.name === "" ? "none yet" : tailnet.name}</Row>}
       {tailnet.ips.length === 0 ? null : <Row name="Addresses">{tailnet.ips.join(", ")}</Row>}
       <Row name="Tailnet">
-        {tailnet.state}, control server {tailnet.control}
+        {isAlone ? "none: this node is for this machine only" : `${tailnet.state}, control server ${tailnet.control}`}
       </Row>
       {tailnet.key_expiry === null ? null : <Row name="Key expires">{tailnet.key_expiry.slice(0, 10)}</Row>}
       <Row name="Position">
-        <code>{status.position}</code>
+        <code>{status.position}</code> <a href={STORE}>growth</a>
       </Row>
       {backup === undefined ? null : (
         <Row name="Backup">

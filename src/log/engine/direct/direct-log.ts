@@ -44,7 +44,8 @@ export class DirectLog implements Log {
     this.#history = openHistory(options.store);
     this.#state = this.#history;
     this.#digests = new RecentDigests(this.#state.digest);
-    this.changes = new Changes(options.store.reader, { epoch: this.#history.epoch, seq: this.#history.seq });
+    const { epoch, seq } = this.#history;
+    this.changes = new Changes(options.store.reader, { epoch, seq }, options.apply.apart);
     this.#duties.begin(1);
   }
 
@@ -138,7 +139,7 @@ export class DirectLog implements Log {
     this.#state = result.state;
     this.#digests.add(result.state.digest);
     try {
-      resolveBatch(batch, result.outcomes, this.#state.epoch);
+      resolveBatch(batch, result.outcomes, this.#history.positionAt);
       this.changes.publish(result.changes);
     } finally {
       if (this.#waiting.length > 0) this.#schedule();

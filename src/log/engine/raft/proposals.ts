@@ -6,6 +6,7 @@ import type { Fault } from "../../../lib/fault.ts";
 import type { BatchResult } from "../../apply-batch.ts";
 import { type EntryHeader, encodeEntry } from "../../entry.ts";
 import type { Applied, Command } from "../../log.ts";
+import type { Position } from "../../position.ts";
 import { resolveBatch, type WaitingCommand, WaitingCommands } from "../../waiting.ts";
 import { unknownOutcome } from "./faults.ts";
 
@@ -23,6 +24,7 @@ export interface ProposalsOptions {
   stampMs: () => number;
   /** Fleet level of the state. */
   level: () => number;
+  positionAt: (seq: number) => Position;
   /** Time in ms after which an entry without an outcome is rejected as unknown. */
   unknownAfterMs: number;
 }
@@ -87,7 +89,7 @@ export class Proposals {
     const own = origin === this.#origin ? this.#forget(ticket) : undefined;
     if (own === undefined) return;
     this.#commitMs += (performance.now() - own.sentMs - this.#commitMs) / 8;
-    resolveBatch(own.batch, result.outcomes, result.state.epoch);
+    resolveBatch(own.batch, result.outcomes, this.#options.positionAt);
   }
 
   /** Rejects the writes in flight as unknown: it cannot be known whether they were made. */

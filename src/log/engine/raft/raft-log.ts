@@ -91,7 +91,8 @@ export class RaftLog implements Log {
     this.#state = this.#history;
     this.#digests = new RecentDigests(this.#state.digest);
     this.#applied = appliedState(store.reader);
-    this.changes = new Changes(store.reader, { epoch: this.#history.epoch, seq: this.#history.seq });
+    const { epoch, seq } = this.#history;
+    this.changes = new Changes(store.reader, { epoch, seq }, options.apply.apart);
     this.#started.promise.catch(() => {});
     this.#barriers = new Barriers({
       send: (ticket) => this.#send(proposeFrame(ticket, new Uint8Array())),
@@ -102,6 +103,7 @@ export class RaftLog implements Log {
       newTicket: () => this.#newTicket(),
       stampMs,
       level: () => this.#state.level,
+      positionAt: (seq) => this.positionAt(seq),
       unknownAfterMs,
     });
     this.#erasure = new Erasure({ ...options, ask: (index) => this.#send(eraseFrame(index)) });

@@ -1,0 +1,18 @@
+// The service key of connections of other protocols than HTTP. Apart from node-parts.ts, which apply code reaches.
+
+import type { Duplex } from "node:stream";
+import { ServiceKey } from "./services.ts";
+
+/** Connections to the host's network, in the only allowed way (security.md 19). */
+export interface Connections {
+  /**
+   * Opens a connection: with TLS by the Go half, or without it to what `outbound.allow` lists. The caller destroys it.
+   * Rejects with Fault `unavailable`.
+   */
+  open(to: { host: string; port: number; secure: boolean }, signal: AbortSignal): Promise<Duplex>;
+  /** Returns the certificates of the authorities that this system trusts, as PEM, for TLS that begins later. */
+  roots(): readonly string[];
+}
+
+/** The connections of the node. */
+export const CONNECTIONS: ServiceKey<Connections> = new ServiceKey("connections to the host's network");
