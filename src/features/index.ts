@@ -11,20 +11,36 @@ import {
   digestTablesOf,
   migrationsOf,
   operationsOf,
+  ownEventsOf,
   schemaOf,
   settingTablesOf,
 } from "../operation/derive.ts";
 import type { Feature } from "../operation/feature.ts";
 import { agentFeature } from "./agent/index.ts";
 import { backupFeature } from "./backup/index.ts";
+import { agentMemoryFeature, collaborationFeature, serverInfoFeature, toolDocsFeature } from "./collaboration/index.ts";
 import { contextFeature } from "./context/index.ts";
+import { callbackFeature, eventFeature, subscriptionFeature } from "./event/index.ts";
 import { leaseFeature } from "./lease/index.ts";
+import { graphFeature, memoryFeature, memoryToolFeature } from "./memory/index.ts";
+import { openaiFeature } from "./openai/index.ts";
+import { searchFeature } from "./search/index.ts";
 import { sessionFeature } from "./session/index.ts";
 
 /** Every feature of this build. */
 export const FEATURES: readonly Feature[] = [
   ...[logFeature, accessFeature, fenceFeature, agentFeature, contextFeature, fleetFeature, backupFeature, leaseFeature],
-  sessionFeature,
+  ...[
+    eventFeature,
+    subscriptionFeature,
+    callbackFeature,
+    sessionFeature,
+    searchFeature,
+    memoryFeature,
+    graphFeature,
+    memoryToolFeature,
+  ],
+  ...[collaborationFeature, agentMemoryFeature, serverInfoFeature, toolDocsFeature, openaiFeature],
 ];
 
 /** Migrations of a full member's store, applied in this order and never changed after a release. */
@@ -38,6 +54,9 @@ export const DIGEST_TABLES = digestTablesOf(FEATURES);
 
 /** The agents of a fleet. */
 export const AGENTS = agentTableOf(FEATURES);
+
+/** What publishes events about changes. */
+export const OWN_EVENTS = ownEventsOf(FEATURES);
 
 /** Tables that a new history begins empty. */
 export const CLEARED_BY_FORK = clearedByFork(FEATURES);

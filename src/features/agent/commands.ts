@@ -1,7 +1,7 @@
 // cairn agents, agents status, leave and remove. `agents register` keeps a file, and is in cli/agents.ts.
 
 import { columns } from "../../lib/columns.ts";
-import type { FeatureCommand } from "../../operation/feature-command.ts";
+import { type FeatureCommand, optionNumber, optionText } from "../../operation/feature-command.ts";
 
 interface Listed {
   name: string;
@@ -20,10 +20,10 @@ const list: FeatureCommand = {
     { flags: "--cursor <cursor>", help: "go on after an earlier page" },
   ],
   operation: "agent_list",
-  input: ({ options: { caller, limit, cursor } }) => ({
-    ...(caller === undefined ? {} : { caller }),
-    ...(limit === undefined ? {} : { limit: Number(limit) }),
-    ...(cursor === undefined ? {} : { cursor }),
+  input: (words) => ({
+    ...optionText(words, "caller"),
+    ...optionNumber(words, "limit"),
+    ...optionText(words, "cursor"),
   }),
   show: (output) => {
     const { agents } = output as unknown as { agents: Listed[] };
@@ -36,13 +36,10 @@ const list: FeatureCommand = {
 const status: FeatureCommand = {
   words: ["agents", "status"],
   summary: "say what the agent of --agent works on",
-  args: [{ name: "TEXT", help: "one line; empty: nothing" }],
-  options: [{ flags: "--for <seconds>", help: "how long it is shown (default 3600)" }],
+  args: [{ name: "TEXT", help: "one line; empty: nothing", fills: "doing" }],
+  options: [{ flags: "--for <seconds>", help: "how long it is shown (default 3600)", fills: "expires_in_seconds" }],
   operation: "agent_status",
-  input: ({ args, options }) => ({
-    doing: args[0],
-    ...(options["for"] === undefined ? {} : { expires_in_seconds: Number(options["for"]) }),
-  }),
+  input: (words) => ({ doing: words.args[0], ...optionNumber(words, "for", "expires_in_seconds") }),
   show: ({ agent, until }) => `${agent}, until ${until}\n`,
 };
 

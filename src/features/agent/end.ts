@@ -33,10 +33,10 @@ export const agentLeave = write({
   search: "sign off, unregister yourself, end your agent, free a name",
   description: `Ends an agent of your caller: its handle ends, and its name is free. ${NEXT} What it wrote keeps its name.`,
   access: { verb: "write", spaces: "visible" },
-  apply(tx, { name }, { caller, agent }) {
+  apply(tx, { name }, { caller }) {
     const row = agentNamed(tx, name);
-    const isOwn = row !== undefined && (row.caller === caller || row.name === agent);
-    if (!isOwn) throw noAgent(name, `Your caller has no agent ${JSON.stringify(name)}`);
+    if (row === undefined || row.caller !== caller)
+      throw noAgent(name, `Your caller has no agent ${JSON.stringify(name)}`);
     return ended(tx, row, "left");
   },
 });

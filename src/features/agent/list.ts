@@ -46,7 +46,6 @@ export const agentList = read({
     cursor: z.string().optional().describe("Pass it back for the next page; absent on the last."),
   }),
   access: { verb: "read", spaces: "visible" },
-  hints: { idempotent: true },
   run(reader, { caller, limit = 100, cursor }) {
     refuseBelowLevel(reader, AGENT_LEVEL, "agent_list");
     const [only, values] = caller === undefined ? ["", []] : ["AND caller = ? ", [caller]];

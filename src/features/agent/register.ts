@@ -100,10 +100,10 @@ export const agentRegister = write({
 });
 
 /** Throws `agent_taken` where a name exists that this command may not take over. */
-function refuseTaken(before: AgentRecord, { takeover }: RegisterCommand, { caller, agent }: Stamp): void {
+function refuseTaken(before: AgentRecord, { takeover }: RegisterCommand, { caller }: Stamp): void {
   const name = JSON.stringify(before.name);
-  // Whoever shows its handle is the agent, also where the name of its caller has changed with the fleet.
-  if (before.caller !== caller && agent !== before.name) {
+  // Of a call with its handle it is of that caller by now, whose name may have changed with the fleet (rows.ts, saw).
+  if (before.caller !== caller) {
     throw new Fault("agent_taken", `The name ${name} belongs to an agent of ${before.caller}`, {
       hint: "Take another name. An operator frees a name with agent_remove.",
     });

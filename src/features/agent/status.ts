@@ -44,7 +44,7 @@ export const agentStatus = write({
     const row = agent === undefined ? undefined : agentNamed(tx, agent);
     if (row === undefined) {
       throw new Fault("agent_unknown", "agent_status is about an agent, and this call acts as none", {
-        hint: "Give the handle that agent_register returned as `as` (header Cairn-Agent over REST).",
+        hint: "Name your agent with `as` (header Cairn-Agent over REST), by the handle that agent_register returned.",
       });
     }
     const until = timeMs + forMs;

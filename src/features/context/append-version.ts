@@ -9,6 +9,7 @@ import type { Changed, Stamp } from "../../log/log.ts";
 import type { ApplyStamp } from "../../operation/define.ts";
 import { NO_QUOTA, UsageDelta } from "../../operation/usage.ts";
 import type { Writer } from "../../store/store.ts";
+import { AUDIENCE_COLUMNS, type Audience, isSameAudience, PUBLIC, VISIBILITY_LEVEL } from "./audience.ts";
 import { etagOf } from "./context-etag.ts";
 import { DETAIL_COLUMNS, DETAILS_LEVEL, type Details, NO_DETAILS } from "./details.ts";
 import type { Document } from "./document.ts";
@@ -43,6 +44,7 @@ export interface NextVersion {
   /** Framed, see `framedTags`. */
   tags: string;
   details: Details;
+  audience: Audience;
   /** Outcome of the change where the context exists; left out: `updated`. */
   outcome?: string;
 }
@@ -55,7 +57,7 @@ export interface Appended {
 
 /** Writes the next version with its text. Throws `quota_exceeded`. */
 export function appendVersion(tx: Writer, next: NextVersion, keep: StampedLimits, stamp: ApplyStamp): Appended {
-  const { id, head, document, details } = next;
+  const { id, head, document, details, audience } = next;
   stamp.work.spend(workOfWrite(document.size));
   const living = head?.deleted === 0 ? head : undefined;
   const row: ContextRow = {
@@ -68,17 +70,19 @@ export function appendVersion(tx: Writer, next: NextVersion, keep: StampedLimits
     tags: next.tags,
     size: document.size,
     author: stamp.caller,
+    ...agentColumn(stamp, stamp.level),
     created_at: living?.created_at ?? stamp.timeMs,
     updated_at: stamp.timeMs,
     deleted: 0,
     ...detailColumns(details, stamp.level),
+    ...audienceColumns(audience, head, stamp.level),
   };
   const usage = new UsageDelta(row.space);
   usage.add(stamp.caller, costOf(row));
   const written = versionRow(row, stamp);
   insertVersion(tx, id, written, document.text);
   writeHead(tx, row);
-  const others = writeSuperseded(tx, row, head?.supersedes ?? "", stamp);
+  const others = writeSuperseded(tx, row, head, stamp);
   prune(tx, row, keep, stamp, usage);
   usage.write(tx, keep);
   const changed = {
@@ -124,6 +128,7 @@ export function appendTombstone(
     hash: EMPTY_HASH,
     size: 0,
     author: stamp.caller,
+    ...agentColumn(stamp, stamp.level),
     updated_at: stamp.timeMs,
     deleted: 1,
     ...detailColumns({ ...NO_DETAILS, expires_at: outcome === "expired" ? (head.expires_at ?? 0) : 0 }, stamp.level),
@@ -133,7 +138,7 @@ export function appendTombstone(
   const written = versionRow(row, stamp);
   insertVersion(tx, row.id, written, "");
   writeHead(tx, row);
-  const others = writeSuperseded(tx, row, head.supersedes ?? "", stamp);
+  const others = writeSuperseded(tx, row, head, stamp);
   prune(tx, row, keep, stamp, usage);
   // A deletion adds the bytes of a row, but callers above their quota must be able to delete.
   usage.write(tx, NO_QUOTA);
@@ -145,6 +150,17 @@ export function appendTombstone(
 /** Returns details as parts of a row, whose table has them from a fleet level on. */
 export function detailColumns(details: Details, level: number): Partial<Details> {
   return level >= DETAILS_LEVEL ? details : {};
+}
+
+/** Returns readers as parts of the head after `head`, whose table has them from a fleet level on. */
+export function audienceColumns(
+  audience: Audience,
+  head: ContextRow | undefined,
+  level: number,
+): Partial<Audience> & Pick<ContextRow, "hidden_until"> {
+  if (level < VISIBILITY_LEVEL) return {};
+  const isOther = head !== undefined && !isSameAudience(head, audience);
+  return { ...audience, hidden_until: isOther ? head.version : (head?.hidden_until ?? 0) };
 }
 
 function versionRow(row: ContextRow, stamp: Stamp): VersionRow {
@@ -160,18 +176,27 @@ export function claimColumns(
   return level >= Math.max(CLIENT_LEVEL, AGENT_LEVEL) ? { client, agent } : {};
 }
 
+/** Returns the agent as a part of a head, whose table has it from a fleet level on. */
+export function agentColumn({ agent = "" }: { agent?: string }, level: number): Pick<ContextRow, "agent"> {
+  return level >= AGENT_LEVEL ? { agent } : {};
+}
+
 // Statements of apply are part of the log's format: the running digest covers their text (log/running-digest.ts).
 const INSERT_VERSION = insertOf(VERSION_COLUMNS);
-const INSERT_WHOLE = insertOf([...VERSION_COLUMNS, "client", "agent", ...DETAIL_COLUMNS]);
+const INSERT_WHOLE = insertOf([...VERSION_COLUMNS, "client", "agent", ...DETAIL_COLUMNS, ...AUDIENCE_COLUMNS]);
 const WRITE_HEAD = headOf(CONTEXT_COLUMNS);
-const WRITE_WHOLE_HEAD = headOf([...CONTEXT_COLUMNS, ...DETAIL_COLUMNS]);
+const WRITE_WHOLE_HEAD = headOf([...CONTEXT_COLUMNS, ...DETAIL_COLUMNS, ...AUDIENCE_COLUMNS, "hidden_until", "agent"]);
 
-/** Inserts one row of `versions`, with the text uncompressed. Claims and details are there from one level on. */
+/** Inserts one row of `versions`, its text uncompressed. Claims, details and readers are there from one level on. */
 export function insertVersion(tx: Writer, id: string, row: VersionRow, text: string): void {
   const values = VERSION_COLUMNS.map((column) => row[column]);
   const content = Buffer.from(text, "utf8");
   if (row.client === undefined) tx.run(INSERT_VERSION, id, ...values, content);
-  else tx.run(INSERT_WHOLE, id, ...values, row.client, row.agent ?? "", ...detailsIn(row), content);
+  else tx.run(INSERT_WHOLE, id, ...values, row.client, row.agent ?? "", ...detailsIn(row), ...audienceIn(row), content);
+}
+
+function audienceIn(row: Partial<Audience>): string[] {
+  return AUDIENCE_COLUMNS.map((column) => row[column] ?? PUBLIC[column]);
 }
 
 function detailsIn({ expires_at, metadata, supersedes }: Partial<Details>): [number, string, string] {
@@ -195,7 +220,12 @@ function headOf(columns: readonly string[]): string {
 export function writeHead(tx: Writer, row: ContextRow): void {
   const values = CONTEXT_COLUMNS.map((column) => row[column]);
   if (row.metadata === undefined) tx.run(WRITE_HEAD, ...values);
-  else tx.run(WRITE_WHOLE_HEAD, ...values, ...detailsIn(row));
+  else
+    tx.run(
+      WRITE_WHOLE_HEAD,
+      ...[...values, ...detailsIn(row), ...audienceIn(row)],
+      ...[row.hidden_until ?? 0, row.agent ?? ""],
+    );
 }
 
 /** Removes versions beyond the limits, oldest first, so that the kept ones have no gap. */

@@ -6,7 +6,7 @@ import { MAX_CALLER_NAME } from "../../lib/caller-name.ts";
 import { Fault } from "../../lib/fault.ts";
 import { timeOf } from "../../lib/time-of.ts";
 import { LOOK_AT_ROW, SHOW_ROW } from "../../lib/work.ts";
-import { type ChangeRow, changeOf } from "../../log/changes.ts";
+import { type ChangeRow, changeOf } from "../../log/change-row.ts";
 import { type CallContext, type ReadOperation, read } from "../../operation/define.ts";
 import { REFUSALS } from "../../operation/node-parts.ts";
 import { parseNumberCursor } from "../../operation/page-cursor.ts";
@@ -88,7 +88,6 @@ export function auditQuery(node: Services): ReadOperation<typeof input, typeof o
     },
     output,
     access: { verb: "operate", spaces: "visible" },
-    hints: { idempotent: true },
     async run(reader, query, context) {
       const since = await boundOf(query.since, context);
       const until = await boundOf(query.until, context);

@@ -6,7 +6,8 @@ import { ALL_SPACES } from "../../access/space.ts";
 import { SHOW_ROW } from "../../lib/work.ts";
 import { LatestChanges } from "../../log/latest-changes.ts";
 import { verifyChain } from "../../log/verify.ts";
-import { read } from "../../operation/define.ts";
+import { type CallContext, read } from "../../operation/define.ts";
+import type { RowsCheck } from "../../operation/feature.ts";
 import { ServiceKey, type Services } from "../../operation/services.ts";
 import type { Reader } from "../../store/store.ts";
 import { type ReportedHead, verifyHeads } from "./verify-heads.ts";
@@ -15,16 +16,18 @@ import { verifyContexts, verifySuccessors, verifyVersions } from "./verify-versi
 /** Heads that were noted outside the store: by other members and this node had them too, and by this node. */
 export const REPORTED_HEADS: ServiceKey<() => readonly ReportedHead[]> = new ServiceKey("heads outside the store");
 
-/** Checks of rows of other features; run in one turn. */
-export const ROW_CHECKS: ServiceKey<readonly RowCheck[]> = new ServiceKey("checks of rows against their changes");
+/** Checks of rows of other features. */
+export const ROW_CHECKS: ServiceKey<readonly RowsCheck[]> = new ServiceKey("checks of rows against their changes");
 
-/** Returns the first row that is not as its latest change made it. */
-export type RowCheck = (reader: Reader, latest: LatestChanges) => string | undefined;
-
-function rowProblem(reader: Reader, checks: readonly RowCheck[], latest: LatestChanges): string | undefined {
-  latest.catchUp(reader);
+async function rowProblem(
+  reader: Reader,
+  checks: readonly RowsCheck[],
+  latest: LatestChanges,
+  context: CallContext,
+): Promise<string | undefined> {
   for (const check of checks) {
-    const problem = check(reader, latest);
+    latest.catchUp(reader);
+    const problem = await check(reader, latest, context);
     if (problem !== undefined) return problem;
   }
   return undefined;
@@ -37,7 +40,7 @@ export const auditVerify = (node: Services) =>
     title: "Verify the audit",
     search: "check the history for tampering or damage",
     description:
-      "Recomputes the hash chain over all kept changes and compares every kept version, the newest state of each context and the members with it. If ok is false, problem is the first mismatch: the store was changed from outside, or the disk is failing.",
+      "Recomputes the hash chain over all kept changes and compares every kept version, the newest state of each context, members, agents, leases and messages with it. If ok is false, problem is the first mismatch: the store was changed from outside, or the disk is failing.",
     input: z.object({}),
     output: z.object({
       ok: z.boolean(),
@@ -53,7 +56,6 @@ export const auditVerify = (node: Services) =>
       problem: z.string().optional(),
     }),
     access: { verb: "operate", spaces: [ALL_SPACES] },
-    hints: { idempotent: true },
     async run(reader, _input, context) {
       const head = context.head();
       const latest = new LatestChanges();
@@ -69,7 +71,7 @@ export const auditVerify = (node: Services) =>
         versions.problem ??
         (await verifyContexts(reader, context)) ??
         (await verifySuccessors(reader, context)) ??
-        rowProblem(reader, node.find(ROW_CHECKS) ?? [], latest);
+        (await rowProblem(reader, node.find(ROW_CHECKS) ?? [], latest, context));
       return {
         ok: problem === undefined,
         checked: chain.checked,

@@ -1,9 +1,12 @@
 // context_delete: writes a tombstone as the next version of a context.
 
 import { z } from "zod";
+import { spaceOf } from "../../access/space.ts";
 import { write } from "../../operation/define.ts";
+import { type BriefReading, briefReadingOf, viewerOf } from "../../operation/reading.ts";
 import { appendTombstone } from "./append-version.ts";
 import { contextId, idAliases } from "./context-id.ts";
+import { readable } from "./readable.ts";
 import { headAt } from "./rows.ts";
 import { requestedPart, type StampedLimits, stampedLimits } from "./stamped-limits.ts";
 import { missing } from "./version-faults.ts";
@@ -18,7 +21,7 @@ import {
 } from "./write-conditions.ts";
 import { conditionAliases } from "./write-shape.ts";
 
-interface DeleteCommand extends Conditions {
+interface DeleteCommand extends Conditions, BriefReading {
   id: string;
   keep: StampedLimits;
 }
@@ -41,14 +44,15 @@ export const contextDelete = write({
   aliases: { ...idAliases, ...conditionAliases },
   target: "id",
   needsLevel: levelOfConditions,
-  prepare: (input, limits): DeleteCommand => ({
+  prepare: (input, limits, proposer): DeleteCommand => ({
     id: input.id,
     ...conditionsOf(input),
+    ...briefReadingOf(proposer, spaceOf(input.id)),
     keep: stampedLimits(input.id, limits),
   }),
   asked: requestedPart,
   apply(tx, command, stamp) {
-    const head = headAt(tx, command.id, stamp.timeMs);
+    const head = readable(headAt(tx, command.id, stamp.timeMs), viewerOf(command.reading ?? {}, stamp));
     if (head === undefined || head.deleted !== 0) throw missing(command.id);
     checkConditions(tx, command, head);
     const { row, changes } = appendTombstone(tx, head, "deleted", command.keep, stamp);

@@ -10,7 +10,8 @@ import { isJsonType } from "../../lib/media-type.ts";
 import { diffText } from "../../lib/text-diff.ts";
 import { read } from "../../operation/define.ts";
 import { contextId, idAliases } from "./context-id.ts";
-import { headNow, type StoredVersion, textOf } from "./rows.ts";
+import { headFor } from "./readable.ts";
+import { type StoredVersion, textOf } from "./rows.ts";
 import { missing, requireNewest, requireVersion } from "./version-faults.ts";
 
 /** Compares two versions of a context. */
@@ -41,14 +42,15 @@ export const contextDiff = read({
     coarse: z.boolean().optional().describe("true: correct but not minimal, because the versions differ too much."),
   }),
   access: { verb: "read", spaces: (input) => [spaceOf(input.id)] },
-  hints: { idempotent: true },
   aliases: { ...idAliases, from_version: "from", to_version: "to" },
-  async run(reader, input, { spend, inTurn, signal }) {
-    const head = headNow(reader, input.id);
+  async run(reader, input, { spend, inTurn, signal, viewer: viewerIn }) {
+    const viewer = viewerIn(spaceOf(input.id));
+    const head = headFor(reader, input.id, viewer);
     if (head === undefined) throw missing(input.id);
     const to = input.to ?? head.version;
-    const older = requireVersion(reader, head, input.from);
-    const newer = input.to === undefined ? requireNewest(reader, head) : requireVersion(reader, head, to);
+    const older = requireVersion(reader, head, input.from, viewer);
+    const newer =
+      input.to === undefined ? requireNewest(reader, head, viewer) : requireVersion(reader, head, to, viewer);
     const areJson = isJsonType(older.content_type) && isJsonType(newer.content_type);
     if (input.format === "json-patch" && !areJson) {
       throw new Fault("unsupported_media_type", `The versions ${input.from} and ${to} are not both JSON`, {

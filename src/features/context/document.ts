@@ -37,6 +37,19 @@ export function toDocument(content: unknown, contentType: string | undefined, ma
   return documentOf(text, type, maxBytes);
 }
 
+/** What a document is made of whose type was not given: a text, or a JSON value. */
+export type Untyped = "text" | "value";
+
+/**
+ * Returns a document whose type was guessed with the type of the version before it, where that was given by somebody
+ * and the document can be of it: a guess is only text/plain or application/json.
+ */
+export function withTypeBefore(document: Document, made: Untyped, before: string): Document {
+  if (before === TEXT_TYPE || before === JSON_TYPE) return document;
+  const canBe = isJsonType(before) ? isJsonType(document.contentType) : made === "text";
+  return canBe ? { ...document, contentType: before } : document;
+}
+
 /** Reports whether a text is one JSON object or array, and not only looks like it. */
 function isJsonContainer(text: string): boolean {
   if (!/^[ \t\r\n]*[{[]/.test(text)) return false;

@@ -8,10 +8,12 @@ import { Fault } from "../../lib/fault.ts";
 import { SHOW_ROW } from "../../lib/work.ts";
 import { type CallContext, read } from "../../operation/define.ts";
 import { listCursor, parseListCursor } from "../../operation/page-cursor.ts";
+import type { Viewer } from "../../operation/viewer.ts";
 import type { Reader } from "../../store/store.ts";
 import { idPrefix, MAX_ID_CURSOR } from "./context-id.ts";
-import { endOfPrefix } from "./list-contexts.ts";
-import type { StoredVersion } from "./rows.ts";
+import { endOfPrefix, remembered } from "./list-contexts.ts";
+import { readable, readableFrom } from "./readable.ts";
+import { type StoredVersion, storedHead } from "./rows.ts";
 import { lineOf } from "./version-line.ts";
 
 const MAX_LINES = 500;
@@ -35,7 +37,7 @@ export const contextExport = read({
   name: "context_export",
   title: "Export contexts",
   description:
-    "Returns every kept version of the contexts under a prefix as JSON lines, in pages, for `cairn export`. context_import imports them without loss.",
+    "Returns every kept version that you may read of the contexts under a prefix as JSON lines, in pages, for `cairn export`. context_import imports them without loss.",
   input: z.object({
     prefix: idPrefix.optional(),
     cursor: z.string().min(1).max(MAX_ID_CURSOR).optional().describe("The cursor of the previous page."),
@@ -48,7 +50,6 @@ export const contextExport = read({
     cursor: z.string().optional().describe("Pass it back for the next page; absent on the last page."),
   }),
   access: { verb: "admin", spaces: "visible" },
-  hints: { idempotent: true },
   async run(reader, input, context) {
     const prefix = input.prefix ?? "";
     const from =
@@ -68,18 +69,19 @@ async function pageOf(
   reader: Reader,
   from: PageEnd,
   prefix: string,
-  { visible, spend, signal }: CallContext,
+  { visible, viewer, spend, signal }: CallContext,
 ): Promise<{ lines: string[]; next?: PageEnd }> {
   const lines: string[] = [];
   let characters = 0;
   let at = from;
+  const firstOf = remembered((id) => firstExported(reader, id, viewer(spaceOf(id))));
   for (;;) {
     const rows = rowsAfter(reader, at, prefix);
     spend(rows.reduce((sum, { size }) => sum + SHOW_ROW + EXPORT_BYTE * size, 0));
     for (const row of rows) {
       if (row.id === at.id && at.version > 0 && row.version !== at.version + 1) throw removedMeanwhile(row.id);
       at = { id: row.id, version: row.version, seq: at.seq };
-      if (!row.id.startsWith(prefix) || !visible(spaceOf(row.id))) continue;
+      if (!row.id.startsWith(prefix) || !visible(spaceOf(row.id)) || row.version < firstOf(row.id)) continue;
       const line = lineOf(row.id, row, Math.min(row.created_at, row.log_time));
       lines.push(line);
       characters += line.length;
@@ -102,6 +104,15 @@ function rowsAfter(reader: Reader, { id, version, seq }: PageEnd, prefix: string
     seq,
     STEP,
   );
+}
+
+/**
+ * Returns the first version of a context that is in the export of a viewer: from it on there is no gap, which an import
+ * would refuse.
+ */
+function firstExported(reader: Reader, id: string, viewer: Viewer): number {
+  const head = readable(storedHead(reader, id), viewer);
+  return head === undefined ? Number.POSITIVE_INFINITY : readableFrom(reader, head, viewer);
 }
 
 function removedMeanwhile(id: string): Fault {

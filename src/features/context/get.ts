@@ -7,10 +7,12 @@ import { Fault } from "../../lib/fault.ts";
 import { parseExact } from "../../lib/json-value.ts";
 import { isJsonType } from "../../lib/media-type.ts";
 import { read } from "../../operation/define.ts";
+import type { Viewer } from "../../operation/viewer.ts";
 import type { Reader } from "../../store/store.ts";
 import { contextId, idAliases } from "./context-id.ts";
 import { headingsOf, keysOf, outlineEntry } from "./outline.ts";
-import { type ContextRow, floorOf, headNow, metadata, metadataOf, textOf, versionMetadataOf } from "./rows.ts";
+import { headFor, historyFor } from "./readable.ts";
+import { type ContextRow, metadata, metadataOf, textOf, versionMetadataOf } from "./rows.ts";
 import { partOf, partOfText, rangeArgument } from "./text-part.ts";
 import { belowFloor, missing, requireNewest, requireVersion } from "./version-faults.ts";
 
@@ -50,12 +52,7 @@ export const contextGet = read({
   input: z.object({
     id: contextId,
     version: z.number().int().min(1).optional().describe("An earlier version (default: the newest)."),
-    at: z
-      .string()
-      .min(1)
-      .max(64)
-      .optional()
-      .describe("A position: the document as it was then. Not together with version."),
+    at: z.string().min(1).max(64).optional().describe("A position: the document as it was then."),
     ...shape,
   }),
   example: { id: "team-a/plan" },
@@ -70,7 +67,6 @@ export const contextGet = read({
     outline_cut: z.literal(true).optional().describe("The outline has more entries than these."),
   }),
   access: { verb: "read", spaces: (input) => [spaceOf(input.id)] },
-  hints: { idempotent: true },
   cacheable: true,
   aliases: idAliases,
   async run(reader, input, context) {
@@ -78,10 +74,12 @@ export const contextGet = read({
       throw new Fault("invalid_input", "context_get takes version or at, not both", { hint: "Leave one of them out." });
     }
     const seq = input.at === undefined ? undefined : await context.reach(input.at);
-    const head = headNow(reader, input.id);
-    if (head === undefined) throw missing(input.id, reader);
-    const version = seq === undefined ? input.version : versionAt(reader, head, seq);
-    const row = version === undefined ? requireNewest(reader, head) : requireVersion(reader, head, version);
+    const viewer = context.viewer(spaceOf(input.id));
+    const head = headFor(reader, input.id, viewer);
+    if (head === undefined) throw missing(input.id, { reader, viewer });
+    const version = seq === undefined ? input.version : versionAt(reader, head, seq, viewer);
+    const row =
+      version === undefined ? requireNewest(reader, head, viewer) : requireVersion(reader, head, version, viewer);
     context.spend(GET_BYTE * row.size);
     return { ...versionMetadataOf(reader, head, row), content: textOf(row) };
   },
@@ -115,14 +113,14 @@ function shaped(text: string, isJson: boolean, { format, lines, chars, outline, 
 }
 
 /** Returns the version that was the newest when `seq` had been applied. Throws `below_floor`, `not_found`. */
-function versionAt(reader: Reader, head: ContextRow, seq: number): number {
+function versionAt(reader: Reader, head: ContextRow, seq: number, viewer: Viewer): number {
   const found = reader.get<{ version: number }>(
     "SELECT version FROM versions WHERE id = ? AND seq <= ? ORDER BY version DESC LIMIT 1",
     head.id,
     seq,
   );
   if (found !== undefined) return found.version;
-  const floor = floorOf(reader, head.id);
+  const { floor } = historyFor(reader, head, viewer);
   throw floor > 1 ? belowFloor(head.id, floor) : missing(head.id);
 }
 
@@ -142,18 +140,15 @@ export const contextMetadata = read({
     deleted: z.boolean(),
   }),
   access: { verb: "read", spaces: (input) => [spaceOf(input.id)] },
-  hints: { idempotent: true },
   aliases: idAliases,
-  run(reader, input) {
-    const head = headNow(reader, input.id);
-    if (head === undefined) throw missing(input.id, reader);
-    const floor = floorOf(reader, input.id);
+  run(reader, input, context) {
+    const viewer = context.viewer(spaceOf(input.id));
+    const head = headFor(reader, input.id, viewer);
+    if (head === undefined) throw missing(input.id, { reader, viewer });
     return {
       ...metadataOf(reader, head),
       space: head.space,
-      floor,
-      // Only the oldest are ever removed, so there is none missing in between.
-      versions: head.version - floor + 1,
+      ...historyFor(reader, head, viewer),
       deleted: head.deleted !== 0,
     };
   },

@@ -11,7 +11,8 @@ import { listCursor, parseListCursor } from "../../operation/page-cursor.ts";
 import type { Reader } from "../../store/store.ts";
 import { contextId, idAliases, idPrefix, idProblem, MAX_ID_CURSOR } from "./context-id.ts";
 import { rowsAfter } from "./list-contexts.ts";
-import { headNow, newestText, textOf } from "./rows.ts";
+import { headFor } from "./readable.ts";
+import { newestText, textOf } from "./rows.ts";
 import { startOfCharacter } from "./text-part.ts";
 import { missing, requireNewest } from "./version-faults.ts";
 
@@ -54,7 +55,7 @@ export const contextGrep = read({
   search: "search memory, find in notes, grep, look for text",
   core: "daily",
   description:
-    "Returns the lines that match a pattern, in one document (id) or in all under a prefix, newest versions, with line numbers. Use it to find a place in a long document before you read that part with context_get lines. The pattern is a regular expression without backreferences and lookaround; literal takes it as plain text.",
+    "Returns the lines that match a pattern, in one document (id) or in all under a prefix, newest versions, with line numbers. Use it to find the part of a long document to read. The pattern is a regular expression without backreferences and lookaround; literal takes it as plain text.",
   input: z.object({
     pattern: z.string().min(1).max(MAX_PATTERN).describe("Matched within single lines, such as error|warning."),
     id: contextId.optional().describe("Only this document."),
@@ -78,7 +79,6 @@ export const contextGrep = read({
       return prefix?.includes("/") === true ? [spaceOf(prefix)] : "visible";
     },
   },
-  hints: { idempotent: true },
   aliases: { ...idAliases, query: "pattern", regex: "pattern", text: "pattern", case_insensitive: "ignore_case" },
   async run(reader, input, context) {
     if (input.id?.startsWith(input.prefix ?? "") === false)
@@ -96,10 +96,12 @@ export const contextGrep = read({
     const search = new Search(reader, pattern, input.limit ?? 100);
     const from = input.cursor === undefined ? { id: "", line: 0 } : readCursor(input.cursor);
     const ids =
-      input.id === undefined ? idsBelow(reader, input.prefix ?? "", context, from.id) : only(reader, input.id);
+      input.id === undefined ? idsBelow(reader, input.prefix ?? "", context, from.id) : only(reader, input.id, context);
     try {
       await context.inTurn(async () => {
         for await (const id of ids) {
+          // Asked again: a turn of others may have changed who may read it.
+          if (headFor(reader, id, context.viewer(spaceOf(id))) === undefined) continue;
           await search.document(id, id === from.id ? from.line : 0, context.signal);
           if (search.stoppedAt !== undefined) break;
         }
@@ -231,10 +233,11 @@ function tooCostly(id: string, line: number): Fault {
 }
 
 /** Returns the id, or throws the Faults of a read for a document that has no text. */
-function only(reader: Reader, id: string): string[] {
-  const head = headNow(reader, id);
-  if (head === undefined) throw missing(id, reader);
-  requireNewest(reader, head);
+function only(reader: Reader, id: string, context: CallContext): string[] {
+  const viewer = context.viewer(spaceOf(id));
+  const head = headFor(reader, id, viewer);
+  if (head === undefined) throw missing(id, { reader, viewer });
+  requireNewest(reader, head, viewer);
   return [id];
 }
 

@@ -8,13 +8,23 @@ import { Fault } from "../../lib/fault.ts";
 import { AGENT_LEVEL, CLIENT_LEVEL } from "../../log/level.ts";
 import type { Changed } from "../../log/log.ts";
 import { type ApplyStamp, write } from "../../operation/define.ts";
+import { type BriefReading, briefReadingOf, viewerOf } from "../../operation/reading.ts";
 import { NO_QUOTA, UsageDelta } from "../../operation/usage.ts";
+import type { Viewer } from "../../operation/viewer.ts";
 import type { Writer } from "../../store/store.ts";
-import { claimColumns, detailColumns, insertVersion, writeHead } from "./append-version.ts";
+import {
+  agentColumn,
+  audienceColumns,
+  claimColumns,
+  detailColumns,
+  insertVersion,
+  writeHead,
+} from "./append-version.ts";
+import { audienceOf, isSameAudience, mayReadRow, PUBLIC, taken, VISIBILITY_LEVEL } from "./audience.ts";
 import { levelOfId } from "./context-id.ts";
 import { DETAILS_LEVEL, NO_DETAILS, spacesOfSuperseded } from "./details.ts";
 import { framedTags, tagsOf } from "./labels.ts";
-import { type ContextRow, storedHead } from "./rows.ts";
+import { type ContextRow, storedHead, versionOf } from "./rows.ts";
 import { writeSuperseded } from "./supersede.ts";
 import { costOf } from "./usage.ts";
 import { type ImportedVersion, parseLine } from "./version-line.ts";
@@ -23,7 +33,7 @@ import { versionState } from "./version-state.ts";
 /** Most lines of one import command. */
 export const MAX_IMPORT_LINES = 500;
 
-interface ImportCommand {
+interface ImportCommand extends BriefReading {
   versions: ImportedVersion[];
 }
 
@@ -75,7 +85,7 @@ export const contextImport = write({
   access: { verb: "admin", spaces: ({ lines }) => [...new Set(parseLines(lines).flatMap(spacesOfVersion))] },
   hints: { idempotent: true },
   needsLevel: ({ lines }) => Math.max(...parseLines(lines).map(levelOfVersion)),
-  prepare: ({ lines }): ImportCommand => {
+  prepare: ({ lines }, _limits, proposer): ImportCommand => {
     const versions = parseLines(lines);
     const size = versions.reduce((sum, version) => sum + version.document.size, 0);
     if (versions.length > 1 && size > MAX_DOCUMENT_BYTES) {
@@ -88,13 +98,15 @@ export const contextImport = write({
         },
       );
     }
-    return { versions };
+    // An importer is an admin of every space that it touches, and the same viewer in each.
+    return { versions, ...briefReadingOf(proposer, spaceOf(versions[0]?.id ?? "")) };
   },
-  apply(tx, { versions }, stamp) {
+  apply(tx, { versions, reading = {} }, stamp) {
+    const viewer = viewerOf(reading, stamp);
     const changes: Changed[] = [];
     let imported = 0;
     for (const version of versions) {
-      const made = importVersion(tx, version, { ...stamp, seq: stamp.seq + changes.length });
+      const made = importVersion(tx, version, viewer, { ...stamp, seq: stamp.seq + changes.length });
       if (made.length > 0) imported += 1;
       changes.push(...made);
     }
@@ -107,26 +119,31 @@ function spacesOfVersion({ id, details }: ImportedVersion): string[] {
 }
 
 /** Returns the fleet level from which on a store can hold a version. */
-function levelOfVersion({ id, client, agent, details }: ImportedVersion): number {
+function levelOfVersion({ id, client, agent, details, audience }: ImportedVersion): number {
   const levels = [
     client === undefined ? 1 : CLIENT_LEVEL,
     agent === undefined ? 1 : AGENT_LEVEL,
     details === undefined ? 1 : DETAILS_LEVEL,
+    audience === undefined ? 1 : VISIBILITY_LEVEL,
   ];
   return Math.max(levelOfId(id), ...levels);
 }
 
 /** Writes a version as the next one of its context. Returns its changes; none if it exists already. */
-function importVersion(tx: Writer, version: ImportedVersion, stamp: ApplyStamp): Changed[] {
-  const { id, document, details = NO_DETAILS } = version;
+function importVersion(tx: Writer, version: ImportedVersion, viewer: Viewer, stamp: ApplyStamp): Changed[] {
+  const { id, document, details = NO_DETAILS, audience = PUBLIC } = version;
   const head = storedHead(tx, id);
+  const isHidden = head !== undefined && !mayReadRow(head, viewer);
   if (head !== undefined && version.version <= head.version) {
-    refuseOtherHistory(tx, version);
+    refuseOtherHistory(tx, version, isHidden);
     return [];
   }
   if (head !== undefined && version.version !== head.version + 1) {
+    if (isHidden) throw taken(id);
     throw conflict(version, `is at version ${head.version} here, and the versions in between are missing`);
   }
+  if (head !== undefined && audienceOf(head).visibility === "public" && audience.visibility !== "public")
+    throw conflict(version, "is public here, and not in the import");
   const size = version.purged ? 0 : document.size;
   const row: ContextRow = {
     id,
@@ -138,10 +155,12 @@ function importVersion(tx: Writer, version: ImportedVersion, stamp: ApplyStamp):
     tags: framedTags(version.tags),
     size,
     author: version.author,
+    ...agentColumn(version, stamp.level),
     created_at: version.createdAtMs,
     updated_at: version.timeMs,
     deleted: version.deleted ? 1 : 0,
     ...detailColumns(details, stamp.level),
+    ...audienceColumns(audience, head, stamp.level),
   };
   const usage = new UsageDelta(row.space);
   usage.add(row.author, costOf(row));
@@ -155,21 +174,23 @@ function importVersion(tx: Writer, version: ImportedVersion, stamp: ApplyStamp):
   };
   insertVersion(tx, id, written, document.text);
   writeHead(tx, row);
-  const others = writeSuperseded(tx, row, head?.supersedes ?? "", stamp);
+  const others = writeSuperseded(tx, row, head, stamp);
   usage.write(tx, NO_QUOTA);
   const { version: number, hash: contentHash } = row;
   const state = versionState(written);
   return [{ target: id, version: number, contentHash, outcome: "imported", state }, ...others];
 }
 
-/** Throws `version_mismatch` if this version exists with other content. A version that is no longer kept passes. */
-function refuseOtherHistory(tx: Writer, version: ImportedVersion): void {
-  const here = tx.get<{ hash: string; deleted: number }>(
-    "SELECT hash, deleted FROM versions WHERE id = ? AND version = ?",
-    version.id,
-    version.version,
-  );
-  if (here === undefined || (here.hash === version.document.hash && (here.deleted !== 0) === version.deleted)) return;
+/**
+ * Throws `version_mismatch` if this version exists with other content, and `id_taken` where the importer may not read
+ * the context. A version that is no longer kept passes.
+ */
+function refuseOtherHistory(tx: Writer, version: ImportedVersion, isHidden: boolean): void {
+  const here = versionOf(tx, version.id, version.version);
+  if (here === undefined) return;
+  const isSame = here.hash === version.document.hash && (here.deleted !== 0) === version.deleted;
+  if (isSame && (!isHidden || isSameAudience(here, version.audience ?? PUBLIC))) return;
+  if (isHidden) throw taken(version.id);
   throw conflict(version, "has a different history here");
 }
 

@@ -1,8 +1,9 @@
 // What other folders may import from the context feature: its manifest, operations that they call by value, the export
-// format, and the syntax of ids and ranges.
+// format, the check of its settings, and the syntax of ids and ranges.
 
 export { archivedLines } from "./archive.ts";
 export { REPORTED_HEADS, ROW_CHECKS } from "./audit-verify.ts";
+export { chatServiceOf } from "./chat-settings.ts";
 export { idProblem } from "./context-id.ts";
 export { contextDelete } from "./delete.ts";
 export { readExport } from "./export-format.ts";

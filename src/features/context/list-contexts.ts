@@ -9,9 +9,10 @@ import { type CallContext, read } from "../../operation/define.ts";
 import { hasMembers, type WantedMetadata, wantedMetadata } from "../../operation/metadata.ts";
 import { invalidCursor } from "../../operation/page-cursor.ts";
 import type { Reader } from "../../store/store.ts";
+import { mayReadRow } from "./audience.ts";
 import { idPrefix, idProblem, MAX_ID_CURSOR } from "./context-id.ts";
 import { DETAILS_LEVEL, metadataFilter } from "./details.ts";
-import { type ContextRow, metadata as contextMetadata, metadataOf, thereSql } from "./rows.ts";
+import { type ContextRow, metadata as contextMetadata, metadataOf, SUCCEEDS_FOR_ALL, thereSql } from "./rows.ts";
 
 const MAX_PAGE = 500;
 const FIELDS = [
@@ -23,12 +24,14 @@ const FIELDS = [
   "tags",
   "size",
   "author",
+  "agent",
   "created_at",
   "updated_at",
   "expires_at",
   "metadata",
   "supersedes",
   "superseded_by",
+  "visibility",
 ] as const;
 
 const listed = contextMetadata
@@ -48,13 +51,13 @@ export const contextList = read({
     "Lists the contexts (notes, memories, handoffs) you may read, ordered by id, without their content. Filter by prefix (a space such as team-a/), tag, metadata or time; pass cursor for more.",
   input: z.object({
     prefix: idPrefix.optional(),
-    tag: z.string().min(1).max(64).optional().describe("Only contexts with this tag."),
+    tag: z.string().min(1).max(64).optional().describe("Only with this tag."),
     metadata: metadataFilter,
     current: z.boolean().optional().describe("No superseded ones."),
     updated_since: z.iso.datetime({ offset: true }).optional().describe("Written at or after this time (ISO 8601)."),
     limit: z.number().int().min(1).max(MAX_PAGE).optional().describe("At most this many (default 100)."),
     cursor: z.string().min(1).max(MAX_ID_CURSOR).optional().describe("The cursor of the previous page."),
-    fields: z.array(z.enum(FIELDS)).min(1).max(FIELDS.length).optional().describe("Only these fields, and id."),
+    fields: z.array(z.enum(FIELDS)).min(1).max(FIELDS.length).optional().describe("Only these, and id."),
   }),
   example: { prefix: "team-a/", limit: 20 },
   samples: { tag: "release", metadata: { project: "x" }, cursor: "dGVhbS1hL3BsYW4" },
@@ -63,7 +66,6 @@ export const contextList = read({
     cursor: z.string().optional().describe("Pass it back for the next page; absent on the last."),
   }),
   access: { verb: "read", spaces: "visible" },
-  hints: { idempotent: true },
   aliases: { since: "updated_since" },
   async run(reader, input, context) {
     const after = input.cursor === undefined ? "" : readCursor(input.cursor);
@@ -93,7 +95,9 @@ export const contextList = read({
 
 /** Contexts that are looked at without a pause, whether they are in the list or not. */
 const STEP = 5000;
-/** Fewest rows that are read at once: those in spaces that the caller may not see are passed over. */
+/**
+ * Fewest rows that are read at once, twice as many each time: those that the caller may not see are passed over.
+ */
 const MIN_READ = 50;
 
 /** Which contexts are wanted, of those that the caller may see. */
@@ -115,16 +119,18 @@ export interface Wanted {
 export async function rowsAfter(
   reader: Reader,
   after: string,
-  { spend, signal, visible }: CallContext,
+  { spend, signal, visible, viewer }: CallContext,
   wanted: Wanted,
 ): Promise<ContextRow[]> {
   const rows: ContextRow[] = [];
   const isVisible = remembered(visible);
-  for (let from = after; ; ) {
-    const atOnce = Math.max(wanted.limit - rows.length, MIN_READ);
+  const viewerIn = remembered(viewer);
+  const isShown = (row: ContextRow) => isVisible(row.space) && mayReadRow(row, viewerIn(row.space));
+  for (let from = after, least = MIN_READ; ; least = Math.min(2 * least, STEP)) {
+    const atOnce = Math.max(wanted.limit - rows.length, least);
     const found = matchesAfter(reader, from, wanted, atOnce);
     for (const row of found) {
-      if (isVisible(row.space) && hasWanted(row, wanted)) rows.push(row);
+      if (isShown(row) && hasWanted(row, wanted)) rows.push(row);
       if (rows.length === wanted.limit) return rows;
     }
     const isFull = found.length === atOnce;
@@ -141,11 +147,11 @@ function hasWanted({ metadata: has = "" }: ContextRow, { metadata }: Wanted): bo
   return metadata === undefined || hasMembers(has, metadata);
 }
 
-/** Remembers the answer for the last space: rows come in the order of their spaces. */
-function remembered(visible: (space: string) => boolean): (space: string) => boolean {
-  let last: { space: string; is: boolean } | undefined;
-  return (space) => {
-    if (last?.space !== space) last = { space, is: visible(space) };
+/** Remembers the answer for the last space, or id: rows come in their order. */
+export function remembered<T>(answer: (name: string) => T): (name: string) => T {
+  let last: { name: string; is: T } | undefined;
+  return (name) => {
+    if (last?.name !== name) last = { name, is: answer(name) };
     return last.is;
   };
 }
@@ -156,13 +162,13 @@ function matchesAfter(reader: Reader, from: string, wanted: Wanted, atOnce: numb
   const hasDetails = levelOf(reader) >= DETAILS_LEVEL;
   if (metadata !== undefined && !hasDetails) return [];
   const there = thereSql(reader);
-  const isSuperseded = "EXISTS (SELECT 1 FROM superseded s WHERE s.id = found.id)";
+  const isSuperseded = `EXISTS (SELECT 1 FROM superseded i JOIN contexts s ON s.id = i.successor WHERE i.id = t.id AND ${SUCCEEDS_FOR_ALL})`;
   const further = [
     ...(metadata?.texts ?? []).map(() => "AND instr(metadata, ?) > 0"),
     ...(isCurrent === true && hasDetails ? [`AND NOT ${isSuperseded}`] : []),
   ].join(" ");
   return reader.all<ContextRow>(
-    `SELECT * FROM (SELECT * FROM contexts WHERE id > ? AND id >= ? AND id < ? ORDER BY id LIMIT ?) AS found
+    `SELECT * FROM (SELECT * FROM contexts WHERE id > ? AND id >= ? AND id < ? ORDER BY id LIMIT ?) AS t
        WHERE substr(id, 1, length(?)) = ? AND ${there.sql} AND updated_at >= ? AND (? = '' OR instr(tags, ?) > 0)
        ${further} ORDER BY id LIMIT ?`,
     from,

@@ -6,11 +6,13 @@ import { timeOf } from "../../lib/time-of.ts";
 import { SHOW_ROW } from "../../lib/work.ts";
 import { read } from "../../operation/define.ts";
 import { parseNumberCursor } from "../../operation/page-cursor.ts";
+import { audienceShown, shownAudience } from "./audience.ts";
 import { etagOf } from "./context-etag.ts";
 import { contextId, idAliases } from "./context-id.ts";
 import { detailsShown, shownDetails } from "./details.ts";
 import { tagsOf } from "./labels.ts";
-import { agentActed, clientSaid, floorOf, storedHead, versionsBelow } from "./rows.ts";
+import { historyFor, readable, versionsFor } from "./readable.ts";
+import { agentActed, clientSaid, storedHead } from "./rows.ts";
 import { missing } from "./version-faults.ts";
 
 const MAX_PAGE = 500;
@@ -22,7 +24,7 @@ export const contextHistory = read({
   search: "history of a note or memory, earlier versions, who changed it",
   core: "daily",
   description:
-    "Lists the kept versions of a context, newest first: who wrote each, when, through which node, and which are deletions or purged. Read one with context_get, compare two with context_diff, restore one with context_restore.",
+    "Lists the kept versions of a context, newest first: who wrote each, when, and which are deletions or purged. Read one with context_get, compare two with context_diff, restore one with context_restore.",
   input: z.object({
     id: contextId,
     limit: z.number().int().min(1).max(MAX_PAGE).optional().describe("At most this many (default 50)."),
@@ -47,6 +49,7 @@ export const contextHistory = read({
         client: clientSaid,
         agent: agentActed,
         ...shownDetails,
+        ...shownAudience,
         time: z.string(),
         deleted: z.boolean(),
         purged: z.boolean(),
@@ -55,20 +58,20 @@ export const contextHistory = read({
     cursor: z.string().optional().describe("Pass it back for older versions; absent on the last page."),
   }),
   access: { verb: "read", spaces: (input) => [spaceOf(input.id)] },
-  hints: { idempotent: true },
   aliases: idAliases,
   run(reader, input, context) {
-    const head = storedHead(reader, input.id);
+    const viewer = context.viewer(spaceOf(input.id));
+    const head = readable(storedHead(reader, input.id), viewer);
     if (head === undefined) throw missing(input.id);
     const limit = input.limit ?? 50;
     const below = input.cursor === undefined ? head.version + 1 : parseNumberCursor(input.cursor, "this history");
-    const rows = versionsBelow(reader, input.id, below, limit + 1);
+    const rows = versionsFor(reader, head, { below, limit: limit + 1 }, viewer);
     context.spend(SHOW_ROW * rows.length);
     const page = rows.slice(0, limit);
     const last = page.at(-1);
     return {
       id: input.id,
-      floor: floorOf(reader, input.id),
+      floor: historyFor(reader, head, viewer).floor,
       versions: page.map((row) => ({
         version: row.version,
         etag: etagOf(row.version, row.hash),
@@ -82,6 +85,7 @@ export const contextHistory = read({
         ...(row.client ? { client: row.client } : {}),
         ...(row.agent ? { agent: row.agent } : {}),
         ...detailsShown(row),
+        ...audienceShown(row),
         time: timeOf(row.log_time),
         deleted: row.deleted !== 0,
         purged: row.purged !== 0,

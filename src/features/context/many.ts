@@ -5,7 +5,7 @@ import { MAX_DOCUMENT_BYTES, MAX_DOCUMENT_INPUT_BYTES } from "../../lib/bounds.t
 import { Fault } from "../../lib/fault.ts";
 import { MAX_COMMAND_WORK, WRITE_ROW } from "../../lib/work.ts";
 import type { Changed } from "../../log/log.ts";
-import { type AnyWrite, type ApplyStamp, type WriteLimits, write } from "../../operation/define.ts";
+import { type AnyWrite, type ApplyStamp, type Proposer, type WriteLimits, write } from "../../operation/define.ts";
 import { parseArguments } from "../../operation/parse-input.ts";
 import { versionOf } from "../../operation/versions.ts";
 import type { Reader, Writer } from "../../store/store.ts";
@@ -99,8 +99,8 @@ export const contextMany = write({
   aliases: { operations: "writes", items: "writes" },
   needsLevel: ({ writes }) =>
     Math.max(...parseWrites(writes).map(({ operation, own }) => operation.needsLevel?.(own) ?? 1)),
-  prepare: ({ writes }, limits): ManyCommand => {
-    const parts = parseWrites(writes).map((item, index) => prepareWrite(item, index, limits));
+  prepare: ({ writes }, limits, proposer): ManyCommand => {
+    const parts = parseWrites(writes).map((item, index) => prepareWrite(item, index, limits, proposer));
     refuseTooLarge(parts);
     return { parts };
   },
@@ -189,8 +189,13 @@ function parseWrites(writes: z.output<typeof input>["writes"]): ParsedWrite[] {
   return made;
 }
 
-function prepareWrite({ operation, own }: ParsedWrite, index: number, limits: WriteLimits): Part {
-  const command = inWrite(index, operation.name, () => operation.prepare(own, limits));
+function prepareWrite(
+  { operation, own }: ParsedWrite,
+  index: number,
+  limits: WriteLimits,
+  proposer: Proposer | undefined,
+): Part {
+  const command = inWrite(index, operation.name, () => operation.prepare(own, limits, proposer));
   return { operation: operation.name, v: PART_V, command };
 }
 

@@ -18,8 +18,7 @@ export const contextInstructions: FeatureInstructions = {
       "- While you work and when you stop, store what others need with context_put: " +
         "decisions, plans, findings, your status. One topic per id; small changes with context_patch.",
       "- Do not overwrite blindly: pass if_match with the etag you read, " +
-        'or if_none_match "*" for a new id. On version_mismatch read again, merge, write again. ' +
-        "Repeat a write whose response you missed with the same idempotency_key.",
+        'or if_none_match "*" for a new id. On version_mismatch read again, merge, write again.',
     ],
     otherwise: "- You may read here, not write.",
   },

@@ -2,6 +2,7 @@
 // the text that is the newest then.
 
 import { z } from "zod";
+import { spaceOf } from "../../access/space.ts";
 import { MAX_DOCUMENT_INPUT_BYTES } from "../../lib/bounds.ts";
 import { Fault } from "../../lib/fault.ts";
 import { applyJsonPatch, parseSteps, stepsOf } from "../../lib/json-patch.ts";
@@ -13,14 +14,17 @@ import { applyMergePatch } from "../../lib/merge-patch.ts";
 import { withoutBom } from "../../lib/utf8.ts";
 import { MAX_COMMAND_WORK, READ_BYTE, type Work, WRITE_ROW } from "../../lib/work.ts";
 import { type ApplyStamp, write } from "../../operation/define.ts";
+import { type BriefReading, briefReadingOf, viewerOf } from "../../operation/reading.ts";
 import type { Reader, Writer } from "../../store/store.ts";
 import { appendVersion, WHOLE_DOCUMENT } from "./append-version.ts";
+import { audienceOf } from "./audience.ts";
 import { contextId, idAliases } from "./context-id.ts";
 import { nextDetails } from "./details.ts";
 import { documentOf } from "./document.ts";
 import { applyEdits, type Edit, type EditOptions, parseEdits, workOfEdits } from "./edits.ts";
 import { type EditedDocument, explainEdits } from "./explain-edits.ts";
 import { explainSteps } from "./explain-steps.ts";
+import { readable } from "./readable.ts";
 import { headAt, newestText, type StoredVersion, storedHead, textOf } from "./rows.ts";
 import { requestedPart, type StampedLimits, stampedLimits } from "./stamped-limits.ts";
 import { deleted, missing, requireVersion } from "./version-faults.ts";
@@ -39,7 +43,7 @@ const FORMATS = ["merge", "json-patch", "edit"] as const;
 /** How a patch is written. */
 export type PatchFormat = (typeof FORMATS)[number];
 
-interface PatchCommand extends Conditions {
+interface PatchCommand extends Conditions, BriefReading {
   id: string;
   format: PatchFormat;
   /** JSON text (replication.md 4). */
@@ -88,11 +92,12 @@ export const contextPatch = write({
   },
   target: "id",
   needsLevel: levelOfConditions,
-  prepare: (input, limits): PatchCommand => ({
+  prepare: (input, limits, proposer): PatchCommand => ({
     id: input.id,
     format: input.format,
     patch: patchText(input.format, input.patch, limits.maxDocumentBytes),
     ...conditionsOf(input),
+    ...briefReadingOf(proposer, spaceOf(input.id)),
     keep: stampedLimits(input.id, limits),
   }),
   work: workOfPatch,
@@ -114,12 +119,13 @@ function applyWithExactLineEnds(tx: Writer, command: PatchCommand, stamp: ApplyS
 
 function applyCommand(tx: Writer, command: PatchCommand, stamp: ApplyStamp, options: EditOptions & { work: Work }) {
   const { id, keep } = command;
-  const head = headAt(tx, id, stamp.timeMs);
+  const viewer = viewerOf(command.reading ?? {}, stamp);
+  const head = readable(headAt(tx, id, stamp.timeMs), viewer);
   if (head === undefined) throw missing(id);
   if (head.deleted !== 0) throw deleted(head);
   checkConditions(tx, command, head);
   stamp.work.spend(READ_BYTE * head.size);
-  const row = requireVersion(tx, head, head.version);
+  const row = requireVersion(tx, head, head.version, viewer);
   const text = applyPatch(row, command, options);
   const { output, changes } = appendVersion(
     tx,
@@ -130,6 +136,7 @@ function applyCommand(tx: Writer, command: PatchCommand, stamp: ApplyStamp, opti
       title: head.title,
       tags: head.tags,
       details: nextDetails({}, head, stamp.timeMs),
+      audience: audienceOf(head),
       outcome: "patched",
     },
     keep,

@@ -20,6 +20,7 @@ export const recentContext = metadata.pick({
   tags: true,
   size: true,
   author: true,
+  agent: true,
   updated_at: true,
   superseded_by: true,
 });

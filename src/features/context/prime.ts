@@ -4,14 +4,18 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { z } from "zod";
 import { callerName } from "../../access/caller.ts";
+import { spaceOf } from "../../access/space.ts";
 import { LOOK_AT_ROW } from "../../lib/work.ts";
-import { type ChangeRow, changeOf } from "../../log/changes.ts";
+import { type ChangeRow, changeOf } from "../../log/change-row.ts";
 import { type CallContext, read } from "../../operation/define.ts";
+import type { Viewer } from "../../operation/viewer.ts";
 import type { Reader } from "../../store/store.ts";
+import { mayReadRow } from "./audience.ts";
 import { MAX_SPACE, spaceName } from "./context-id.ts";
 import { MAX_COUNTED, type PrimeOutput, primeOutput, recentContext } from "./prime-output.ts";
 import { adviceFor, primeText } from "./prime-text.ts";
-import { type ContextRow, headNow, metadataOf, thereSql } from "./rows.ts";
+import { headFor, readableSql } from "./readable.ts";
+import { type ContextRow, metadataOf, thereSql } from "./rows.ts";
 
 const MAX_SPACES = 50;
 const MAX_RECENT = 20;
@@ -19,6 +23,8 @@ const MAX_RECENT = 20;
 const MAX_LOOKED_AT = 2048;
 /** Changes or spaces read before other work gets a turn. */
 const STEP = 256;
+/** Most contexts of a space that are looked at: those that are deleted, or may not be read, are passed over. */
+const MAX_PASSED = 5000;
 
 /** The right that `may_write` and the advice are about. */
 const WRITE = { verb: "write", operation: "context_put" } as const;
@@ -30,7 +36,7 @@ export const prime = read({
   search: "memory, what is remembered, notes and handoffs to continue, start of work",
   core: "always",
   description:
-    "Returns what is remembered for you and how to use it well: your spaces, how much is in them, what changed last and by whom, and advice. Call it once when you begin to work.",
+    "Returns what is remembered for you: your spaces, how much is in them, what changed last and by whom, and advice. Call it once when you begin.",
   input: z.object({
     space: spaceName.optional().describe("Only this space (default: all that you may read)."),
     format: z.enum(["data", "text"]).optional().describe('"data" (default), or "text": also as one text.'),
@@ -38,13 +44,12 @@ export const prime = read({
   example: { space: "team-a" },
   output: primeOutput,
   access: { verb: "read", spaces: (input) => (input.space === undefined ? "visible" : [input.space]) },
-  hints: { idempotent: true },
   async run(reader, input, context) {
     const all = await spacesOf(reader, input.space, context);
     const names = all.slice(0, MAX_SPACES);
     const spaces = [];
     for (const space of names) {
-      const contexts = countOf(reader, space);
+      const contexts = countOf(reader, space, context.viewer(space));
       spaces.push({ space, contexts, may_write: context.rights.mayUse({ ...WRITE, space }) });
       await afterRows(contexts, context);
     }
@@ -87,23 +92,31 @@ async function visibleSpaces(reader: Reader, context: CallContext): Promise<stri
   const spaces: string[] = [];
   let last = "";
   for (let looked = 1; ; looked++) {
-    const next = reader.get<{ space: string }>(
-      "SELECT space FROM contexts WHERE space > ? ORDER BY space LIMIT 1",
-      last,
-    );
+    const next = reader.get<ContextRow>("SELECT * FROM contexts WHERE space > ? ORDER BY space, id LIMIT 1", last);
     if (next === undefined) return spaces;
     last = next.space;
-    if (context.visible(last)) spaces.push(last);
+    if (context.visible(last) && hasReadable(reader, next, context.viewer(last))) spaces.push(last);
     if (looked % STEP === 0) await afterRows(STEP, context);
   }
 }
 
-function countOf(reader: Reader, name: string): number {
+/** Reports whether a viewer may read one of the first contexts of a space, which may be deleted. */
+function hasReadable(reader: Reader, first: ContextRow, viewer: Viewer): boolean {
+  if (mayReadRow(first, viewer)) return true;
+  const may = readableSql(reader, viewer);
+  const sql = `SELECT 1 FROM (SELECT * FROM contexts WHERE space = ? LIMIT ?) WHERE ${may.sql} LIMIT 1`;
+  return reader.get(sql, first.space, MAX_PASSED, ...may.values) !== undefined;
+}
+
+function countOf(reader: Reader, name: string, viewer: Viewer): number {
   const there = thereSql(reader);
+  const may = readableSql(reader, viewer);
   const row = reader.get<{ found: number }>(
-    `SELECT COUNT(*) AS found FROM (SELECT 1 FROM contexts WHERE space = ? AND ${there.sql} LIMIT ?)`,
+    `SELECT COUNT(*) AS found FROM (SELECT 1 FROM (SELECT * FROM contexts WHERE space = ? LIMIT ?) WHERE ${there.sql} AND ${may.sql} LIMIT ?)`,
     name,
+    MAX_PASSED,
     ...there.values,
+    ...may.values,
     MAX_COUNTED,
   );
   return row?.found ?? 0;
@@ -122,7 +135,7 @@ async function recentOf(
   const wanted = (space: string) => (only === undefined ? context.visible(space) : space === only);
   const { found, enough } = await recentInFeed(reader, wanted, context);
   for (const name of enough ? [] : names) {
-    found.push(...recentInSpace(reader, name));
+    found.push(...recentInSpace(reader, name, context.viewer(name)));
     await afterRows(MAX_COUNTED, context);
   }
   const byId = new Map(found.map((row) => [row.id, row]));
@@ -145,7 +158,7 @@ async function recentInFeed(
       below = row.seq;
       if (seen.has(target) || !context.maySee(changeOf(row))) continue;
       seen.add(target);
-      const head = headNow(reader, target);
+      const head = headFor(reader, target, context.viewer(spaceOf(target)));
       if (head?.deleted === 0 && wanted(head.space)) found.push(head);
       if (found.length === MAX_RECENT) return { found, enough: true };
     }
@@ -156,12 +169,15 @@ async function recentInFeed(
 }
 
 /** Returns the newest of the first MAX_COUNTED contexts of a space. */
-function recentInSpace(reader: Reader, name: string): ContextRow[] {
+function recentInSpace(reader: Reader, name: string, viewer: Viewer): ContextRow[] {
   const there = thereSql(reader);
+  const may = readableSql(reader, viewer);
   return reader.all<ContextRow>(
-    `SELECT * FROM (SELECT * FROM contexts WHERE space = ? AND ${there.sql} LIMIT ?) ORDER BY updated_at DESC LIMIT ?`,
+    `SELECT * FROM (SELECT * FROM (SELECT * FROM contexts WHERE space = ? LIMIT ?) WHERE ${there.sql} AND ${may.sql} LIMIT ?) ORDER BY updated_at DESC LIMIT ?`,
     name,
+    MAX_PASSED,
     ...there.values,
+    ...may.values,
     MAX_COUNTED,
     MAX_RECENT,
   );

@@ -21,7 +21,9 @@ export const publicChange = z.object({
   etag: z.string().describe("Of the written version; empty for a deletion."),
   outcome: z
     .string()
-    .describe("created, updated, patched, restored, deleted, expired, purged, imported, superseded or current."),
+    .describe(
+      "created, updated, patched, restored, shared, deleted, expired, purged, imported, superseded or current.",
+    ),
 });
 
 /** A public change. */

@@ -17,6 +17,7 @@ import { contextGet, contextMetadata } from "./get.ts";
 import { contextList } from "./list-contexts.ts";
 import { contextHistory } from "./list-versions.ts";
 import { contextPatch } from "./patch.ts";
+import { CONTEXT_PROCESS } from "./process.ts";
 import { contextPut } from "./put.ts";
 import { contextRestore } from "./restore.ts";
 import { contextWait } from "./wait.ts";
@@ -42,7 +43,11 @@ const since: QueryParameter = { kind: "text", description: "Changes after this p
 const document: RouteResponse = {
   kind: "document",
   documentOf,
-  headers: { "Cairn-Version": { type: "integer" }, "Cairn-Author": { type: "string", description: "Percent-encoded" } },
+  headers: {
+    "Cairn-Version": { type: "integer" },
+    "Cairn-Author": { type: "string", description: "Percent-encoded" },
+    "Cairn-Author-Agent": { type: "string", description: "Where the author acted as an agent" },
+  },
 };
 
 function documentOf(output: Readonly<Record<string, unknown>>): StoredText {
@@ -54,6 +59,7 @@ function documentOf(output: Readonly<Record<string, unknown>>): StoredText {
     headers: {
       "Cairn-Version": String(output["version"]),
       "Cairn-Author": encodeURI(String(output["author"])),
+      ...(output["agent"] === undefined ? {} : { "Cairn-Author-Agent": String(output["agent"]) }),
     },
   };
 }
@@ -73,6 +79,8 @@ const writes: readonly RestRoute[] = [
       expires_in: { kind: "count", minimum: 0, description: "Seconds until it is deleted; 0: never" },
       metadata: { kind: "text", description: "A JSON object to filter by" },
       supersedes: { kind: "repeated", description: "Id of a context that it replaces; may be given several times" },
+      visibility: { kind: "text", description: "Who may read it: public, private, agent_only or admin_only" },
+      to: { kind: "repeated", description: "With private: an agent, login or tag; may be given several times" },
       fence,
     },
     conditions: ["if-match", "if-none-match"],
@@ -186,6 +194,22 @@ const reads: readonly RestRoute[] = [
     constants: { format: "text" },
     conditions: ["if-none-match"],
     response: document,
+  },
+  {
+    method: "GET",
+    path: "/contexts/{id}/process",
+    params: { id },
+    operationId: "processContext",
+    summary: "Outline or shorten a context",
+    tag,
+    operation: CONTEXT_PROCESS,
+    query: {
+      task: { kind: "text", choices: ["outline", "summary", "compact"], description: "Default: summary" },
+      max_chars: { kind: "count", description: "At most this many characters (default 1000)" },
+      by: { kind: "text", choices: ["model", "extraction"], description: "Default: model, where the node has one" },
+    },
+    response: { kind: "json" },
+    errors: [410],
   },
   {
     method: "GET",

@@ -1,11 +1,15 @@
 // context_restore: writes an earlier version of a context again as its next version.
 
 import { z } from "zod";
+import { spaceOf } from "../../access/space.ts";
 import { READ_BYTE } from "../../lib/work.ts";
 import { write } from "../../operation/define.ts";
+import { type BriefReading, briefReadingOf, viewerOf } from "../../operation/reading.ts";
 import { appendVersion, WHOLE_DOCUMENT, workOfWrite } from "./append-version.ts";
+import { audienceOf } from "./audience.ts";
 import { contextId, idAliases } from "./context-id.ts";
 import { restoredDetails } from "./details.ts";
+import { readable } from "./readable.ts";
 import { headAt, sizeOfVersion, textOf } from "./rows.ts";
 import { requestedPart, type StampedLimits, stampedLimits } from "./stamped-limits.ts";
 import { missing, requireVersion } from "./version-faults.ts";
@@ -20,7 +24,7 @@ import {
 } from "./write-conditions.ts";
 import { conditionAliases, writtenOutput } from "./write-shape.ts";
 
-interface RestoreCommand extends Conditions {
+interface RestoreCommand extends Conditions, BriefReading {
   id: string;
   version: number;
   keep: StampedLimits;
@@ -48,21 +52,23 @@ export const contextRestore = write({
   aliases: { ...idAliases, ...conditionAliases },
   target: "id",
   needsLevel: levelOfConditions,
-  prepare: (input, limits): RestoreCommand => ({
+  prepare: (input, limits, proposer): RestoreCommand => ({
     id: input.id,
     version: input.version,
     ...conditionsOf(input),
+    ...briefReadingOf(proposer, spaceOf(input.id)),
     keep: stampedLimits(input.id, limits),
   }),
   work: ({ id, version }, reader) => workOfRestore(reader === undefined ? 0 : sizeOfVersion(reader, id, version)),
   weight: () => WHOLE_DOCUMENT,
   asked: requestedPart,
   apply(tx, command, stamp) {
-    const head = headAt(tx, command.id, stamp.timeMs);
+    const viewer = viewerOf(command.reading ?? {}, stamp);
+    const head = readable(headAt(tx, command.id, stamp.timeMs), viewer);
     if (head === undefined) throw missing(command.id);
     checkConditions(tx, command, head);
     stamp.work.spend(READ_BYTE * sizeOfVersion(tx, command.id, command.version));
-    const row = requireVersion(tx, head, command.version);
+    const row = requireVersion(tx, head, command.version, viewer);
     return appendVersion(
       tx,
       {
@@ -72,6 +78,7 @@ export const contextRestore = write({
         title: row.title,
         tags: row.tags,
         details: restoredDetails(command.id, row, head.deleted === 0 ? head : undefined, stamp.timeMs),
+        audience: audienceOf(head),
         outcome: "restored",
       },
       command.keep,

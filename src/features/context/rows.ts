@@ -3,16 +3,17 @@
 import { z } from "zod";
 import { sha256Hex } from "../../lib/sha256.ts";
 import { timeOf } from "../../lib/time-of.ts";
-import { AGENT_LEVEL, levelOf } from "../../log/level.ts";
+import { levelOf } from "../../log/level.ts";
 import { isExpired, stateTimeMs } from "../../log/log-time.ts";
 import { DamagedError } from "../../store/damage.ts";
 import type { Reader } from "../../store/store.ts";
+import { AUDIENCE_COLUMNS, type Audience, audienceShown, shownAudience } from "./audience.ts";
 import { etagOf } from "./context-etag.ts";
-import { DETAIL_COLUMNS, DETAILS_LEVEL, type Details, detailsShown, shownDetails } from "./details.ts";
+import { DETAILS_LEVEL, type Details, detailsShown, shownDetails } from "./details.ts";
 import { tagsOf } from "./labels.ts";
 
-/** What a context repeats from its newest version; its details are missing below their fleet level. */
-export interface VersionFacts extends Partial<Details> {
+/** What a context repeats from its newest version; details and readers are missing below their fleet level. */
+export interface VersionFacts extends Partial<Details>, Partial<Audience> {
   version: number;
   /** Hex SHA-256 of the text. */
   hash: string;
@@ -25,6 +26,8 @@ export interface VersionFacts extends Partial<Details> {
   author: string;
   /** 1 for a tombstone. */
   deleted: number;
+  /** The agent as which the author acted, or ""; missing below its fleet level, and where not selected. */
+  agent?: string;
 }
 
 /** A row of `contexts`: the newest state of a context, also of a deleted one. Times are log times in ms. */
@@ -33,6 +36,8 @@ export interface ContextRow extends VersionFacts {
   space: string;
   created_at: number;
   updated_at: number;
+  /** The newest version that has other readers than the newest one; 0: none. Missing below its fleet level. */
+  hidden_until?: number;
   /** As `headAt` returns it: it has expired, and no tombstone says so yet. It counts as deleted. */
   isLapsed?: true;
 }
@@ -49,8 +54,6 @@ export interface VersionRow extends VersionFacts {
   purged: number;
   /** What the client of the author said of itself, or ""; missing below its fleet level, and where not selected. */
   client?: string;
-  /** The agent as which the author acted, or ""; missing as `client` is. */
-  agent?: string;
 }
 
 /** A row of `versions` with its text as this node stores it, plain or compressed. */
@@ -130,11 +133,25 @@ export function thereSql(reader: Reader): ThereSql {
 /** Most successors that are shown of one context. */
 const MAX_SHOWN = 16;
 
-/** Returns the ids of contexts that supersede one, in order; from the fleet level of details on. */
+/**
+ * A condition over rows `s` of `contexts`, which supersede the row `t`. One that not everyone may read counts only for
+ * what the same may read: otherwise it would be shown to others. One for everyone counts, for what not everyone may
+ * read, only where its author owns that: another one could hide a context by guessing its id.
+ */
+export const SUCCEEDS_FOR_ALL =
+  "((s.visibility = 'public' AND (COALESCE(t.visibility, 'public') = 'public' OR s.author = t.owner)) OR " +
+  `(${AUDIENCE_COLUMNS.map((column) => `s.${column} = t.${column}`).join(" AND ")}))`;
+
+/**
+ * Returns the ids of contexts that supersede one and may be read by all its readers, in order; from the fleet level of
+ * details on.
+ */
 export function successorsOf(reader: Reader, id: string): string[] {
   return reader
     .all<{ successor: string }>(
-      "SELECT successor FROM superseded WHERE id = ? ORDER BY successor LIMIT ?",
+      `SELECT i.successor AS successor FROM superseded i JOIN contexts s ON s.id = i.successor
+         LEFT JOIN contexts t ON t.id = i.id
+         WHERE i.id = ? AND ${SUCCEEDS_FOR_ALL} ORDER BY i.successor LIMIT ?`,
       id,
       MAX_SHOWN,
     )
@@ -156,18 +173,6 @@ export function newestText(reader: Reader, id: string): StoredVersion | undefine
 /** Returns the bytes of the text of a kept version; 0 if there is none. */
 export function sizeOfVersion(reader: Reader, id: string, version: number): number {
   return reader.get<{ size: number }>("SELECT size FROM versions WHERE id = ? AND version = ?", id, version)?.size ?? 0;
-}
-
-/** Returns kept versions with a number below `below`, newest first. */
-export function versionsBelow(reader: Reader, id: string, below: number, limit: number): VersionRow[] {
-  const isNew = levelOf(reader) >= Math.max(AGENT_LEVEL, DETAILS_LEVEL);
-  const columns = isNew ? [...VERSION_COLUMNS, "client", "agent", ...DETAIL_COLUMNS] : VERSION_COLUMNS;
-  return reader.all<VersionRow>(
-    `SELECT ${columns.join(", ")} FROM versions WHERE id = ? AND version < ? ORDER BY version DESC LIMIT ?`,
-    id,
-    below,
-    limit,
-  );
 }
 
 /** Returns the number of the oldest kept version; 0 if there is none. */
@@ -225,9 +230,11 @@ export const metadata = z.object({
   tags: z.array(z.string()),
   size: z.number().int().describe("Bytes of the text."),
   author: z.string().describe("Who wrote this version, verified by the tailnet."),
+  agent: agentActed,
   created_at: z.string(),
   updated_at: z.string(),
   ...shownDetails,
+  ...shownAudience,
   superseded_by: z
     .array(z.string())
     .optional()
@@ -265,8 +272,10 @@ function toMetadata(
     tags: tagsOf(row.tags),
     size: row.size,
     author: row.author,
+    ...(row.agent ? { agent: row.agent } : {}),
     created_at: timeOf(createdAt),
     updated_at: timeOf(updatedAt),
     ...detailsShown(row),
+    ...audienceShown(row),
   };
 }

@@ -47,7 +47,6 @@ export const spaceSettings = read({
   input: z.object({}),
   output: z.object({ spaces: z.array(z.object({ space: z.string(), edge })) }),
   access: { verb: "read", spaces: "visible" },
-  hints: { idempotent: true },
   run: (reader, _input, { visible }) => ({
     spaces: edgeModes(reader)
       .filter(([space]) => visible(space))

@@ -3,6 +3,7 @@
 
 import { spaceOf } from "../../access/space.ts";
 import type { WriteLimits } from "../../operation/define.ts";
+import type { BriefReading } from "../../operation/reading.ts";
 
 /** Limits on the document, its history, and the bytes of a caller and of a space. */
 export interface StampedLimits {
@@ -42,7 +43,13 @@ export function stampedLimits(id: string, limits: WriteLimits): StampedLimits {
   };
 }
 
-/** Returns a command without its stamped limits, for the fingerprints of keys from before `inputHash` (`asked`). */
-export function requestedPart<C extends { keep: StampedLimits }>({ keep: _, ...asked }: C): Omit<C, "keep"> {
+/**
+ * Returns a command without its stamped limits and what it says of its caller, for the fingerprints of keys from before
+ * `inputHash` (`asked`).
+ */
+export function requestedPart<C extends { keep: StampedLimits } & BriefReading>(
+  command: C,
+): Omit<C, "keep" | "reading"> {
+  const { keep: _, reading: __, ...asked } = command;
   return asked;
 }

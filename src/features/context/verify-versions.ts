@@ -5,12 +5,13 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import { spaceOf } from "../../access/space.ts";
 import { reasonOf } from "../../lib/reason-of.ts";
 import { READ_BYTE, SHOW_ROW } from "../../lib/work.ts";
-import { type ChangeRow, madeOther } from "../../log/changes.ts";
+import { type ChangeRow, madeOther } from "../../log/change-row.ts";
 import type { LatestChanges } from "../../log/latest-changes.ts";
 import { levelOf } from "../../log/level.ts";
 import type { CallContext } from "../../operation/define.ts";
 import type { Reader } from "../../store/store.ts";
 import { EMPTY_HASH } from "./append-version.ts";
+import { AUDIENCE_COLUMNS, isSameAudience } from "./audience.ts";
 import { DETAIL_COLUMNS, DETAILS_LEVEL } from "./details.ts";
 import { tagsOf } from "./labels.ts";
 import { type StoredVersion, storedHead, textOf, VERSION_FACTS } from "./rows.ts";
@@ -83,7 +84,7 @@ function chainProblem(reader: Reader, row: Row, latest: LatestChanges): string |
   if (row.purged !== 0 && change.outcome !== "imported") return "is purged, and no change says so";
   if (row.purged === 0 && Buffer.byteLength(textOf(row)) !== row.size) return "has a different size than its text";
   if (!madeOther(change, versionState(row))) return undefined;
-  return "has a different title, tags, type, details, author or time than the change";
+  return "has a different title, tags, type, details, readers, author or time than the change";
 }
 
 /** Reports whether a purge after this version took its title and tags, or those that its deletion repeated. */
@@ -96,8 +97,9 @@ function isPurged(row: Row, { seq }: ChangeRow, latest: LatestChanges): boolean 
 function headProblem(reader: Reader, row: Row): string | undefined {
   const head = storedHead(reader, row.id);
   if (head === undefined) return "belongs to no context";
+  if (row.version > (head.hidden_until ?? 0) && !isSameAudience(row, head)) return "has other readers than its context";
   if (head.version !== row.version) return head.version > row.version ? undefined : "is newer than its context";
-  const facts = [...VERSION_FACTS, ...DETAIL_COLUMNS];
+  const facts = [...VERSION_FACTS, "agent", ...DETAIL_COLUMNS, ...AUDIENCE_COLUMNS] as const;
   const isSame = facts.every((column) => head[column] === row[column]) && head.updated_at === row.log_time;
   if (!isSame) return "differs from the state of its context";
   const isIndexed = tagsOf(head.supersedes ?? "").every((id) => isSuccessor(reader, id, head.id));

@@ -9,9 +9,13 @@ import { Fault } from "../../lib/fault.ts";
 import { isObject } from "../../lib/json-object.ts";
 import { parseJson } from "../../lib/json-text.ts";
 import { isJsonType } from "../../lib/media-type.ts";
+import { visibleJson } from "../../lib/printable.ts";
 import { timeOf } from "../../lib/time-of.ts";
 import { metadataText } from "../../operation/metadata.ts";
+import { MAX_NAMES } from "../../operation/recipients.ts";
+import { framedRecipients, recipientsOf, VISIBILITIES, visibilityOf } from "../../operation/visibility.ts";
 import { EMPTY_HASH } from "./append-version.ts";
+import { type Audience, audienceOf } from "./audience.ts";
 import { contextId, otherId } from "./context-id.ts";
 import { type Details, MAX_SUPERSEDED } from "./details.ts";
 import { type Document, documentOf, normalType } from "./document.ts";
@@ -41,6 +45,11 @@ const lineShape = z.strictObject({
   expires_at: z.iso.datetime().optional().describe("When the context expires, or, of a deletion, expired."),
   metadata: z.string().optional().describe("JSON text of the metadata, in its one form."),
   supersedes: z.array(otherId).min(1).max(MAX_SUPERSEDED).optional(),
+  visibility: z.enum(VISIBILITIES).exclude(["public"]).optional().describe("Absent: public."),
+  owner: name.min(1).optional().describe("Who decided that."),
+  owner_agent: z.string().regex(AGENT_NAME).optional(),
+  owner_type: name.min(1).max(64).optional(),
+  to: z.array(z.string().min(1).max(MAX_CALLER_NAME)).min(1).max(MAX_NAMES).optional().describe("As rows keep them."),
   time: z.iso.datetime(),
   created_at: z.iso.datetime().describe("When the context was created."),
   deleted: z.literal(true).optional(),
@@ -64,6 +73,8 @@ export interface ImportedVersion {
   agent?: string;
   /** Left out: none. As `client`. */
   details?: Details;
+  /** Left out: public. As `client`. */
+  audience?: Audience;
   timeMs: number;
   createdAtMs: number;
   deleted: boolean;
@@ -87,13 +98,15 @@ export function lineOf(id: string, row: StoredVersion, createdAtMs: number): str
     ...(row.expires_at ? { expires_at: timeOf(row.expires_at) } : {}),
     ...(row.metadata ? { metadata: row.metadata } : {}),
     ...(row.supersedes ? { supersedes: tagsOf(row.supersedes) } : {}),
+    ...audienceInLine(row),
     time: timeOf(row.log_time),
     created_at: timeOf(createdAtMs),
     ...(row.deleted === 0 ? {} : { deleted: true as const }),
     ...(row.purged === 0 ? {} : { purged: true as const }),
     ...(bare ? {} : { content: textOf(row) }),
   };
-  return JSON.stringify(line);
+  // Programs that take other characters than a newline for one read it as one line too.
+  return visibleJson(line);
 }
 
 /**
@@ -129,6 +142,7 @@ export function parseLine(text: string): ImportedVersion {
     ...(line.client === undefined ? {} : { client: line.client }),
     ...(line.agent === undefined ? {} : { agent: line.agent }),
     ...detailsOfLine(text, line),
+    ...audienceOfLine(text, line),
     timeMs: Date.parse(line.time),
     createdAtMs: Date.parse(line.created_at),
     deleted: line.deleted === true,
@@ -150,6 +164,35 @@ function detailsOfLine(
   if (new Set(supersedes).size !== (supersedes?.length ?? 0) || supersedes?.includes(id) === true)
     throw refused(text, "supersedes names the context itself, or one twice");
   return { details: { expires_at: until, metadata: metadata ?? "", supersedes: framedTags(supersedes ?? []) } };
+}
+
+function audienceInLine(row: StoredVersion): Pick<z.input<typeof lineShape>, AudienceMember> {
+  const { visibility, owner, owner_agent, owner_type, recipients } = audienceOf(row);
+  if (visibility === "public") return {};
+  return {
+    visibility: visibilityOf(visibility) as "private",
+    owner,
+    ...(owner_agent === "" ? {} : { owner_agent }),
+    ...(owner_type === "" ? {} : { owner_type }),
+    ...(recipients === "" ? {} : { to: recipientsOf(recipients) }),
+  };
+}
+
+type AudienceMember = "visibility" | "owner" | "owner_agent" | "owner_type" | "to";
+
+function audienceOfLine(
+  text: string,
+  { visibility, owner, owner_agent = "", owner_type = "", to }: z.output<typeof lineShape>,
+): { audience?: Audience } {
+  if ((visibility === undefined) !== (owner === undefined)) throw refused(text, "visibility and owner go together");
+  if (visibility === undefined || owner === undefined) {
+    if (owner_agent !== "" || owner_type !== "" || to !== undefined)
+      throw refused(text, "a public version has no owner");
+    return {};
+  }
+  if (to?.some((recipient) => /[\p{Cc}\p{Zl}\p{Zp}]/u.test(recipient)) === true)
+    throw refused(text, "to has control characters");
+  return { audience: { visibility, owner, owner_agent, owner_type, recipients: framedRecipients(to ?? []) } };
 }
 
 function isMetadataText(text: string): boolean {

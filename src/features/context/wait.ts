@@ -22,7 +22,7 @@ export const contextWait = read({
   search: "watch memory, follow notes, wait for another agent or a handoff",
   core: "daily",
   description:
-    "Waits until a context (id), the contexts under a prefix, or anything you may read changes, and returns the changes; after timeout_seconds without one it returns none and timed_out true. To go on, call it again with the returned position as since: that costs little and misses nothing. Pass since on the first call too, the position of your last answer. Many clients give up on a call after 60 s, some after 5: then nothing is lost, call it again with the same since and a shorter timeout_seconds. Use it instead of repeated reads.",
+    "Waits until a context (id), the contexts under a prefix, or anything you may read changes, and returns the changes; after timeout_seconds without one, none and timed_out true. To go on, call it again with the returned position as since: that costs little and misses nothing. Pass since on the first call too, the position of your last answer. Many clients give up on a call after 60 s, some after 5: then call it again with the same since and a shorter timeout_seconds.",
   input: z.object({
     id: contextId.optional().describe("Only this context, existing or not."),
     prefix: idPrefix.optional(),
@@ -45,7 +45,6 @@ export const contextWait = read({
     },
   },
   waits: true,
-  hints: { idempotent: true },
   aliases: { ...idAliases, timeout: "timeout_seconds", position: "since" },
   async run(_reader, input, context) {
     const held = context.holdWait();

@@ -2,8 +2,7 @@
 // `cairn guard` are in src/cli/lease.
 
 import { columns } from "../../lib/columns.ts";
-import { Fault } from "../../lib/fault.ts";
-import { type FeatureCommand, optionText, type Words } from "../../operation/feature-command.ts";
+import { type FeatureCommand, optionNumber, optionText } from "../../operation/feature-command.ts";
 import { type Holder, holderText } from "./rows.ts";
 
 /** A node may need this long beyond the wait itself, in seconds. */
@@ -34,18 +33,26 @@ const acquire: FeatureCommand = {
   more: "Renew it before its time is over, or let `cairn lease run NAME -- COMMAND` do that.",
   args: [NAME],
   options: [
-    { flags: "--ttl <seconds>", help: "how long it lasts without a renewal, 5 to 86400 (default 300)" },
+    {
+      flags: "--ttl <seconds>",
+      help: "how long it lasts without a renewal, 5 to 86400 (default 300)",
+      fills: "ttl_seconds",
+    },
     { flags: "--for <text>", help: "what you need it for; others see it" },
-    { flags: "--wait <seconds>", help: "if it is held, keep a place in the line for so long, at most 3600" },
+    {
+      flags: "--wait <seconds>",
+      help: "if it is held, keep a place in the line for so long, at most 3600",
+      fills: "wait_seconds",
+    },
     { flags: "--fence <fence>", help: "go on with this claim: keep the place, or begin a new term" },
   ],
   operation: "lease_acquire",
   input: (words) => ({
     name: words.args[0],
-    ...numberOf(words, "ttl", "ttl_seconds"),
-    ...numberOf(words, "wait", "wait_seconds"),
-    ...optionText(words, "for", "for"),
-    ...optionText(words, "fence", "fence"),
+    ...optionNumber(words, "ttl", "ttl_seconds"),
+    ...optionNumber(words, "wait", "wait_seconds"),
+    ...optionText(words, "for"),
+    ...optionText(words, "fence"),
   }),
   show: ({ fence, granted, place }) =>
     granted === true ? `${fence}\n` : `${fence}\nnot granted yet: place ${place}\n`,
@@ -76,20 +83,27 @@ const release: FeatureCommand = {
 
 const wait: FeatureCommand = {
   words: ["lease", "wait"],
-  summary: "wait until a lease is free, or with a fence until it is yours",
+  summary: "wait until a lease is free, or with a fence until it is yours; exits 3 when it is not in time",
   args: [NAME, { name: "[FENCE]", help: "of your claim in line" }],
-  options: [{ flags: "--timeout <seconds>", help: `how long, at most ${MAX_TIMEOUT_SECONDS} (default 20)` }],
+  options: [
+    {
+      flags: "--timeout <seconds>",
+      help: `how long, at most ${MAX_TIMEOUT_SECONDS} (default 20)`,
+      fills: "timeout_seconds",
+    },
+  ],
   operation: "lease_wait",
   answerMs: (MAX_TIMEOUT_SECONDS + EXTRA_SECONDS) * 1000,
   input: (words) => ({
     name: words.args[0],
     ...(words.args[1] === undefined ? {} : { fence: words.args[1] }),
-    ...numberOf(words, "timeout", "timeout_seconds"),
+    ...optionNumber(words, "timeout", "timeout_seconds"),
   }),
   show: ({ state, place, held_by }) => {
     const by = held_by === undefined ? "" : ` by ${shownText(held_by)}`;
     return state === "waiting" ? `waiting at place ${place}; held${by}\n` : `${state}${by}\n`;
   },
+  isNo: ({ state }) => state !== "free" && state !== "granted",
 };
 
 const list: FeatureCommand = {
@@ -105,8 +119,8 @@ const list: FeatureCommand = {
   input: (words) => ({
     ...(words.args[0] === undefined ? {} : { prefix: words.args[0] }),
     ...(words.options["own"] === true ? { own: true } : {}),
-    ...numberOf(words, "limit", "limit"),
-    ...optionText(words, "cursor", "cursor"),
+    ...optionNumber(words, "limit"),
+    ...optionText(words, "cursor"),
   }),
   show: ({ leases }) => {
     const rows = (leases as readonly Listed[]).map((lease) => [
@@ -141,13 +155,4 @@ export const leaseCommands: readonly FeatureCommand[] = [acquire, renew, release
 function shownText(holder: unknown): string {
   const { caller, agent = "" } = holder as ShownHolder;
   return holderText({ caller, agent } satisfies Holder);
-}
-
-function numberOf({ options }: Words, option: string, argument: string): Record<string, number> {
-  const value = options[option];
-  if (typeof value !== "string") return {};
-  if (/^[0-9]{1,9}$/.test(value)) return { [argument]: Number(value) };
-  throw new Fault("invalid_input", `--${option} must be a whole number, not ${JSON.stringify(value)}`, {
-    hint: `Give it as --${option} 30.`,
-  });
 }

@@ -10,12 +10,14 @@ import { leaseAcquire } from "./acquire.ts";
 import { leaseCommands } from "./commands.ts";
 import { leaseExpire, leaseForce, leaseRelease } from "./end.ts";
 import { leaseList } from "./list.ts";
+import { leasePage } from "./pages/lease-page.tsx";
 import { leaseSection } from "./pages/lease-section.tsx";
 import { leaseRenew } from "./renew.ts";
 import { leaseRoutes } from "./rest.ts";
 import schema from "./schema.sql" with { type: "text" };
 import { LeaseTerms } from "./terms.ts";
 import { LEASE_TERMS } from "./terms-key.ts";
+import { leaseProblem } from "./verify.ts";
 import { leaseWait } from "./wait.ts";
 
 /** Returns every operation on leases, the internal one included. */
@@ -49,8 +51,20 @@ export const leaseFeature: Feature = {
     node.provide(LEASE_TERMS, terms);
   },
   operations: leaseOperations,
+  instructions: {
+    tools: [{ operation: "lease_acquire", verb: "write", use: "reserve what you change" }],
+  },
   rest: leaseRoutes,
   commands: leaseCommands,
+  events: {
+    "cairn.lease.changed": {
+      when: "a lease was acquired, given to the next in line, released, taken away, or ran out",
+      subject: "the name that is held",
+      operations: [...WRITES].filter((name) => name !== "lease_renew"),
+    },
+  },
+  pages: [leasePage],
   sections: [leaseSection],
   duties: (node) => [(lead) => node.get(LEASE_TERMS).lead(lead)],
+  verify: leaseProblem,
 };

@@ -10,10 +10,12 @@ import { FENCE_LEVEL, fenceText } from "../../operation/fence.ts";
 import { refuseBelowLevel } from "../../operation/versions.ts";
 import type { Reader } from "../../store/store.ts";
 import { holderShape, namePrefix } from "./arguments.ts";
-import { holderAsking, type LeaseRow, shownHolder } from "./rows.ts";
+import { holderAsking, type LeaseRow, shownHolder, type WaiterRow } from "./rows.ts";
 
 const MAX_PAGE = 500;
 const DEFAULT_PAGE = 100;
+/** Claims in line that are listed of a lease. */
+const SHOWN_WAITERS = 10;
 /** Longest cursor: the longest name in base64. */
 const MAX_CURSOR = 1024;
 
@@ -25,6 +27,10 @@ const listed = z.object({
   since: z.string().describe("When it was granted."),
   ttl_seconds: z.number().describe("How long it lasts without a renewal; renewals are not in the list."),
   waiting: z.number().int().describe("How many wait for it."),
+  line: z
+    .array(holderShape.extend({ for: z.string(), place_until: z.string() }))
+    .optional()
+    .describe(`The first ${SHOWN_WAITERS} of these, in their order; absent where none waits.`),
 });
 
 /** Lists the leases that the caller may see, ordered by name. */
@@ -47,7 +53,6 @@ export const leaseList = read({
     cursor: z.string().optional().describe("Pass it back for the next page; absent on the last."),
   }),
   access: { verb: "read", spaces: "visible" },
-  hints: { idempotent: true },
   aliases: { mine: "own" },
   run(reader, { prefix = "", own = false, limit = DEFAULT_PAGE, cursor }, context) {
     const after = cursor === undefined ? "" : readCursor(cursor);
@@ -78,11 +83,21 @@ export const leaseList = read({
         since: timeOf(lease.granted_at),
         ttl_seconds: lease.ttl_ms / 1000,
         waiting: lease.waiting,
+        ...(lease.waiting === 0 ? {} : { line: lineOf(reader, lease.name) }),
       })),
       ...(rows.length > limit && last !== undefined ? { cursor: writeCursor(last.name) } : {}),
     };
   },
 });
+
+function lineOf(reader: Reader, name: string) {
+  const sql = "SELECT * FROM lease_waiters WHERE name = ? ORDER BY n, seq LIMIT ?";
+  return reader.all<WaiterRow>(sql, name, SHOWN_WAITERS).map((waiter) => ({
+    ...shownHolder(waiter),
+    for: waiter.purpose,
+    place_until: timeOf(waiter.expires_at),
+  }));
+}
 
 /** Returns the visible spaces that have leases, by one index lookup a space. */
 function visibleSpaces(reader: Reader, visible: (space: string) => boolean): string[] {

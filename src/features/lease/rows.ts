@@ -1,6 +1,7 @@
 // The rows of leases and of the claims in line, and their forms for callers. How apply changes them is claims.ts.
 
 import type { z } from "zod";
+import { authorText } from "../../lib/author-text.ts";
 import type { Stamp } from "../../log/log.ts";
 import { isSameCaller } from "../../operation/agents.ts";
 import type { CallContext } from "../../operation/define.ts";
@@ -82,7 +83,7 @@ export function shownHolder({ caller, agent }: Holder): z.infer<typeof holderSha
 
 /** Returns a holder in words. */
 export function holderText({ caller, agent }: Holder): string {
-  return agent === "" ? caller : `${agent} (${caller})`;
+  return authorText({ author: caller, agent });
 }
 
 /**

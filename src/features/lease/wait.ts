@@ -11,6 +11,7 @@ import { refuseBelowLevel } from "../../operation/versions.ts";
 import { positionArgument, timeoutSeconds } from "../../operation/wait-arguments.ts";
 import type { Reader } from "../../store/store.ts";
 import { claimOf, holderShape, leaseName, nameAliases, ownFence } from "./arguments.ts";
+import { epochNumber } from "./claims.ts";
 import { isSameClaim, leaseOf, placeOf, shownHolder, waiterOf } from "./rows.ts";
 
 /** Changes that are read at once. */
@@ -47,7 +48,6 @@ export const leaseWait = read({
   output,
   access: { verb: "read", spaces: ({ name }) => [spaceOf(name)] },
   waits: true,
-  hints: { idempotent: true },
   aliases: { ...nameAliases, timeout: "timeout_seconds", position: "since" },
   async run(reader, { name, fence, since, timeout_seconds = DEFAULT_WAIT_SECONDS }, context) {
     refuseBelowLevel(reader, FENCE_LEVEL, "lease_wait");
@@ -55,6 +55,9 @@ export const leaseWait = read({
     const waits = context.holdWait();
     try {
       if (since !== undefined) await context.reach(since);
+      // A claim that this node has not applied yet is not gone.
+      const isAhead = claim?.n === epochNumber(reader) && claim.seq > context.position().seq;
+      if (isAhead) await context.reach(context.positionAt(claim.seq));
       const cursor = context.changes.cursor(context.position().seq);
       const deadline = AbortSignal.timeout(timeout_seconds * 1000);
       const signal = AbortSignal.any([context.signal, waits.signal]);

@@ -5,11 +5,12 @@ import { spaceOf } from "../../access/space.ts";
 import { WRITE_ROW } from "../../lib/work.ts";
 import type { Changed } from "../../log/log.ts";
 import { write } from "../../operation/define.ts";
+import { type Reading, readingOf, viewerOf } from "../../operation/reading.ts";
 import { type Quota, ROW_BYTES, UsageDelta } from "../../operation/usage.ts";
 import { askedPart, MAX_NAMED, stampedQuota } from "./arguments.ts";
 import { messageId, sessionAliases, sessionId } from "./ids.ts";
 import { SESSION_LEVEL, sessionOf } from "./rows.ts";
-import { type Reading, readableMessage, readingOf, viewerOf } from "./viewer.ts";
+import { readableMessage } from "./viewer.ts";
 import { messageChange, noteChange } from "./write-message.ts";
 
 interface AckCommand {

@@ -1,9 +1,12 @@
 // cairn session …, cairn say and cairn inbox: each a call of one operation.
 
+import { authorText } from "../../lib/author-text.ts";
 import { columns } from "../../lib/columns.ts";
 import { counted } from "../../lib/counted.ts";
+import { listed } from "../../lib/listed.ts";
 import { printableLine } from "../../lib/printable.ts";
-import { type FeatureCommand, optionText } from "../../operation/feature-command.ts";
+import { type FeatureCommand, optionNumber, optionText, optionTexts } from "../../operation/feature-command.ts";
+import { mentionsIn } from "./names.ts";
 
 const SESSION = { name: "SESSION", help: "its id, as cairn session list prints it" } as const;
 
@@ -30,7 +33,8 @@ interface Message {
   removed?: string;
   session: string;
   ack_wanted?: true;
-  acked?: boolean;
+  acks?: number;
+  acked_by?: readonly { author: string; agent?: string }[];
 }
 
 const list: FeatureCommand = {
@@ -85,7 +89,7 @@ const show: FeatureCommand = {
     session: words.args[0],
     ...optionText(words, "before"),
     ...optionText(words, "thread"),
-    ...(words.options["limit"] === undefined ? {} : { limit: Number(words.options["limit"]) }),
+    ...optionNumber(words, "limit"),
   }),
   show({ messages, older }) {
     const more = older === undefined ? "" : `older: --before ${String(older)}\n`;
@@ -129,8 +133,8 @@ const say: FeatureCommand = {
   options: [
     { flags: "--kind <kind>", help: "text, plan, question, answer, decision, handoff, status, or another word" },
     { flags: "--to <name>", help: "an agent, login or tag that it is addressed to", repeated: true },
-    { flags: "--private", help: "only you and those named with --to may read it" },
-    { flags: "--reply <message>", help: "the message that it is a reply to" },
+    { flags: "--private", help: "only you and those named with --to may read it", fills: "visibility" },
+    { flags: "--reply <message>", help: "the message that it is a reply to", fills: "parent" },
     { flags: "--ack", help: "ask for an acknowledgement" },
   ],
   operation: "message_post",
@@ -143,6 +147,7 @@ const say: FeatureCommand = {
     ...(words.options["private"] === true ? { visibility: "private" } : {}),
     ...(words.options["ack"] === true ? { ack: true } : {}),
   }),
+  addressed: (words) => [...optionTexts(words, "to"), ...mentionsIn(words.args[1] ?? "")],
   show: ({ message }) => `${String(message)}\n`,
 };
 
@@ -167,7 +172,7 @@ const inbox: FeatureCommand = {
 const ack: FeatureCommand = {
   words: ["session", "ack"],
   summary: "acknowledge a message",
-  args: [SESSION, { name: "MESSAGE", help: "its id" }],
+  args: [SESSION, { name: "MESSAGE", help: "its id", fills: "messages" }],
   operation: "message_ack",
   input: ({ args }) => ({ session: args[0], messages: [args[1]] }),
   show: ({ acknowledged }) =>
@@ -193,13 +198,19 @@ function shownMessage({ depth = 0, ...row }: Message): string {
   const about = [
     row.message,
     row.posted_at,
-    row.agent === undefined ? row.author : `${row.agent} (${row.author})`,
+    authorText(row),
     ...(row.kind === "text" ? [] : [row.kind]),
     ...(row.visibility === "public" ? [] : [row.visibility]),
     ...(row.to === undefined ? [] : [`to ${row.to.join(", ")}`]),
-    ...(row.ack_wanted === true ? [row.acked === true ? "acknowledged by you" : "wants an acknowledgement"] : []),
+    ...(row.ack_wanted === true ? [ackText(row)] : []),
   ].join("  ");
   const text = row.removed === undefined ? row.text : `(${row.removed})`;
   const lines = `${text}${row.text_cut === true ? " …" : ""}`.split(/\r\n|\r|\n/).map((line) => `${indent}  | ${line}`);
   return `${indent}${about}\n${lines.join("\n")}\n`;
+}
+
+function ackText({ acks = 0, acked_by: by = [] }: Message): string {
+  if (acks === 0) return "wants an acknowledgement";
+  const names = by.map(authorText);
+  return `acknowledged by ${listed(acks > names.length ? [...names, `${acks - names.length} more`] : names)}`;
 }

@@ -9,11 +9,13 @@ import { timeOf } from "../../lib/time-of.ts";
 import { WRITE_BYTE, WRITE_ROW } from "../../lib/work.ts";
 import { type ApplyStamp, write } from "../../operation/define.ts";
 import { metadataText } from "../../operation/metadata.ts";
+import { type Reading, readingOf, viewerOf } from "../../operation/reading.ts";
+import { addressee, framedNames, MAX_NAMES } from "../../operation/recipients.ts";
 import { type Quota, UsageDelta } from "../../operation/usage.ts";
 import type { Reader } from "../../store/store.ts";
 import { askedPart, metadata, stampedQuota, storedText, type Text } from "./arguments.ts";
 import { messageAliases, messageId, sessionId } from "./ids.ts";
-import { addressee, framedNames, MAX_NAMES, mentionsIn } from "./names.ts";
+import { mentionsIn } from "./names.ts";
 import { refuseClosed } from "./post.ts";
 import {
   type MessageRow,
@@ -24,7 +26,7 @@ import {
   SESSION_LEVEL,
   sessionOf,
 } from "./rows.ts";
-import { isAuthor, type Reading, readingOf, viewerOf } from "./viewer.ts";
+import { isAuthor } from "./viewer.ts";
 import { costOfText, messageChange, nameInInboxes, noteChange, writeVersion } from "./write-message.ts";
 
 /** Most versions of one message. */

@@ -41,7 +41,6 @@ export const sessionExport = read({
     cursor: z.string().optional().describe("Pass it back for the next page; absent on the last."),
   }),
   access: { verb: "read", spaces: ({ session }) => [spaceOf(session)] },
-  hints: { idempotent: true },
   aliases: sessionAliases,
   async run(reader, { session, cursor }, context) {
     refuseBelowLevel(reader, SESSION_LEVEL, "session_export");

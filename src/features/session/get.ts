@@ -13,8 +13,8 @@ import { authorKey, type ReadableHidden, readableHidden } from "./hidden.ts";
 import { messageAliases, messageId, sessionAliases, sessionId } from "./ids.ts";
 import type { MemberRow } from "./members.ts";
 import { newestMessages } from "./pages-of-messages.ts";
-import { type MessageWithText, messageAt, noMessage, SESSION_LEVEL, sessionOf } from "./rows.ts";
-import { authorPart, MessagesFor, sessionFor, shownMessage, shownSession } from "./shown.ts";
+import { type MessageRow, type MessageWithText, messageAt, noMessage, SESSION_LEVEL, sessionOf } from "./rows.ts";
+import { acksOf, authorPart, MessagesFor, sessionFor, shownMessage, shownSession } from "./shown.ts";
 import { readableMessage } from "./viewer.ts";
 
 /** Participants and messages that session_get shows, unless the call says. */
@@ -52,7 +52,6 @@ export const sessionGet = read({
     position: z.string().describe("Pass it as since to message_wait."),
   }),
   access: { verb: "read", spaces: ({ session }) => [spaceOf(session)] },
-  hints: { idempotent: true },
   aliases: sessionAliases,
   async run(reader, { session, limit = FEW_MESSAGES }, context) {
     refuseBelowLevel(reader, SESSION_LEVEL, "session_get");
@@ -90,7 +89,6 @@ export const sessionParticipants = read({
     cursor: z.string().optional().describe("Pass it back for the next page; absent on the last."),
   }),
   access: { verb: "read", spaces: ({ session }) => [spaceOf(session)] },
-  hints: { idempotent: true },
   aliases: sessionAliases,
   async run(reader, { session, limit = 100, cursor }, context) {
     refuseBelowLevel(reader, SESSION_LEVEL, "session_participants");
@@ -127,7 +125,6 @@ export const messageGet = read({
       .describe(`At most ${MAX_ACKS}, by name.`),
   }),
   access: { verb: "read", spaces: ({ session }) => [spaceOf(session)] },
-  hints: { idempotent: true },
   aliases: messageAliases,
   run(reader, { session, message, version }, context) {
     refuseBelowLevel(reader, SESSION_LEVEL, "message_get");
@@ -140,17 +137,13 @@ export const messageGet = read({
       "SELECT version, at, hash FROM message_versions WHERE message = ? ORDER BY version",
       seq,
     );
-    const acks = reader.all<{ caller: string; agent: string; at: number }>(
-      "SELECT caller, agent, at FROM message_acks WHERE message = ? ORDER BY caller, agent LIMIT ?",
-      seq,
-      MAX_ACKS,
-    );
+    const acks = acksOf(reader, seq, MAX_ACKS);
     context.spend(LOOK_AT_ROW * (versions.length + acks.length));
     return {
       ...new MessagesFor(reader, viewer, context).show(row),
       version: version ?? row.version,
       versions: versions.map(({ at, ...each }) => ({ ...each, at: timeOf(at) })),
-      acked_by: acks.map(({ at, ...each }) => ({ ...authorPart(each), at: timeOf(at) })),
+      acked_by: acks,
     };
   },
 });
@@ -158,12 +151,23 @@ export const messageGet = read({
 function messageIn(reader: Reader, seq: number, version: number | undefined): MessageWithText | undefined {
   const newest = messageAt(reader, seq);
   if (newest === undefined || version === undefined) return newest;
-  const text = reader.get<Pick<MessageWithText, "text" | "metadata">>(
+  const kept = versionOf(reader, seq, version);
+  return kept && { ...newest, ...kept };
+}
+
+function versionOf(reader: Reader, seq: number, version: number) {
+  return reader.get<Pick<MessageWithText, "text" | "metadata">>(
     "SELECT text, metadata FROM message_versions WHERE message = ? AND version = ?",
     seq,
     version,
   );
-  return text && { ...newest, ...text };
+}
+
+/** Returns the text of one version of a message; "" where it was removed. Throws Fault `not_found`. */
+export function textOfVersion(reader: Reader, { session, id, seq }: MessageRow, version: number): string {
+  const kept = versionOf(reader, seq, version);
+  if (kept === undefined) throw noMessage(session, `${id} (version ${version})`);
+  return kept.text;
 }
 
 interface Place {

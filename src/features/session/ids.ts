@@ -27,7 +27,7 @@ export const sessionId = z
   .string()
   .superRefine((id, context) => {
     if (isSessionId(id)) return;
-    const message = `${shownValue(id)} is no id of a session: that is session_ and 16 hexadecimal digits, after its space and a /, which the space default has not`;
+    const message = `${shownValue(id)} is no id of a session: that is session_ and 16 hexadecimal digits, after the name of its space and a / where that is not default`;
     context.addIssue({ code: "custom", message });
   })
   .describe("Id of the session, such as team-a/session_0123456789abcdef; session_list shows them.");

@@ -46,7 +46,6 @@ export const inbox = read({
     more: z.boolean().describe("There is more: after position if you gave since, else older."),
   }),
   access: { verb: "read", spaces: "visible" },
-  hints: { idempotent: true },
   aliases: { after: "since" },
   async run(reader, { since, unacknowledged = false, limit = 50 }, context) {
     refuseBelowLevel(reader, SESSION_LEVEL, "inbox");

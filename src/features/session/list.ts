@@ -44,7 +44,6 @@ export const sessionList = read({
     cursor: z.string().optional().describe("Pass it back for the next page; absent on the last."),
   }),
   access: { verb: "read", spaces: ({ space }) => (space === undefined ? "visible" : [space]) },
-  hints: { idempotent: true },
   async run(reader, { space, state, mine = false, limit = 50, cursor }, context) {
     // The list of resources of all features asks this too.
     if (levelOf(reader) < SESSION_LEVEL) return { sessions: [] };

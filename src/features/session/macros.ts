@@ -5,6 +5,7 @@ import { z } from "zod";
 import { spaceOf } from "../../access/space.ts";
 import { AGENT_NAME } from "../../lib/agent-key.ts";
 import { Fault } from "../../lib/fault.ts";
+import { sha256Hex } from "../../lib/sha256.ts";
 import { type MacroSteps, macro } from "../../operation/define.ts";
 import { positionArgument } from "../../operation/wait-arguments.ts";
 import { MAX_PURPOSE } from "./arguments.ts";
@@ -159,7 +160,7 @@ export const sessionEnd = macro({
   title: "End your work with others",
   search: "finish, sign off, hand over, wrap up, leave, summary of a session",
   description:
-    "Use it last: keeps your summary as a context (SPACE/sessions/ID/summary, whose history keeps earlier ones), posts it in the session, gives back leases, and closes the session if you ask for that. The steps are context_put, message_post, lease_release and session_close.",
+    "Use it last: gives back leases, keeps your summary as a context (SPACE/sessions/ID/summary, whose history keeps earlier ones), posts it in the session, and closes the session if you ask for that. The steps are lease_release, context_put, message_post and session_close.",
   input: endInput,
   example: { session: "team-a/session_0123456789abcdef", summary: "The parser is ready; the docs are open." },
   samples: { fences: ["team-a/src/main.ts@1-57"] },
@@ -174,21 +175,35 @@ export const sessionEnd = macro({
   hints: { idempotent: true },
   aliases: { ...sessionAliases, text: "summary", leases: "fences" },
   async run({ session, summary, fences = [], close = false }, steps) {
-    const kept = summary === undefined ? {} : await keep(steps, session, summary);
+    // Given back first, so that whatever is refused later holds up no other agent.
     const released: string[] = [];
     for (const fence of fences) {
       const name = fence.slice(0, Math.max(0, fence.lastIndexOf("@")));
       const { released: was } = await steps.ask("lease_release", { name, fence });
       if (was === true) released.push(name);
     }
+    const kept = summary === undefined ? {} : await keep(steps, session, summary);
     if (close) await steps.ask(sessionClose.name, { session });
     return { session, ...kept, released, closed: close };
   },
 });
 
-async function keep({ ask }: MacroSteps, session: string, summary: string) {
-  const id = `${spaceOf(session)}/sessions/${session.slice(session.indexOf("/") + 1)}/summary`;
-  await ask("context_put", { id, content: summary, content_type: "text/markdown", tags: ["session-summary"] });
+async function keep({ ask, tryAsk }: MacroSteps, session: string, summary: string) {
+  const folder = `${spaceOf(session)}/sessions/${session.slice(session.indexOf("/") + 1)}`;
+  const document = {
+    content: summary,
+    content_type: "text/markdown",
+    tags: ["session-summary"],
+    visibility: "public",
+  };
+  let id = `${folder}/summary`;
+  const refused = await tryAsk("context_put", { ...document, id });
+  if (refused instanceof Fault) {
+    if (refused.code !== "id_taken" && refused.code !== "forbidden") throw refused;
+    // Somebody has a private context there, which must get no summary of others.
+    id = `${folder}/summary-${sha256Hex(`${session}\n${summary}`).slice(0, 12)}`;
+    await ask("context_put", { ...document, id });
+  }
   const { message } = await ask(messagePost.name, {
     session,
     text: summary,

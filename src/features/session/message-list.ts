@@ -38,15 +38,15 @@ export const messageList = read({
     position: z.string().describe("Pass it as since to message_wait."),
   }),
   access: { verb: "read", spaces: ({ session }) => [spaceOf(session)] },
-  hints: { idempotent: true },
   aliases: { ...sessionAliases, since: "after", cursor: "after", sender: "from", message: "thread" },
   async run(reader, { session, after, before, thread, from, kind, limit = 50 }, context) {
     refuseBelowLevel(reader, SESSION_LEVEL, "message_list");
     refuseBoth({ before, after: after ?? thread });
-    const { space } = sessionOf(reader, session);
-    const viewer = context.viewer(space);
+    // First, so that the session of a message that the caller knows is here.
     const afterSeq = await seqOf(after, context);
     const beforeSeq = await seqOf(before, context);
+    const { space } = sessionOf(reader, session);
+    const viewer = context.viewer(space);
     const position = context.positionAt(context.position().seq);
     const wanted = { session, from, kind, limit };
     if (afterSeq === undefined && thread === undefined)

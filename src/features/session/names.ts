@@ -1,31 +1,13 @@
-// The names by which messages address agents and callers, in the form in which rows keep recipients
+// The names that messages mention, and those that mean a viewer, in the form in which rows keep recipients
 // (operation/visibility.ts): `agent:builder`, `user:ann@example.com`, `tag:ci`.
 
-import { z } from "zod";
 import { foldedAgentName } from "../../lib/agent-key.ts";
+import { MAX_NAMES } from "../../operation/recipients.ts";
 import type { Viewer } from "../../operation/viewer.ts";
-import { framedRecipients, recipientOf } from "../../operation/visibility.ts";
-
-/** Most names that a message is addressed to, and most that it mentions. */
-export const MAX_NAMES = 64;
-
-/** A name in a call. It may begin with @, as in a text. */
-export const addressee = z.string().min(1).max(256);
-
-/** Returns names of a call, framed as rows keep them. Throws Fault `invalid_input`. */
-export function framedNames(names: readonly string[]): string {
-  return framedRecipients([...new Set(names.map((name) => recipientOf(name.replace(/^@/, "").trim())))]);
-}
 
 /** Returns every name that means a viewer. */
 export function namesOfViewer({ callers, tags, agent }: Viewer): string[] {
   return [...(agent === undefined ? [] : [`agent:${foldedAgentName(agent)}`]), ...callers, ...tags];
-}
-
-/** Returns a kept name as people write it. */
-export function shownName(name: string): string {
-  if (name.startsWith("agent:")) return name.slice("agent:".length);
-  return /^user:.+@/.test(name) ? name.slice("user:".length) : name;
 }
 
 /** `@name` in a text, where no word or address goes on before it. */

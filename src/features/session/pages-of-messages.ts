@@ -5,10 +5,10 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import { foldedAgentName } from "../../lib/agent-key.ts";
 import { LOOK_AT_ROW } from "../../lib/work.ts";
 import type { CallContext } from "../../operation/define.ts";
+import { shownName } from "../../operation/recipients.ts";
 import type { Viewer } from "../../operation/viewer.ts";
 import type { Reader } from "../../store/store.ts";
-import { shownName } from "./names.ts";
-import { type MessageRow, type MessageWithText, messageAt } from "./rows.ts";
+import { MAX_DEPTH, type MessageRow, type MessageWithText, messageAt, messageAtSeq } from "./rows.ts";
 import { MAX_LISTED_TEXT, MessagesFor, type ShownMessage } from "./shown.ts";
 import { mayRead } from "./viewer.ts";
 
@@ -87,20 +87,24 @@ export async function messagesAfter(
   };
 }
 
-/** Returns whether a message that may be read is in a thread: reached from its first one by such messages. */
+/** Returns whether a message that may be read is in a thread: its first one is among those above that count. */
 function inThread(reader: Reader, first: number, viewer: Viewer): (row: MessageRow) => boolean {
-  const known = new Map<number, boolean>([[first, true]]);
-  const isIn = (seq: number): boolean => {
+  /** How far below the first one, by messages that may be read. */
+  const known = new Map<number, number>([[first, 0]]);
+  const depthOf = (seq: number): number => {
+    const passed: number[] = [];
+    let at = seq;
     // What comes before the first message is above it or elsewhere.
-    if (seq < first) return false;
-    const found = known.get(seq);
-    if (found !== undefined) return found;
-    const row = reader.get<MessageRow>("SELECT * FROM messages WHERE seq = ?", seq);
-    const answer = row !== undefined && mayRead(row, viewer) && isIn(row.parent);
-    known.set(seq, answer);
-    return answer;
+    while (at >= first && !known.has(at)) {
+      if (passed.push(at) > MAX_DEPTH) return Number.POSITIVE_INFINITY;
+      const row = messageAtSeq(reader, at);
+      at = row !== undefined && mayRead(row, viewer) ? row.parent : 0;
+    }
+    const reached = known.get(at) ?? Number.POSITIVE_INFINITY;
+    for (const [index, each] of passed.entries()) known.set(each, reached + passed.length - index);
+    return reached + passed.length;
   };
-  return ({ seq, parent }) => seq === first || isIn(parent);
+  return ({ seq, parent }) => seq === first || depthOf(parent) < MAX_DEPTH;
 }
 
 function matches({ kind, caller, agent }: MessageRow, wanted: WantedMessages): boolean {

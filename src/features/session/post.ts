@@ -5,22 +5,21 @@ import { spaceOf } from "../../access/space.ts";
 import { MAX_DOCUMENT_INPUT_BYTES } from "../../lib/bounds.ts";
 import { Fault } from "../../lib/fault.ts";
 import { timeOf } from "../../lib/time-of.ts";
-import { WRITE_BYTE, WRITE_ROW } from "../../lib/work.ts";
+import { LOOK_AT_ROW, WRITE_BYTE, WRITE_ROW } from "../../lib/work.ts";
 import { type ApplyStamp, write } from "../../operation/define.ts";
 import { metadataText } from "../../operation/metadata.ts";
+import { type Reading, readingOf, viewerOf } from "../../operation/reading.ts";
+import { addressee, framedNames, MAX_NAMES } from "../../operation/recipients.ts";
 import { type Quota, UsageDelta } from "../../operation/usage.ts";
 import { recipientsOf, VISIBILITIES } from "../../operation/visibility.ts";
 import type { Reader, Writer } from "../../store/store.ts";
 import { askedPart, metadata, stampedQuota, storedText, type Text } from "./arguments.ts";
 import { messageId, newMessageId, sessionAliases, sessionId } from "./ids.ts";
 import { noteMember } from "./members.ts";
-import { addressee, framedNames, MAX_NAMES, mentionsIn } from "./names.ts";
-import { type MessageRow, SESSION_LEVEL, type SessionRow, sessionOf } from "./rows.ts";
-import { type Reading, readableMessage, readingOf, viewerOf } from "./viewer.ts";
+import { mentionsIn } from "./names.ts";
+import { MAX_DEPTH, type MessageRow, messageAtSeq, SESSION_LEVEL, type SessionRow, sessionOf } from "./rows.ts";
+import { mayRead, readableMessage } from "./viewer.ts";
 import { costOfText, messageChange, nameInInboxes, writeVersion } from "./write-message.ts";
-
-/** Most messages that may lie above a reply. */
-export const MAX_DEPTH = 64;
 
 interface PostCommand {
   session: string;
@@ -142,11 +141,18 @@ export function refuseClosed({ id, state, state_at }: SessionRow): void {
   });
 }
 
-/** Returns the message that is replied to. What its author may not read is not there for it. */
+/** Returns the message that is replied to. What its author may not read is not there for it, nor counted. */
 function parentOf(reader: Reader, { session, parent, reading }: PostCommand, stamp: ApplyStamp): MessageRow {
-  const row = readableMessage(reader, session, parent, viewerOf(reading, stamp));
+  const viewer = viewerOf(reading, stamp);
+  const row = readableMessage(reader, session, parent, viewer);
   if (row.depth < MAX_DEPTH) return row;
-  throw new Fault("too_large", `${parent} has ${row.depth} messages above it, which is as deep as a thread may be`, {
+  let above: MessageRow | undefined = row;
+  for (let depth = 0; depth < MAX_DEPTH; depth += 1) {
+    stamp.work.spend(LOOK_AT_ROW);
+    above = messageAtSeq(reader, above.parent);
+    if (above === undefined || !mayRead(above, viewer)) return row;
+  }
+  throw new Fault("too_large", `${parent} has ${MAX_DEPTH} messages above it, which is as deep as a thread may be`, {
     hint: "Reply to a message further up, or begin a thread.",
     details: { limit: MAX_DEPTH },
   });

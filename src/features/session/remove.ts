@@ -6,6 +6,7 @@ import { spaceOf } from "../../access/space.ts";
 import { MAX_COMMAND_WORK, REMOVE_BYTE, WRITE_ROW } from "../../lib/work.ts";
 import type { Changed } from "../../log/log.ts";
 import { type ApplyStamp, write } from "../../operation/define.ts";
+import { readingOf } from "../../operation/reading.ts";
 import { NO_QUOTA, UsageDelta } from "../../operation/usage.ts";
 import type { Reader, Writer } from "../../store/store.ts";
 import { MAX_NAMED } from "./arguments.ts";
@@ -13,7 +14,6 @@ import { costOfSession, sessionChange } from "./create.ts";
 import { ownMessage } from "./edit.ts";
 import { messageAliases, messageId, sessionAliases, sessionId } from "./ids.ts";
 import { type MessageRow, messageRow, noMessage, SESSION_LEVEL, type SessionRow, sessionOf } from "./rows.ts";
-import { readingOf } from "./viewer.ts";
 import { messageChange, nameInInboxes, noteChange } from "./write-message.ts";
 
 const EXAMPLE = { session: "team-a/session_0123456789abcdef" };

@@ -6,6 +6,9 @@ import type { Reader } from "../../store/store.ts";
 /** The fleet level from which on there are sessions. */
 export const SESSION_LEVEL = 3;
 
+/** Most messages above one that are a thread for who reads them: those nearest to it. */
+export const MAX_DEPTH = 64;
+
 /** A row of `sessions`. Times are log times in ms. */
 export interface SessionRow {
   id: string;
@@ -34,6 +37,7 @@ export interface MessageRow {
   id: string;
   /** Seq of the message that it is a reply to, or 0. */
   parent: number;
+  /** How many messages are above it. Who may not read all of these counts for itself. */
   depth: number;
   kind: string;
   visibility: string;
@@ -84,6 +88,11 @@ export function sessionOf(reader: Reader, id: string): SessionRow {
 /** Returns a message of a session, whoever may read it. */
 export function messageRow(reader: Reader, session: string, id: string): MessageRow | undefined {
   return reader.get<MessageRow>("SELECT * FROM messages WHERE session = ? AND id = ?", session, id);
+}
+
+/** Returns a message by its seq, whoever may read it; undefined for 0. */
+export function messageAtSeq(reader: Reader, seq: number): MessageRow | undefined {
+  return seq === 0 ? undefined : reader.get<MessageRow>("SELECT * FROM messages WHERE seq = ?", seq);
 }
 
 /** What a message became by a change. */

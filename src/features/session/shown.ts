@@ -5,16 +5,19 @@ import { z } from "zod";
 import { timeOf } from "../../lib/time-of.ts";
 import { LOOK_AT_ROW, SHOW_ROW } from "../../lib/work.ts";
 import type { CallContext } from "../../operation/define.ts";
+import { shownName } from "../../operation/recipients.ts";
 import type { Viewer } from "../../operation/viewer.ts";
 import { recipientsOf } from "../../operation/visibility.ts";
 import type { Reader } from "../../store/store.ts";
 import type { Tally } from "./hidden.ts";
-import { shownName } from "./names.ts";
-import type { MessageRow, MessageWithText, SessionRow } from "./rows.ts";
+import { MAX_DEPTH, type MessageRow, type MessageWithText, messageAtSeq, type SessionRow } from "./rows.ts";
 import { mayRead } from "./viewer.ts";
 
 /** Longest text of a message in a list, in characters; message_get returns all of it. */
 export const MAX_LISTED_TEXT = 20_000;
+
+/** Most of those who acknowledged a message that a list names; message_get names more. */
+const MAX_LISTED_ACKS = 20;
 
 const someone = {
   author: z.string().describe("Its caller, verified by the tailnet."),
@@ -60,6 +63,10 @@ export const shownMessage = z.object({
   ack_wanted: z.literal(true).optional(),
   acks: z.number().int().optional().describe("How many acknowledged it, where that is wanted."),
   acked: z.boolean().optional().describe("You did."),
+  acked_by: z
+    .array(z.object({ ...someone, at: z.string() }))
+    .optional()
+    .describe(`The first ${MAX_LISTED_ACKS} by name, where that is wanted; message_get lists more.`),
 });
 
 /** A message as it is returned. */
@@ -122,15 +129,16 @@ export class MessagesFor {
     };
   }
 
-  /** A message whose parent the viewer may not read begins a thread. */
+  /** A message whose parent the viewer may not read begins a thread. Authors who read less can make it deeper. */
   #threadPart(row: MessageRow) {
     const parent = this.#readableParent(row);
     if (parent === undefined) return {};
     let first = parent;
     let depth = 1;
-    for (let above = this.#readableParent(first); above !== undefined; above = this.#readableParent(first)) {
+    for (; depth < MAX_DEPTH; depth += 1) {
+      const above = this.#readableParent(first);
+      if (above === undefined) break;
       first = above;
-      depth += 1;
     }
     return { parent: parent.id, thread: first.id, depth };
   }
@@ -139,7 +147,7 @@ export class MessagesFor {
     if (parent === 0) return undefined;
     if (!this.#readable.has(parent)) {
       this.#context.spend(LOOK_AT_ROW);
-      const row = this.#reader.get<MessageRow>("SELECT * FROM messages WHERE seq = ?", parent);
+      const row = messageAtSeq(this.#reader, parent);
       this.#readable.set(parent, row !== undefined && mayRead(row, this.#viewer) ? row : undefined);
     }
     return this.#readable.get(parent);
@@ -147,12 +155,25 @@ export class MessagesFor {
 
   #ackPart({ seq }: MessageRow) {
     const count = this.#reader.get<{ n: number }>("SELECT COUNT(*) AS n FROM message_acks WHERE message = ?", seq);
+    const ackedBy = acksOf(this.#reader, seq, MAX_LISTED_ACKS);
+    this.#context.spend(LOOK_AT_ROW * ackedBy.length);
     return {
       ack_wanted: true as const,
       acks: count?.n ?? 0,
       acked: hasAcknowledged(this.#reader, seq, this.#viewer),
+      acked_by: ackedBy,
     };
   }
+}
+
+/** Returns those who acknowledged a message, by name, at most so many. */
+export function acksOf(reader: Reader, seq: number, limit: number) {
+  const rows = reader.all<{ caller: string; agent: string; at: number }>(
+    "SELECT caller, agent, at FROM message_acks WHERE message = ? ORDER BY caller, agent LIMIT ?",
+    seq,
+    limit,
+  );
+  return rows.map(({ at, ...each }) => ({ ...authorPart(each), at: timeOf(at) }));
 }
 
 /** Reports whether the viewer acknowledged a message. */

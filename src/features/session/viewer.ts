@@ -1,8 +1,6 @@
 // Who reads messages: the rule of visibility over their rows, for reads, and for writes that name a message.
 
-import type { Stamp } from "../../log/log.ts";
-import type { Proposer } from "../../operation/define.ts";
-import { ANYONE, type Viewer } from "../../operation/viewer.ts";
+import type { Viewer } from "../../operation/viewer.ts";
 import { mayRead as mayReadRow, recipientsOf } from "../../operation/visibility.ts";
 import type { Reader } from "../../store/store.ts";
 import { type MessageRow, messageRow, noMessage } from "./rows.ts";
@@ -20,30 +18,6 @@ export function isAuthor({ caller, agent }: Pick<MessageRow, "caller" | "agent">
 /** Reports whether somebody is exactly the viewer: as the same agent, or as the caller itself. */
 export function isSame({ caller, agent }: { caller: string; agent: string }, viewer: Viewer): boolean {
   return viewer.callers.includes(caller) && agent === (viewer.agent ?? "");
-}
-
-/** What a command carries of its caller, as the node that proposed it found it. */
-export interface Reading {
-  callers: readonly string[];
-  tags: readonly string[];
-  is_admin: boolean;
-}
-
-/** Returns that part of a command. */
-export function readingOf(proposer: Proposer | undefined, space: string): Reading {
-  const { callers, tags, isAdmin } = proposer?.viewer(space) ?? ANYONE;
-  return { callers, tags, is_admin: isAdmin };
-}
-
-/** Returns who reads, in apply. */
-export function viewerOf({ callers, tags, is_admin }: Reading, { caller, agent, agentType }: Stamp): Viewer {
-  return {
-    callers: [...new Set([caller, ...callers])],
-    tags,
-    ...(agent === undefined ? {} : { agent }),
-    ...(agentType === undefined ? {} : { type: agentType }),
-    isAdmin: is_admin,
-  };
 }
 
 /** Returns a message that the viewer may read. Throws Fault `not_found`. */

@@ -54,7 +54,6 @@ export const messageWait = read({
   }),
   access: { verb: "read", spaces: ({ session }) => (session === undefined ? "visible" : [spaceOf(session)]) },
   waits: true,
-  hints: { idempotent: true },
   aliases: { ...sessionAliases, timeout: "timeout_seconds", position: "since", after: "since" },
   async run(
     reader,

@@ -5,13 +5,14 @@ import type { z } from "zod";
 import type { Fault } from "../../../lib/fault.ts";
 import type { Page, Visit } from "../../../operation/page.ts";
 import { Ago, type Named, nameText, sizeText, Words } from "../../../page/text.tsx";
+import { Who } from "../../../page/who.tsx";
 import { contextDiff } from "../diff-versions.ts";
 import { contextGet, contextMetadata } from "../get.ts";
 import { contextHistory } from "../list-versions.ts";
 import { Diff } from "./diff-card.tsx";
 import { Document } from "./document-card.tsx";
 import { History } from "./history-card.tsx";
-import { CONTEXTS, type ContextView, contextLink, listLink } from "./links.ts";
+import { CONTEXTS, type ContextView, contextLink, LIST, listLink } from "./links.ts";
 import { Tags } from "./tags.tsx";
 
 /** Versions on one page of the history. */
@@ -85,7 +86,7 @@ function Context({ id, view, parts, members, nowMs }: ContextProps) {
     <>
       <div class="title">
         <p class="crumb">
-          <a href="/">Contexts</a> <span aria-hidden="true">/</span>{" "}
+          <a href={LIST}>Contexts</a> <span aria-hidden="true">/</span>{" "}
           <a href={listLink({ prefix: `${metadata.space}/` })}>{metadata.space}</a>
         </p>
         <h1 class="id">{id}</h1>
@@ -103,6 +104,23 @@ function Context({ id, view, parts, members, nowMs }: ContextProps) {
         </div>
       </div>
     </>
+  );
+}
+
+/** Who may read a context that is not for everyone. */
+function Readers({ of, members }: { of: Parts["metadata"]; members: Named }) {
+  const { visibility, owner = "", owner_agent, to = [] } = of;
+  if (visibility === undefined) return null;
+  const by = owner_agent === undefined ? nameText(owner, members) : `${owner_agent} (${nameText(owner, members)})`;
+  return (
+    <span>
+      {visibility.replace("_", " ")}, of <Words text={by} />
+      {to.length === 0 ? null : (
+        <>
+          , for <Words text={to.join(", ")} />
+        </>
+      )}
+    </span>
   );
 }
 
@@ -140,7 +158,7 @@ function About({ metadata, members, nowMs }: AboutProps) {
         <span>version {metadata.version}</span>
         <span>
           {metadata.deleted ? "deleted" : "written"} <Ago time={metadata.updated_at} nowMs={nowMs} /> by{" "}
-          <Words text={nameText(metadata.author, members)} />
+          <Who author={metadata.author} agent={metadata.agent} members={members} />
         </span>
         <span>
           created <Ago time={metadata.created_at} nowMs={nowMs} />
@@ -155,6 +173,7 @@ function About({ metadata, members, nowMs }: AboutProps) {
             {metadata.deleted ? "expired" : "expires"} <time datetime={metadata.expires_at}>{metadata.expires_at}</time>
           </span>
         )}
+        <Readers of={metadata} members={members} />
         <Tags tags={metadata.tags} />
       </p>
       <Others heading="Superseded by" ids={metadata.superseded_by} />

@@ -3,14 +3,12 @@
 
 import type { z } from "zod";
 import { Fault } from "../../../lib/fault.ts";
-import { Refused, Words } from "../../../page/text.tsx";
+import { DiffLines, type LineKind, unifiedKind } from "../../../page/diff.tsx";
+import { Refused } from "../../../page/text.tsx";
 import type { contextDiff } from "../diff-versions.ts";
 import { type ContextView, contextLink } from "./links.ts";
 
 type Comparison = z.infer<typeof contextDiff.output>;
-
-/** More lines than this are not shown. */
-const MAX_LINES = 5000;
 
 export function Diff({ id, view, diff }: { id: string; view: ContextView; diff: Comparison | Fault }) {
   const from = diff instanceof Fault ? view.from : String(diff.from);
@@ -51,21 +49,7 @@ export function Diff({ id, view, diff }: { id: string; view: ContextView; diff: 
 
 function Changes({ diff }: { diff: Comparison }) {
   const lines = Array.isArray(diff.diff) ? diff.diff.map(stepText) : String(diff.diff).replace(/\n$/, "").split("\n");
-  if (lines.length === 0 || (lines.length === 1 && lines[0] === ""))
-    return <p class="empty">The versions are equal.</p>;
-  return (
-    <>
-      <pre class="document diff">
-        {lines.slice(0, MAX_LINES).map((line) => (
-          <span class={kindOf(line, diff.format)}>
-            <Words block text={line} />
-            {"\n"}
-          </span>
-        ))}
-      </pre>
-      {lines.length > MAX_LINES ? <p class="quiet">{lines.length - MAX_LINES} more lines are not shown.</p> : null}
-    </>
-  );
+  return <DiffLines lines={lines} kindOf={diff.format === "json-patch" ? stepKind : unifiedKind} />;
 }
 
 function stepText(step: unknown): string {
@@ -75,9 +59,6 @@ function stepText(step: unknown): string {
   return `${String(step.op)} ${String(step.path)}${from}${value}`;
 }
 
-function kindOf(line: string, format: "json-patch" | "text"): string {
-  if (format === "json-patch") return line.startsWith("remove ") ? "gone" : line.startsWith("test ") ? "" : "come";
-  if (line.startsWith("@@")) return "where";
-  if (line.startsWith("+++") || line.startsWith("---")) return "quiet";
-  return line.startsWith("+") ? "come" : line.startsWith("-") ? "gone" : "";
+function stepKind(line: string): LineKind {
+  return line.startsWith("remove ") ? "gone" : line.startsWith("test ") ? "" : "come";
 }

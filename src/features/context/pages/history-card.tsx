@@ -4,6 +4,7 @@
 import type { z } from "zod";
 import { Fault } from "../../../lib/fault.ts";
 import { Card } from "../../../page/card.tsx";
+import { PageLinks } from "../../../page/page-links.tsx";
 import { Ago, type Named, nameText, Refused, sizeText, Words } from "../../../page/text.tsx";
 import type { contextHistory } from "../list-versions.ts";
 import { contextLink } from "./links.ts";
@@ -44,10 +45,12 @@ function VersionList({ id, before, history, members, nowMs }: HistoryProps & { h
           />
         ))}
       </ol>
-      <nav class="pages" aria-label="Pages of the history">
-        {before ? <a href={contextLink(id)}>Newest</a> : null}
-        {cursor === undefined ? null : <a href={contextLink(id, { before: cursor })}>Older</a>}
-      </nav>
+      <PageLinks
+        of="history"
+        first={before ? contextLink(id) : undefined}
+        next={cursor === undefined ? undefined : contextLink(id, { before: cursor })}
+        byAge
+      />
     </>
   );
 }

@@ -2,10 +2,12 @@
 
 import { address } from "../../../page/address.ts";
 
+/** Path of the list. */
+export const LIST = "/ui/contexts";
 /** Path of the pages of single contexts; the id follows. */
 export const CONTEXTS = "/ui/contexts/";
 
-/** Filter of the list at `/`; "" and undefined filter nothing. */
+/** Filter of the list; "" and undefined filter nothing. */
 export interface ListFilter {
   prefix?: string;
   tag?: string;
@@ -23,7 +25,7 @@ export interface ContextView {
 
 /** Returns the URL of the list. */
 export function listLink({ prefix, tag, cursor }: ListFilter): string {
-  return address("/", { prefix, tag, cursor });
+  return address(LIST, { prefix, tag, cursor });
 }
 
 /** Returns the URL of a context's page. Ids are encoded, although all their characters are allowed in a path. */

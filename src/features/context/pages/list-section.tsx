@@ -1,13 +1,16 @@
-// The list of contexts on the overview: filter, table, pages.
+// The list of contexts, on the overview and as a page: filter, table, pages.
 /** @jsxImportSource hono/jsx */
 
+import type { Child } from "hono/jsx";
 import { z } from "zod";
 import { Fault } from "../../../lib/fault.ts";
-import type { Section } from "../../../operation/page.ts";
-import { Ago, type Named, nameText, Refused, sizeText, Words } from "../../../page/text.tsx";
+import type { Follows, Page, Section, Visit } from "../../../operation/page.ts";
+import { PageLinks } from "../../../page/page-links.tsx";
+import { Ago, type Named, Refused, sizeText, Words } from "../../../page/text.tsx";
+import { Who } from "../../../page/who.tsx";
 import { contextList } from "../list-contexts.ts";
 import { metadata } from "../rows.ts";
-import { contextLink, type ListFilter, listLink } from "./links.ts";
+import { contextLink, LIST, type ListFilter, listLink } from "./links.ts";
 import { Tags } from "./tags.tsx";
 
 /** Contexts on one page of the list. */
@@ -26,38 +29,49 @@ export const contextSection: Section = {
   order: 20,
   heading: "Contexts",
   async show(visit) {
-    const filter = {
-      prefix: visit.parameter("prefix"),
-      tag: visit.parameter("tag"),
-      cursor: visit.parameter("cursor"),
-    };
-    const { prefix, tag, cursor } = filter;
-    const narrowed = { ...(prefix && { prefix }), ...(tag && { tag }), ...(cursor && { cursor }) };
-    const [list, { members }] = await Promise.all([
-      visit.tryAsk(wholeList, { limit: PAGE, ...narrowed }),
-      visit.frame(),
-    ]);
-    // An invalid filter fails the whole page; a missing right or an unreachable node fails only this part.
-    if (list instanceof Fault && list.code !== "forbidden" && list.code !== "unavailable") throw list;
+    const { follows, ...props } = await listFor(visit);
+    return { follows, body: <ContextList {...props} heading={<h2 id="contexts-title">Contexts</h2>} /> };
+  },
+};
+
+/** The list. */
+export const contextListPage: Page = {
+  path: LIST,
+  summary: "Contexts: by id, prefix and tag",
+  navigation: { order: 20, label: "Contexts", needs: contextList.name },
+  async open(visit) {
+    const [{ name }, { follows, ...props }] = await Promise.all([visit.frame(), listFor(visit)]);
     return {
-      follows: prefix === "" ? {} : { prefix },
-      body: <ContextList list={list} filter={filter} members={members} nowMs={visit.nowMs} />,
+      title: `Contexts: ${name}`,
+      follows,
+      body: <ContextList {...props} heading={<h1 id="contexts-title">Contexts</h1>} />,
     };
   },
 };
+
+async function listFor(visit: Visit): Promise<Omit<ListProps, "heading"> & { follows: Follows }> {
+  const filter = { prefix: visit.parameter("prefix"), tag: visit.parameter("tag"), cursor: visit.parameter("cursor") };
+  const { prefix, tag, cursor } = filter;
+  const narrowed = { ...(prefix && { prefix }), ...(tag && { tag }), ...(cursor && { cursor }) };
+  const [list, { members }] = await Promise.all([visit.tryAsk(wholeList, { limit: PAGE, ...narrowed }), visit.frame()]);
+  // An invalid filter fails the whole page; a missing right or an unreachable node fails only this part.
+  if (list instanceof Fault && list.code !== "forbidden" && list.code !== "unavailable") throw list;
+  return { list, filter, members, nowMs: visit.nowMs, follows: prefix === "" ? {} : { prefix } };
+}
 
 interface ListProps {
   list: List | Fault;
   filter: Required<ListFilter>;
   members: Named;
   nowMs: number;
+  heading: Child;
 }
 
-function ContextList({ list, filter, members, nowMs }: ListProps) {
+function ContextList({ list, filter, members, nowMs, heading }: ListProps) {
   return (
     <section class="card" aria-labelledby="contexts-title">
       <div class="head">
-        <h2 id="contexts-title">Contexts</h2>
+        {heading}
         <Search filter={filter} />
       </div>
       {filter.tag === "" ? null : (
@@ -83,7 +97,7 @@ function ContextList({ list, filter, members, nowMs }: ListProps) {
 function Search({ filter }: Pick<ListProps, "filter">) {
   return (
     <search>
-      <form method="get" action="/" class="filter">
+      <form method="get" action={LIST} class="filter">
         <label>
           <span class="hidden">Only ids that start with</span>
           <input
@@ -101,7 +115,7 @@ function Search({ filter }: Pick<ListProps, "filter">) {
   );
 }
 
-function Contexts({ list, filter, members, nowMs }: ListProps & { list: List }) {
+function Contexts({ list, filter, members, nowMs }: Omit<ListProps, "heading"> & { list: List }) {
   if (list.contexts.length === 0) {
     const narrowed = filter.prefix !== "" || filter.tag !== "" || filter.cursor !== "";
     return (
@@ -134,10 +148,11 @@ function Contexts({ list, filter, members, nowMs }: ListProps & { list: List }) 
           ))}
         </tbody>
       </table>
-      <nav class="pages" aria-label="Pages of the list">
-        {filter.cursor === "" ? null : <a href={listLink({ ...filter, cursor: "" })}>First page</a>}
-        {list.cursor === undefined ? null : <a href={listLink({ ...filter, cursor: list.cursor })}>Next page</a>}
-      </nav>
+      <PageLinks
+        of="list"
+        first={filter.cursor === "" ? undefined : listLink({ ...filter, cursor: "" })}
+        next={list.cursor === undefined ? undefined : listLink({ ...filter, cursor: list.cursor })}
+      />
     </>
   );
 }
@@ -158,6 +173,12 @@ function Row({ context, members, nowMs }: RowProps) {
             looks like <Words text={context.looks_like.join(", ")} />, and is another
           </div>
         )}
+        {context.visibility === undefined ? null : (
+          <>
+            {" "}
+            <span class="tag">{context.visibility.replace("_", " ")}</span>
+          </>
+        )}
         {context.superseded_by === undefined ? null : (
           <div class="quiet about">
             superseded by{" "}
@@ -177,7 +198,7 @@ function Row({ context, members, nowMs }: RowProps) {
       <td class="number">{context.version}</td>
       <td class="number wider">{sizeText(context.size)}</td>
       <td class="wider author">
-        <Words text={nameText(context.author, members)} />
+        <Who author={context.author} agent={context.agent} members={members} />
       </td>
       <td class="end">
         <Ago time={context.updated_at} nowMs={nowMs} />

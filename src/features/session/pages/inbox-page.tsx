@@ -6,7 +6,7 @@ import type { Page } from "../../../operation/page.ts";
 import type { Named } from "../../../page/text.tsx";
 import { inbox } from "../inbox.ts";
 import { INBOX, sessionLink } from "./links.ts";
-import { Acknowledge, MessageHead, MessageText } from "./message.tsx";
+import { Acknowledge, MessageHead, MessageLink, MessageText } from "./message.tsx";
 
 /** Messages on the page. */
 const PAGE = 50;
@@ -15,7 +15,7 @@ const PAGE = 50;
 export const inboxPage: Page = {
   path: INBOX,
   summary: "The inbox of the caller over all sessions",
-  navigation: { order: 11, label: "Inbox" },
+  navigation: { order: 11, label: "Inbox", needs: inbox.name },
   async open(visit) {
     const [found, { name, members }] = await Promise.all([visit.ask(inbox, { limit: PAGE }), visit.frame()]);
     return {
@@ -44,10 +44,11 @@ function Inbox({ found, members, nowMs }: InboxProps) {
               <article class="message">
                 <MessageHead message={message} members={members} nowMs={nowMs} />
                 <MessageText message={message} />
-                <Acknowledge message={message} />
+                <Acknowledge message={message} members={members} />
                 <a class="quiet" href={sessionLink(message.session, {}, message.message)}>
                   in {message.session}
-                </a>
+                </a>{" "}
+                <MessageLink message={message} />
               </article>
             </li>
           ))}

@@ -6,6 +6,8 @@ import { address } from "../../../page/address.ts";
 export const SESSIONS = "/ui/sessions";
 /** Path of the pages of single sessions; the id follows. */
 export const SESSION = "/ui/sessions/";
+/** Path of the pages of single messages; the id of the session and that of the message follow. */
+export const MESSAGE = "/ui/messages/";
 /** Path of the inbox. */
 export const INBOX = "/ui/inbox";
 
@@ -31,6 +33,18 @@ export function listLink(view: ListView): string {
 export function sessionLink(session: string, view: SessionView = {}, message?: string): string {
   const path = address(SESSION + session.split("/").map(encodeURIComponent).join("/"), { ...view });
   return message === undefined ? path : `${path}#${message}`;
+}
+
+/** What the page of a message shows; "" and undefined: the newest text, no diff. */
+export interface MessageView {
+  version?: string;
+  from?: string;
+  to?: string;
+}
+
+/** Returns the URL of a message's page. */
+export function messageLink(session: string, message: string, view: MessageView = {}): string {
+  return address(`${MESSAGE}${session.split("/").map(encodeURIComponent).join("/")}/${message}`, { ...view });
 }
 
 /** Returns where a form of a session's page goes. */

@@ -5,6 +5,7 @@ import type { z } from "zod";
 import type { Page } from "../../../operation/page.ts";
 import { address } from "../../../page/address.ts";
 import { FormKey } from "../../../page/form-key.tsx";
+import { PageLinks } from "../../../page/page-links.tsx";
 import { Ago, type Named, nameText, Words } from "../../../page/text.tsx";
 import { MAX_PURPOSE } from "../arguments.ts";
 import { sessionCreate } from "../create.ts";
@@ -20,7 +21,7 @@ type List = z.infer<typeof sessionList.output>;
 export const sessionListPage: Page = {
   path: SESSIONS,
   summary: "Sessions: what they are for, how many messages they have, and a form that begins one",
-  navigation: { order: 10, label: "Sessions" },
+  navigation: { order: 10, label: "Sessions", needs: sessionList.name },
   async open(visit) {
     const view = {
       space: visit.parameter("space"),
@@ -42,6 +43,7 @@ export const sessionListPage: Page = {
   forms: {
     create: {
       operation: sessionCreate.name,
+      label: "Begin",
       fields: ["purpose", "space"],
       known: () => ({}),
       input: ({ purpose = "", space = "" }) => ({ purpose, ...(space === "" ? {} : { space }) }),
@@ -159,10 +161,11 @@ function Table({ list, view, members, nowMs }: SessionsProps) {
           ))}
         </tbody>
       </table>
-      <nav class="pages" aria-label="Pages of the list">
-        {view.cursor === "" ? null : <a href={listLink({ ...view, cursor: "" })}>First page</a>}
-        {list.cursor === undefined ? null : <a href={listLink({ ...view, cursor: list.cursor })}>Next page</a>}
-      </nav>
+      <PageLinks
+        of="list"
+        first={view.cursor === "" ? undefined : listLink({ ...view, cursor: "" })}
+        next={list.cursor === undefined ? undefined : listLink({ ...view, cursor: list.cursor })}
+      />
     </>
   );
 }

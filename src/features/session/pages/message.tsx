@@ -2,8 +2,9 @@
 /** @jsxImportSource hono/jsx */
 
 import { Ago, type Named, nameText, Words } from "../../../page/text.tsx";
+import { Who } from "../../../page/who.tsx";
 import type { ShownMessage } from "../shown.ts";
-import { formLink, sessionLink } from "./links.ts";
+import { formLink, messageLink, sessionLink } from "./links.ts";
 
 export interface MessageProps {
   message: ShownMessage;
@@ -27,7 +28,14 @@ export function MessageHead({ message, members, nowMs }: MessageProps) {
       <a class="quiet" href={sessionLink(message.session, {}, message.message)}>
         <Ago time={posted_at} nowMs={nowMs} />
       </a>
-      {edited_at === undefined ? null : <span class="quiet"> edited</span>}{" "}
+      {edited_at === undefined ? null : (
+        <>
+          {" "}
+          <a class="quiet" href={messageLink(message.session, message.message)}>
+            edited
+          </a>
+        </>
+      )}{" "}
       {kind === "text" || kind === "" ? null : (
         <span class="tag">
           <Words text={kind} />
@@ -50,23 +58,37 @@ export function MessageHead({ message, members, nowMs }: MessageProps) {
 }
 
 /** Its text. */
-export function MessageText({ message: { text, text_cut, removed } }: Pick<MessageProps, "message">) {
+export function MessageText({ message: { session, message, text, text_cut, removed } }: Pick<MessageProps, "message">) {
   if (removed !== undefined) return <p class="empty">{removed}</p>;
   return (
     <p class="said">
       <Words text={text} block />
-      {text_cut === true ? <span class="quiet"> … the text goes on</span> : null}
+      {text_cut === true ? (
+        <>
+          {" "}
+          … <a href={messageLink(session, message)}>the whole text</a>
+        </>
+      ) : null}
     </p>
   );
 }
 
-/** Whether it is acknowledged, and a button that does it. */
-export function Acknowledge({ message }: Pick<MessageProps, "message">) {
+/** The link to its own page. */
+export function MessageLink({ message: { session, message } }: Pick<MessageProps, "message">) {
+  return (
+    <a class="quiet details" href={messageLink(session, message)}>
+      Details
+    </a>
+  );
+}
+
+/** Who acknowledged it, and a button that does it. A closed session takes acknowledgements too. */
+export function Acknowledge({ message, members }: Pick<MessageProps, "message" | "members">) {
   if (message.ack_wanted !== true) return null;
   return (
     <form method="post" action={formLink(message.session, "ack")} class="ack">
       <span class="quiet">
-        {message.acks === 0 ? "wants an acknowledgement" : `${message.acks} acknowledged`}
+        {message.acks === 0 ? "wants an acknowledgement" : <AckedBy message={message} members={members} />}
         {message.acked === true ? ", you too" : ""}
       </span>{" "}
       {message.acked === true ? null : (
@@ -76,5 +98,26 @@ export function Acknowledge({ message }: Pick<MessageProps, "message">) {
         </>
       )}
     </form>
+  );
+}
+
+function AckedBy({ message, members }: Pick<MessageProps, "message" | "members">) {
+  const { acks = 0, acked_by: by = [] } = message;
+  return (
+    <>
+      acknowledged by{" "}
+      {by.map(({ author, agent }, index) => (
+        <>
+          {index === 0 ? "" : ", "}
+          <Who author={author} agent={agent} members={members} />
+        </>
+      ))}
+      {acks > by.length ? (
+        <>
+          {" and "}
+          <a href={messageLink(message.session, message.message)}>{acks - by.length} more</a>
+        </>
+      ) : null}
+    </>
   );
 }

@@ -5,6 +5,7 @@ import type { z } from "zod";
 import { counted } from "../../../lib/counted.ts";
 import { printableLine } from "../../../lib/printable.ts";
 import type { Page, PageForm } from "../../../operation/page.ts";
+import { AUDIT_OPERATION, AuditLink } from "../../../page/audit-link.tsx";
 import { Card } from "../../../page/card.tsx";
 import { FormKey } from "../../../page/form-key.tsx";
 import { Ago, type Named, nameText, Words } from "../../../page/text.tsx";
@@ -15,7 +16,8 @@ import { messagePost } from "../post.ts";
 import type { ShownMessage } from "../shown.ts";
 import { sessionClose, sessionReopen } from "../state.ts";
 import { formLink, listLink, SESSION, SESSIONS, type SessionView, sessionLink } from "./links.ts";
-import { Acknowledge, MessageHead, type MessageProps, MessageText } from "./message.tsx";
+import { Acknowledge, MessageHead, MessageLink, type MessageProps, MessageText } from "./message.tsx";
+import { Timeline } from "./timeline.tsx";
 
 /** Messages on one page. */
 const PAGE = 100;
@@ -28,6 +30,7 @@ function namesIn(text: string): string[] {
 
 const post: PageForm = {
   operation: messagePost.name,
+  label: "Post",
   fields: ["text", "kind", "to", "visibility", "parent", "ack"],
   known: (session) => ({ session }),
   input: ({ text = "", kind = "", to = "", visibility = "", parent = "", ack }) => ({
@@ -43,16 +46,20 @@ const post: PageForm = {
 
 const ack: PageForm = {
   operation: messageAck.name,
+  label: "Acknowledge",
   fields: ["message"],
   known: (session) => ({ session }),
   input: ({ message = "" }) => ({ messages: [message] }),
   next: (_output, session) => sessionLink(session),
 };
 
-const become = (operation: string): PageForm => ({
-  ...{ operation, fields: [], known: (session) => ({ session }), input: () => ({}) },
+const become = (operation: string, label: string): PageForm => ({
+  ...{ operation, label, fields: [], known: (session) => ({ session }), input: () => ({}) },
   next: (_output, session) => sessionLink(session),
 });
+
+const close = become(sessionClose.name, "Close");
+const reopen = become(sessionReopen.name, "Open again");
 
 /** The page of one session. */
 export const sessionPage: Page = {
@@ -70,10 +77,21 @@ export const sessionPage: Page = {
     return {
       title: `${printableLine(got.purpose === "" ? session : got.purpose)}: ${name}`,
       follows: { id: session },
-      body: <Session got={got} page={page} view={view} replied={replied} members={members} nowMs={visit.nowMs} />,
+      body: (
+        <Session
+          got={got}
+          page={page}
+          view={view}
+          replied={replied}
+          members={members}
+          nowMs={visit.nowMs}
+          mayPost={visit.may(messagePost.name, got.space)}
+          mayAudit={visit.may(AUDIT_OPERATION, got.space)}
+        />
+      ),
     };
   },
-  forms: { post, ack, close: become(sessionClose.name), reopen: become(sessionReopen.name) },
+  forms: { post, ack, close, reopen },
 };
 
 interface SessionProps {
@@ -83,10 +101,13 @@ interface SessionProps {
   replied: ShownMessage | undefined;
   members: Named;
   nowMs: number;
+  mayPost: boolean;
+  mayAudit: boolean;
 }
 
-function Session({ got, page, view, replied, members, nowMs }: SessionProps) {
+function Session({ got, page, view, replied, members, nowMs, mayPost, mayAudit }: SessionProps) {
   const { session, space, purpose } = got;
+  const takesMessages = mayPost && got.state === "open";
   return (
     <>
       <div class="title">
@@ -97,7 +118,7 @@ function Session({ got, page, view, replied, members, nowMs }: SessionProps) {
           <Words text={purpose === "" ? session : purpose} />
         </h1>
         <div id="about" data-part>
-          <About got={got} members={members} nowMs={nowMs} />
+          <About got={got} members={members} nowMs={nowMs} mayPost={mayPost} mayAudit={mayAudit} />
         </div>
       </div>
       <div class="columns">
@@ -107,11 +128,14 @@ function Session({ got, page, view, replied, members, nowMs }: SessionProps) {
               {page.older === undefined ? null : <a href={sessionLink(session, { before: page.older })}>Older</a>}
               {view.before === "" ? null : <a href={sessionLink(session)}>Newest</a>}
             </nav>
-            <Threads messages={page.messages} members={members} nowMs={nowMs} />
+            <Threads messages={page.messages} takesReplies={takesMessages} members={members} nowMs={nowMs} />
           </Card>
-          <Compose session={session} replied={replied} members={members} nowMs={nowMs} />
+          {takesMessages ? <Compose session={session} replied={replied} members={members} nowMs={nowMs} /> : null}
         </div>
         <div class="side">
+          <Card id="timeline" title="Timeline">
+            <Timeline messages={page.messages} members={members} nowMs={nowMs} />
+          </Card>
           <Card id="participants" title="Participants">
             <Participants got={got} members={members} nowMs={nowMs} />
           </Card>
@@ -123,7 +147,7 @@ function Session({ got, page, view, replied, members, nowMs }: SessionProps) {
 
 type AboutProps = Pick<SessionProps, "got" | "members" | "nowMs">;
 
-function About({ got, members, nowMs }: AboutProps) {
+function About({ got, members, nowMs, mayPost, mayAudit }: AboutProps & Pick<SessionProps, "mayPost" | "mayAudit">) {
   return (
     <div class="facts">
       <span class="id">{got.session}</span>
@@ -132,9 +156,12 @@ function About({ got, members, nowMs }: AboutProps) {
       </span>
       <span>{counted(got.message_count, "message")}</span>
       {got.state === "closed" ? <span class="pill warning">closed</span> : null}
-      <form method="post" action={formLink(got.session, got.state === "closed" ? "reopen" : "close")}>
-        <button type="submit">{got.state === "closed" ? "Open again" : "Close"}</button>
-      </form>
+      {mayAudit ? <AuditLink target={got.session} /> : null}
+      {mayPost ? (
+        <form method="post" action={formLink(got.session, got.state === "closed" ? "reopen" : "close")}>
+          <button type="submit">{(got.state === "closed" ? reopen : close).label}</button>
+        </form>
+      ) : null}
     </div>
   );
 }
@@ -162,22 +189,24 @@ function Participants({ got, members, nowMs }: AboutProps) {
 
 interface ThreadsProps extends Omit<MessageProps, "message"> {
   messages: readonly ShownMessage[];
+  takesReplies: boolean;
 }
 
 /** Replies are below what they reply to, where that is on the page. */
-function Threads({ messages, members, nowMs }: ThreadsProps) {
+function Threads({ messages, ...shown }: ThreadsProps) {
   if (messages.length === 0) return <p class="empty">Nobody has written anything that you may read.</p>;
   const here = new Set(messages.map(({ message }) => message));
   const below = Map.groupBy(messages, ({ parent }) => (parent !== undefined && here.has(parent) ? parent : ""));
-  return <Replies of="" below={below} members={members} nowMs={nowMs} />;
+  return <Replies of="" below={below} {...shown} />;
 }
 
-interface RepliesProps extends Omit<MessageProps, "message"> {
+interface RepliesProps extends Omit<ThreadsProps, "messages"> {
   of: string;
   below: ReadonlyMap<string, readonly ShownMessage[]>;
 }
 
-function Replies({ of, below, members, nowMs }: RepliesProps) {
+function Replies({ of, below, ...shown }: RepliesProps) {
+  const { takesReplies, members, nowMs } = shown;
   const messages = below.get(of) ?? [];
   if (messages.length === 0) return null;
   return (
@@ -190,12 +219,15 @@ function Replies({ of, below, members, nowMs }: RepliesProps) {
               <p class="quiet">a reply to {message.parent}, which is on an older page</p>
             ) : null}
             <MessageText message={message} />
-            <Acknowledge message={message} />
-            <a class="quiet reply" href={`${sessionLink(message.session, { reply: message.message })}#compose`}>
-              Reply
-            </a>
+            <Acknowledge message={message} members={members} />
+            {takesReplies ? (
+              <a class="quiet reply" href={`${sessionLink(message.session, { reply: message.message })}#compose`}>
+                Reply
+              </a>
+            ) : null}{" "}
+            <MessageLink message={message} />
           </article>
-          <Replies of={message.message} below={below} members={members} nowMs={nowMs} />
+          <Replies of={message.message} below={below} {...shown} />
         </li>
       ))}
     </ol>
@@ -208,7 +240,7 @@ function Compose({
   replied,
   members,
   nowMs,
-}: Omit<SessionProps, "got" | "page" | "view"> & { session: string }) {
+}: Pick<SessionProps, "replied" | "members" | "nowMs"> & { session: string }) {
   return (
     <section class="card" id="compose" aria-labelledby="compose-title">
       <h2 id="compose-title">{replied === undefined ? "Write a message" : "Write a reply"}</h2>
@@ -226,7 +258,7 @@ function Compose({
         {replied === undefined ? null : <input type="hidden" name="parent" value={replied.message} />}
         <label>
           <span class="hidden">Message</span>
-          <textarea name="text" rows={4} required placeholder="Markdown; @name mentions somebody" />
+          <textarea name="text" rows={4} required placeholder="Text; @name mentions somebody" />
         </label>
         <div class="filter">
           <label>
@@ -252,7 +284,7 @@ function Compose({
           <label class="check">
             <input type="checkbox" name="ack" value="yes" /> ask for an acknowledgement
           </label>
-          <button type="submit">Post</button>
+          <button type="submit">{post.label}</button>
         </div>
       </form>
     </section>
