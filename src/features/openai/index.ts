@@ -1,0 +1,3 @@
+// OpenAI's contract of `search` and `fetch`.
+
+export { openaiFeature } from "./feature.ts";
