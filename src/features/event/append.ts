@@ -1,0 +1,218 @@
+// event_append: the one write of events. A command has the events of one caller for one space, up to 512 of them; it
+// gives them offsets, finds duplicates, and makes one change row, which is in no feed.
+
+import { z } from "zod";
+import { MAX_DOCUMENT_INPUT_BYTES } from "../../lib/bounds.ts";
+import { canonicalJson } from "../../lib/canonical-json.ts";
+import { Fault } from "../../lib/fault.ts";
+import { WRITE_BYTE } from "../../lib/work.ts";
+import { readMeta } from "../../log/meta.ts";
+import { type ApplyStamp, type WriteLimits, write } from "../../operation/define.ts";
+import type { Writer } from "../../store/store.ts";
+import { spaceArgument } from "./arguments.ts";
+import { epochOf } from "./cursor.ts";
+import { HOPS, hopsOf } from "./hops.ts";
+import { type EventItem, eventItem, sizeOf } from "./item.ts";
+import { EVENT_LEVEL, EVENT_ROW_BYTES, type EventHead, type EventRow, eventHead, segmentHash } from "./rows.ts";
+
+/** Most events of one command. */
+export const MAX_APPENDED = 512;
+/** Units of work of one event beside its bytes. */
+const APPEND_EVENT = 20_000;
+/** How long a caller at its quota is asked to wait, in seconds: retention frees room. */
+const QUOTA_RETRY_S = 60;
+
+/** An event in a command: what apply writes beside what it gives itself. */
+type Packed = Omit<EventRow, "offset" | "space" | "caller" | "agent" | "node" | "log_time">;
+
+interface AppendCommand {
+  space: string;
+  node: string;
+  events: Packed[];
+  dedupe_ms: number;
+  caller_bytes: number;
+  space_bytes: number;
+}
+
+/** What the command answers. */
+export interface Appended {
+  /** The history in which the offsets are. */
+  epoch: string;
+  /** Of each event, in order; that of the first one for a duplicate. */
+  offsets: number[];
+  /** Places in `offsets` of those that were there already. */
+  duplicates: number[];
+  /** Places in `offsets` of those that have been in this fleet before, with offset 0: they are not appended. */
+  looped: number[];
+}
+
+/** Appends events. */
+export const eventAppend = write({
+  name: "event_append",
+  v: 1,
+  level: EVENT_LEVEL,
+  apart: true,
+  isTool: false,
+  title: "Append events",
+  description:
+    "Appends up to 512 checked events of one space in one command: all or none. For programs; event_publish and event_publish_many check and complete events, and put those of several calls together.",
+  input: z.object({
+    space: spaceArgument.optional().describe("Space of the events (default: default)."),
+    events: z.array(eventItem).min(1).max(MAX_APPENDED).describe("The events, their sources without the caller."),
+  }),
+  example: {
+    space: "team-a",
+    events: [{ id: "1", source: "ci", type: "build.done", extensions: {}, kind: "json", data: '{"ok":true}' }],
+  },
+  maxInputBytes: MAX_DOCUMENT_INPUT_BYTES,
+  output: z.object({
+    epoch: z.string(),
+    offsets: z.array(z.number().int()),
+    duplicates: z.array(z.number().int()).describe("Places of events that were there already."),
+    looped: z.array(z.number().int()).describe("Places of events that this fleet has passed on before: not appended."),
+  }),
+  access: { verb: "write", spaces: ({ space }) => [space ?? "default"] },
+  hints: { idempotent: true },
+  work: ({ events }: AppendCommand) =>
+    events.reduce((sum, { size }) => sum + APPEND_EVENT + WRITE_BYTE * size, APPEND_EVENT),
+  prepare: (input, limits, proposer): AppendCommand => ({
+    space: input.space ?? "default",
+    node: proposer?.node ?? "",
+    events: input.events.map((item) => packed(item, limits)),
+    dedupe_ms: limits.events.dedupeSeconds * 1000,
+    caller_bytes: limits.events.callerBytes,
+    space_bytes: limits.events.spaceBytes,
+  }),
+  asked: ({ space, events }) => ({ space, events }),
+  apply: (tx, command, stamp) => {
+    const head = eventHead(tx);
+    const { rows, ...found } = append(tx, command, stamp, head.tail);
+    const output: Appended = { epoch: epochOf(tx), ...found };
+    if (rows.length === 0) return { output, changes: [] };
+    const hash = writeSegment(tx, head, rows, stamp);
+    countUsage(tx, command, stamp.caller, bytesOf(rows));
+    const change = { target: `${command.space}/events`, version: rows.length, contentHash: hash, outcome: "published" };
+    return { output, changes: [change] };
+  },
+});
+
+function packed(item: EventItem, { events: { maxBytes } }: WriteLimits): Packed {
+  const { id, source, type, subject = "", time = "", datacontenttype = "", extensions, kind, data } = item;
+  const attributes = Object.keys(extensions).length === 0 ? "" : canonicalJson(extensions);
+  const size = sizeOf(item, attributes);
+  if (size > maxBytes) {
+    throw new Fault("too_large", `The event ${JSON.stringify(id)} has ${size} bytes; the limit is ${maxBytes}`, {
+      hint: "Put the data into a context and its id into the event.",
+      details: { field: "data", limit: maxBytes },
+    });
+  }
+  return { source, id, type, subject, time, content_type: datacontenttype, attributes, size, kind, data };
+}
+
+const COLUMNS = [
+  ...(["offset", "space", "caller", "agent", "node", "source", "id", "type", "subject", "time"] as const),
+  ...(["log_time", "content_type", "attributes", "size", "kind", "data"] as const),
+];
+const INSERT = `INSERT INTO events (${COLUMNS.join(", ")}) VALUES (${COLUMNS.map(() => "?").join(",")})`;
+const SAME = "SELECT offset, log_time FROM events WHERE source = ? AND id = ? ORDER BY offset DESC LIMIT 1";
+
+/** Writes the events that are no duplicates. */
+function append(
+  tx: Writer,
+  { space, node, events, dedupe_ms }: AppendCommand,
+  { caller, agent = "", timeMs }: ApplyStamp,
+  tail: number,
+): Omit<Appended, "epoch"> & { rows: EventRow[] } {
+  const rows: EventRow[] = [];
+  const offsets: number[] = [];
+  const duplicates: number[] = [];
+  const looped: number[] = [];
+  const fleet = readMeta(tx, "fleet_id");
+  for (const [index, event] of events.entries()) {
+    if (fleet !== undefined && hopsIn(event).includes(fleet)) {
+      offsets.push(0);
+      looped.push(index);
+      continue;
+    }
+    const source = `${caller}/${event.source}`;
+    const same = tx.get<{ offset: number; log_time: number }>(SAME, source, event.id);
+    if (same !== undefined && same.log_time > timeMs - dedupe_ms) {
+      offsets.push(same.offset);
+      duplicates.push(index);
+      continue;
+    }
+    const offset = tail + rows.length + 1;
+    const row: EventRow = { ...event, offset, space, caller, agent, node, source, log_time: timeMs };
+    insertRow(tx, row);
+    rows.push(row);
+    offsets.push(offset);
+  }
+  return { rows, offsets, duplicates, looped };
+}
+
+function hopsIn({ attributes }: Packed): string[] {
+  if (!attributes.includes(`"${HOPS}"`)) return [];
+  return hopsOf((JSON.parse(attributes) as Record<string, unknown>)[HOPS]);
+}
+
+function bytesOf(rows: readonly EventRow[]): number {
+  return rows.reduce((sum, { size }) => sum + size + EVENT_ROW_BYTES, 0);
+}
+
+function insertRow(tx: Writer, row: EventRow): void {
+  tx.run(INSERT, ...COLUMNS.map((column) => row[column]));
+}
+
+/** Appends events with their offsets, as a segment of their own. */
+export function appendRows(tx: Writer, head: EventHead, rows: readonly EventRow[], stamp: SegmentStamp): void {
+  for (const row of rows) insertRow(tx, row);
+  writeSegment(tx, head, rows, stamp);
+}
+
+/** The change of a segment, and its log time. */
+type SegmentStamp = Pick<ApplyStamp, "seq" | "timeMs">;
+
+/** Returns the hash of the segment. */
+function writeSegment(tx: Writer, head: EventHead, rows: readonly EventRow[], stamp: SegmentStamp): string {
+  const hash = segmentHash(head.hash, rows);
+  const tail = head.tail + rows.length;
+  const bytes = bytesOf(rows);
+  tx.run(
+    "INSERT INTO event_segments (last, first, seq, log_time, bytes, hash) VALUES (?,?,?,?,?,?)",
+    ...[tail, head.tail + 1, stamp.seq, stamp.timeMs, bytes, hash],
+  );
+  tx.run("UPDATE event_head SET tail = ?, hash = ?, bytes = bytes + ? WHERE one = 1", tail, hash, bytes);
+  return hash;
+}
+
+/** Throws Fault `rate_limited` where caller or space would have more than it may. */
+function countUsage(tx: Writer, command: AppendCommand, caller: string, bytes: number): void {
+  addUsage(tx, { kind: "caller", name: caller, bytes, limit: command.caller_bytes });
+  addUsage(tx, { kind: "space", name: command.space, bytes, limit: command.space_bytes });
+}
+
+interface Addition {
+  kind: "caller" | "space";
+  name: string;
+  /** Negative: removed. */
+  bytes: number;
+  /** 0: none. */
+  limit: number;
+}
+
+/** Adds to the bytes of kept events of a caller or a space. Throws Fault `rate_limited` above the limit. */
+export function addUsage(tx: Writer, { kind, name, bytes, limit }: Addition): void {
+  const used = tx.get<{ bytes: number }>(
+    "INSERT INTO event_usage (kind, name, bytes) VALUES (?,?,?) " +
+      "ON CONFLICT (kind, name) DO UPDATE SET bytes = bytes + excluded.bytes RETURNING bytes",
+    ...[kind, name, bytes],
+  );
+  if (limit === 0 || bytes < 0 || used === undefined || used.bytes <= limit) return;
+  const owner = kind === "caller" ? `The caller ${name}` : `The space ${JSON.stringify(name)}`;
+  throw new Fault("rate_limited", `${owner} would have ${used.bytes} bytes of kept events; the quota is ${limit}`, {
+    hint:
+      `Wait until retention has removed older ones, or ask an admin to keep them for less time (events.keep_hours) or ` +
+      `to raise events.${kind}_bytes: \`cairn fleet settings\`.`,
+    details: { quota: kind, limit, used: used.bytes - bytes, retryAfterSeconds: QUOTA_RETRY_S },
+  });
+}

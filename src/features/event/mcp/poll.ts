@@ -1,0 +1,124 @@
+// event_poll: one subscription of MCP Events, as a page of occurrences or without end. It is no tool: src/mcp calls it
+// for `events/poll` and `events/stream`.
+
+import { z } from "zod";
+import type { CallContext } from "../../../operation/define.ts";
+import { type ReadOperation, read } from "../../../operation/define.ts";
+import type { FollowCursor, Taken } from "../../../operation/follow.ts";
+import { NODE } from "../../../operation/node-parts.ts";
+import type { Services } from "../../../operation/services.ts";
+import { refuseBelowLevel } from "../../../operation/versions.ts";
+import type { Reader } from "../../../store/store.ts";
+import { chooser } from "../chosen.ts";
+import { cursorText, parseCursor } from "../cursor.ts";
+import { EVENT_FEED, type FedEvent } from "../feed.ts";
+import { readPage } from "../read-events.ts";
+import { EVENT_LEVEL } from "../rows.ts";
+import type { ShownEvent } from "../shown.ts";
+import { EventPlace } from "../wait.ts";
+import {
+  ANY_EVENT,
+  chosenBy,
+  type EventArguments,
+  eventArguments,
+  eventName,
+  occurrence,
+  occurrenceOf,
+  refuseTypes,
+} from "./event-type.ts";
+import { beginsAt, type PlaceParts, placeArguments } from "./place.ts";
+import { refuseUnknown } from "./seen-types.ts";
+
+const MAX_EVENTS = 500;
+
+const input = z.object({
+  name: eventName.describe(`A type of event_types, or ${ANY_EVENT}.`),
+  arguments: eventArguments.describe("What of the type, as its inputSchema in events/list has it."),
+  ...placeArguments,
+  limit: z
+    .number()
+    .int()
+    .min(0)
+    .max(MAX_EVENTS)
+    .optional()
+    .describe("At most this many (default 50); 0: only where it begins."),
+});
+
+const output = z.object({
+  events: z.array(occurrence).describe("Oldest first."),
+  cursor: z.string().describe("Pass it as cursor of the next call."),
+  truncated: z.boolean().describe("It begins later than the given cursor: events may have been passed over."),
+  more: z.boolean().describe("There are further events behind the cursor now."),
+});
+
+/** Returns the operation. */
+export function eventPoll(node: Services): ReadOperation<typeof input, typeof output> {
+  const partsOf = (reader: Reader): PlaceParts => ({
+    ...{ reader, feed: node.get(EVENT_FEED), nowMs: node.get(NODE).nowMs() },
+  });
+  return read({
+    name: "event_poll",
+    isTool: false,
+    title: "Poll a type of events",
+    description:
+      "Returns the occurrences of a type of events after a cursor, as events/poll of MCP Events; without a cursor none, and the cursor of now.",
+    input,
+    example: { name: ANY_EVENT, arguments: { space: "team-a" } },
+    samples: { cursor: "1f3a9c0b22-e7", max_age_ms: 300_000 },
+    output,
+    access: { verb: "read", spaces: ({ arguments: { space } }) => [space] },
+    async run(reader, { name, arguments: given, limit = 50, ...place }, context) {
+      refuseBelowLevel(reader, EVENT_LEVEL, "event_poll");
+      refuseTypes(name, given);
+      if (place.cursor === undefined) refuseUnknown(node, reader, name, context);
+      const parts = partsOf(reader);
+      const { at, truncated } = await beginsAt(parts, place, context);
+      const { epoch } = context.position();
+      if (limit === 0) return { events: [], cursor: cursorText(epoch, at), truncated, more: false };
+      const source = {
+        next: (from: number, max: number) => parts.feed.after(from, max),
+        rowOf: ({ row }: FedEvent) => row,
+        isChosen: chooser(chosenBy(name, given), context),
+      };
+      const page = await readPage(source, at, limit, context);
+      const events = page.found.map(({ row, value }) => occurrenceOf(value, row.offset, name));
+      return { events, cursor: cursorText(epoch, page.at), truncated, more: page.more };
+    },
+    followsTables: true,
+    async follow({ name, arguments: given, limit: _, ...place }, context, reader) {
+      refuseBelowLevel(reader, EVENT_LEVEL, "event_poll");
+      refuseTypes(name, given);
+      const { at } = await beginsAt(partsOf(reader), place, context);
+      return new OccurrencePlace(name, given, at, context, node, reader);
+    },
+  });
+}
+
+/** The place of one stream, which shows occurrences. */
+class OccurrencePlace implements FollowCursor {
+  readonly eventName = undefined;
+  readonly #name: string;
+  readonly #events: EventPlace;
+
+  constructor(name: string, given: EventArguments, at: number, context: CallContext, node: Services, reader: Reader) {
+    this.#name = name;
+    this.#events = new EventPlace(node.get(EVENT_FEED), chosenBy(name, given), at, context, reader);
+  }
+
+  get position(): string {
+    return this.#events.position;
+  }
+
+  take(max: number, judge: () => void): Taken {
+    const { items, more } = this.#events.take(max, judge);
+    const shown = items.map(({ position, value }) => {
+      const offset = parseCursor(position)?.offset ?? 0;
+      return { position, value: { ...occurrenceOf(value as ShownEvent, offset, this.#name), cursor: position } };
+    });
+    return { items: shown, more };
+  }
+
+  onNews(listener: () => void): () => void {
+    return this.#events.onNews(listener);
+  }
+}

@@ -1,0 +1,252 @@
+// The page of events: how they flow, as a picture and in tables, and the newest ones.
+/** @jsxImportSource hono/jsx */
+
+import type { z } from "zod";
+import { counted } from "../../../lib/counted.ts";
+import type { Page } from "../../../operation/page.ts";
+import { address } from "../../../page/address.ts";
+import { Card } from "../../../page/card.tsx";
+import { PageLinks } from "../../../page/page-links.tsx";
+import { Ago, type Named, nameText, spanText, Words } from "../../../page/text.tsx";
+import { listAsked } from "../list.ts";
+import { type Topology, topologyAsked } from "../stats/topology-operation.ts";
+import { TopologyPicture } from "./topology-picture.tsx";
+
+const EVENTS = "/ui/events";
+/** Events on one page. */
+const PAGE = 50;
+/** Characters of the data of an event. */
+const MAX_DATA = 160;
+
+type List = z.output<typeof listAsked.output>;
+type View = Record<"space" | "type" | "before", string>;
+
+/** The page. */
+export const eventsPage: Page = {
+  path: EVENTS,
+  summary: "Events: who sends them, which subscriptions take them and how deliveries go, and the newest events",
+  navigation: { order: 55, label: "Events", needs: listAsked.name },
+  async open(visit) {
+    const view: View = {
+      space: visit.parameter("space").trim(),
+      type: visit.parameter("type").trim(),
+      before: visit.parameter("before"),
+    };
+    const { space, type, before } = view;
+    const narrowed = { ...(space && { space }), ...(type && { types: [type] }), ...(before && { before }) };
+    const [list, topology, { name, members }] = await Promise.all([
+      visit.ask(listAsked, { limit: PAGE, ...narrowed }),
+      visit.ask(topologyAsked, space === "" ? {} : { space }),
+      visit.frame(),
+    ]);
+    return {
+      title: `Events: ${name}`,
+      // Events are in no feed of changes: the page is fetched again with every tick, and when a target changes.
+      follows: { prefix: "fleet/event-targets/" },
+      body: <Events list={list} topology={topology} view={view} members={members} nowMs={visit.nowMs} />,
+    };
+  },
+};
+
+interface EventsProps {
+  list: List;
+  topology: Topology;
+  view: View;
+  members: Named;
+  nowMs: number;
+}
+
+function Events({ list, topology, view, members, nowMs }: EventsProps) {
+  return (
+    <div class="columns">
+      <div class="wide">
+        <section class="card" aria-labelledby="events-title">
+          <div class="head">
+            <h1 id="events-title">Events</h1>
+            <Filter view={view} />
+          </div>
+          <div id="events" data-part>
+            <EventTable list={list} view={view} members={members} nowMs={nowMs} />
+          </div>
+        </section>
+        <Card id="subscriptions" title="Subscriptions">
+          <Subscriptions topology={topology} members={members} />
+        </Card>
+      </div>
+      <div class="side">
+        <Card id="senders" title="Senders">
+          <Senders topology={topology} members={members} />
+        </Card>
+        <Card id="targets" title="Targets">
+          <Targets topology={topology} />
+        </Card>
+      </div>
+    </div>
+  );
+}
+
+function Filter({ view }: Pick<EventsProps, "view">) {
+  return (
+    <search>
+      <form method="get" action={EVENTS} class="filter">
+        <label>
+          <span class="hidden">Only events of this space</span>
+          <input type="search" name="space" value={view.space} placeholder="space" maxlength={200} />
+        </label>
+        <label>
+          <span class="hidden">Only events of this type</span>
+          <input type="search" name="type" value={view.type} placeholder="type, such as build.*" maxlength={256} />
+        </label>
+        <button type="submit">Filter</button>
+      </form>
+    </search>
+  );
+}
+
+function EventTable({ list: { events, cursor, more }, view, members, nowMs }: Omit<EventsProps, "topology">) {
+  if (events.length === 0) return <p class="empty">There is no such event that you may read.</p>;
+  return (
+    <>
+      <table class="list">
+        <thead>
+          <tr>
+            <th scope="col">Event</th>
+            <th scope="col" class="wider">
+              Sender
+            </th>
+            <th scope="col" class="end">
+              When
+            </th>
+          </tr>
+        </thead>
+        <tbody>
+          {events.map((event) => (
+            <tr>
+              <td>
+                <Words text={event.type} />{" "}
+                <span class="tag">
+                  <Words text={event.cairnspace} />
+                </span>{" "}
+                {event.subject === undefined ? null : <Words text={event.subject} />}
+                <p class="quiet">
+                  <Words text={dataText(event)} />
+                </p>
+              </td>
+              <td class="wider author">
+                <Words text={event.cairnagent ?? nameText(event.cairncaller, members)} />
+              </td>
+              <td class="end">
+                <Ago time={event.cairntime} nowMs={nowMs} />
+              </td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+      <PageLinks
+        of="events"
+        byAge
+        first={view.before === "" ? undefined : address(EVENTS, { ...view, before: "" })}
+        next={more ? address(EVENTS, { ...view, before: cursor }) : undefined}
+      />
+    </>
+  );
+}
+
+function dataText({ data, data_base64 }: List["events"][number]): string {
+  if (data_base64 !== undefined) return `bytes: ${data_base64.slice(0, MAX_DATA)}`;
+  const text = data === undefined ? "" : typeof data === "string" ? data : JSON.stringify(data);
+  const characters = [...text.slice(0, 2 * MAX_DATA)];
+  return characters.length <= MAX_DATA ? characters.join("") : `${characters.slice(0, MAX_DATA - 1).join("")}…`;
+}
+
+function Subscriptions({ topology, members }: Pick<EventsProps, "topology" | "members">) {
+  if (topology.subscriptions.length === 0) return <p class="empty">Nothing that you may see is subscribed.</p>;
+  return (
+    <>
+      <div class="wider">
+        <TopologyPicture topology={topology} />
+      </div>
+      <table class="list">
+        <thead>
+          <tr>
+            <th scope="col">Subscription</th>
+            <th scope="col" class="wider">
+              Owner
+            </th>
+            <th scope="col" class="number">
+              Failed
+            </th>
+            <th scope="col" class="number">
+              Dead
+            </th>
+            <th scope="col" class="end">
+              Behind
+            </th>
+          </tr>
+        </thead>
+        <tbody>
+          {topology.subscriptions.map((each) => (
+            <tr>
+              <td>
+                <Words text={each.id} />{" "}
+                <span class={each.state === "failing" ? "pill failing" : "tag"}>
+                  {each.reason === undefined ? each.state : `${each.state}: ${each.reason}`}
+                </span>
+                <p class="quiet">
+                  to <Words text={each.target === "" ? each.kind : each.target} />, {each.delivered} delivered
+                </p>
+                {each.problem === undefined ? null : (
+                  <p class="quiet">
+                    <Words text={each.problem} />
+                  </p>
+                )}
+              </td>
+              <td class="wider author">
+                <Words text={nameText(each.owner, members)} />
+              </td>
+              <td class="number">{each.failed}</td>
+              <td class="number">{each.dead_letters}</td>
+              <td class="end">{each.behind === 0 ? "0" : `${each.behind} (${spanText(each.lag_seconds * 1000)})`}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </>
+  );
+}
+
+function Senders({ topology: { senders, looked_at }, members }: Pick<EventsProps, "topology" | "members">) {
+  if (senders.length === 0) return <p class="empty">No event that you may read is kept.</p>;
+  return (
+    <>
+      <ul class="rows">
+        {senders.map(({ name, space, events }) => (
+          <li>
+            <Words text={nameText(name, members)} />{" "}
+            <span class="tag">
+              <Words text={space} />
+            </span>{" "}
+            {events}
+          </li>
+        ))}
+      </ul>
+      <p class="quiet">Of the newest {counted(looked_at, "event")}.</p>
+    </>
+  );
+}
+
+function Targets({ topology: { targets } }: Pick<EventsProps, "topology">) {
+  if (targets.length === 0) return <p class="empty">No target that you may see is declared.</p>;
+  return (
+    <ul class="rows">
+      {targets.map(({ name, kind, health, subscriptions }) => (
+        <li>
+          <Words text={name} /> <span class={health === "failing" ? "pill failing" : "tag"}>{health}</span>{" "}
+          <span class="quiet">
+            {kind}, {subscriptions === 1 ? "1 subscription" : `${subscriptions} subscriptions`}
+          </span>
+        </li>
+      ))}
+    </ul>
+  );
+}

@@ -1,0 +1,100 @@
+// How the deliveries of subscriptions go: place, lag, what fails, and the counts of the outbox of the leader.
+
+import { setImmediate as nextTurn } from "node:timers/promises";
+import { z } from "zod";
+import { SHOW_ROW } from "../../../lib/work.ts";
+import { levelOf } from "../../../log/level.ts";
+import type { CallContext } from "../../../operation/define.ts";
+import type { Reader } from "../../../store/store.ts";
+import type { Outbox } from "../subscription/outbox.ts";
+import {
+  deadSum,
+  endOf,
+  type FailingRow,
+  failingRow,
+  SUBSCRIPTION_LEVEL,
+  type SubscriptionRow,
+  targetRow,
+} from "../subscription/rows.ts";
+
+/** Subscriptions that are looked at before other work gets a turn. */
+const STEP = 32;
+
+/** How the deliveries of one subscription go. */
+export const deliveryReport = z.object({
+  id: z.string(),
+  space: z.string(),
+  target: z.string().describe("Name of the declared target; empty: a context of this fleet."),
+  kind: z.string(),
+  owner: z.string(),
+  state: z.enum(["active", "failing", "paused"]),
+  reason: z.string().optional().describe("Why it is paused."),
+  rules: z.array(z.string()).describe("Ids of its rules; none: every event is sent."),
+  behind: z
+    .number()
+    .int()
+    .describe("Events of the log after its place, those of other spaces included; of a replay up to its end."),
+  lag_seconds: z.number().describe("Age of the oldest of them; 0: none."),
+  delivered: z.number().int().describe("Since this leader leads, or the subscription was changed."),
+  failed: z.number().int().describe("Failed attempts in that time."),
+  error_rate: z.number().describe("Share of attempts that failed, 0 to 1."),
+  dropped: z.number().int().describe("Left out by its rules in that time."),
+  dead_letters: z.number().int(),
+  problem: z.string().optional().describe("While it is failing: what the last attempt met."),
+});
+
+/** How the deliveries of one subscription go. */
+export type DeliveryReport = z.output<typeof deliveryReport>;
+
+/** Returns the reports of the subscriptions whose space is visible, by id, in steps between other work. */
+export async function deliveriesOf(
+  reader: Reader,
+  outbox: Outbox | undefined,
+  { nowMs, isVisible }: { nowMs: number; isVisible: (space: string) => boolean },
+  { spend, signal }: Pick<CallContext, "spend" | "signal">,
+): Promise<DeliveryReport[]> {
+  if (levelOf(reader) < SUBSCRIPTION_LEVEL) return [];
+  const rows = reader
+    .all<SubscriptionRow>("SELECT * FROM subscriptions ORDER BY id")
+    .filter(({ space }) => isVisible(space));
+  const reports: DeliveryReport[] = [];
+  for (const [index, row] of rows.entries()) {
+    if (index % STEP === STEP - 1) await nextTurn();
+    signal.throwIfAborted();
+    spend(SHOW_ROW);
+    reports.push(reportOf(reader, row, outbox, nowMs));
+  }
+  return reports;
+}
+
+function reportOf(reader: Reader, row: SubscriptionRow, outbox: Outbox | undefined, nowMs: number): DeliveryReport {
+  const queue = outbox?.queue(row.id);
+  const at = Math.max(row.cursor, queue?.at ?? 0);
+  const { delivered = 0, failed = 0, dead = 0, dropped = 0 } = queue?.counts ?? {};
+  const end = endOf(reader, row);
+  const next = "SELECT log_time FROM events WHERE offset > ? AND offset <= ? ORDER BY offset LIMIT 1";
+  const oldest = reader.get<{ log_time: number }>(next, at, end);
+  const attempts = delivered + failed + dead;
+  const failing = failingRow(reader, row.id);
+  return {
+    ...{ id: row.id, space: row.space, target: row.target, kind: kindOf(reader, row), owner: row.caller },
+    state: row.state === "paused" ? "paused" : failing === undefined ? "active" : "failing",
+    ...(row.reason === "" ? {} : { reason: row.reason }),
+    rules: (JSON.parse(row.rules) as { id: string }[]).map(({ id }) => id),
+    behind: Math.max(0, end - at),
+    lag_seconds: oldest === undefined ? 0 : Math.max(0, Math.round(nowMs - oldest.log_time) / 1000),
+    ...{ delivered, failed: failed + dead, dropped },
+    error_rate: attempts === 0 ? 0 : Math.round(((failed + dead) / attempts) * 10_000) / 10_000,
+    dead_letters: deadSum(reader, row.id).count,
+    ...(failing === undefined ? {} : { problem: problemOf(failing) }),
+  };
+}
+
+function problemOf({ status, detail }: FailingRow): string {
+  return status === 0 ? detail : `HTTP ${status} ${detail}`.trimEnd();
+}
+
+function kindOf(reader: Reader, { target, config }: SubscriptionRow): string {
+  const text = target === "" ? config : targetRow(reader, target)?.config;
+  return text === undefined ? "none" : (JSON.parse(text) as { kind: string }).kind;
+}

@@ -1,0 +1,112 @@
+// event_topology: who sends events into which spaces, which subscriptions take them, where they go, and how that goes.
+
+import { z } from "zod";
+import { levelOf } from "../../../log/level.ts";
+import { type CallContext, type ReadOperation, read } from "../../../operation/define.ts";
+import { NODE } from "../../../operation/node-parts.ts";
+import type { Services } from "../../../operation/services.ts";
+import { refuseBelowLevel } from "../../../operation/versions.ts";
+import type { Reader } from "../../../store/store.ts";
+import { spaceArgument } from "../arguments.ts";
+import { EVENT_LEVEL, eventHead } from "../rows.ts";
+import { OUTBOX } from "../subscription/open-outbox.ts";
+import { SUBSCRIPTION_LEVEL, type TargetRow } from "../subscription/rows.ts";
+import { type DeliveryReport, deliveriesOf, deliveryReport } from "./deliveries.ts";
+import { scanDown } from "./scan.ts";
+import type { CountedRow } from "./tally.ts";
+
+/** Newest events that are looked at for their senders. */
+const LOOKED_AT = 5_000;
+/** Most senders, by space. */
+const MAX_SENDERS = 50;
+
+const sender = z.object({ name: z.string(), space: z.string(), events: z.number().int(), bytes: z.number().int() });
+const target = z.object({
+  name: z.string(),
+  kind: z.string(),
+  health: z.enum(["ok", "failing", "stopped", "unused"]),
+  subscriptions: z.number().int(),
+});
+
+const input = z.object({ space: spaceArgument.optional().describe("Only this space (default: all you may read).") });
+const output = z.object({
+  looked_at: z.number().int().describe(`Of the newest ${LOOKED_AT} events: senders are those of them.`),
+  senders: z.array(sender).describe("Verified callers by space, those with the most events first."),
+  subscriptions: z.array(deliveryReport),
+  targets: z
+    .array(target)
+    .describe("Declared targets that these subscriptions use; for readers of the space fleet also the others."),
+});
+
+/** The operation for pages, which have no node. */
+export const topologyAsked = { name: "event_topology", output };
+
+/** What is connected to what. */
+export type Topology = z.output<typeof output>;
+
+/** Returns the operation. */
+export function eventTopology(node: Services): ReadOperation<typeof input, typeof output> {
+  return read({
+    name: topologyAsked.name,
+    atLeader: true,
+    isTool: false,
+    title: "Show how events flow",
+    search: "event topology, senders, targets, health, routing",
+    description:
+      "Shows who sends events into the spaces that you may read, which subscriptions and rules take them, to which targets, and how deliveries go.",
+    input,
+    example: {},
+    samples: { space: "team-a" },
+    output,
+    access: { verb: "read", spaces: ({ space }) => (space === undefined ? "visible" : [space]) },
+    hints: { idempotent: true },
+    async run(reader, { space }, context) {
+      refuseBelowLevel(reader, EVENT_LEVEL, "event_topology");
+      const isVisible = (name: string) => (space === undefined || name === space) && context.visible(name);
+      const found = await sendersOf(reader, isVisible, context);
+      const bounds = { nowMs: node.get(NODE).nowMs(), isVisible };
+      const subscriptions = await deliveriesOf(reader, node.find(OUTBOX), bounds, context);
+      return { ...found, subscriptions, targets: targetsOf(reader, subscriptions, isVisible("fleet")) };
+    },
+  });
+}
+
+async function sendersOf(
+  reader: Reader,
+  isVisible: (space: string) => boolean,
+  context: CallContext,
+): Promise<Pick<Topology, "looked_at" | "senders">> {
+  const by = new Map<string, z.output<typeof sender>>();
+  let looked_at = 0;
+  const look = ({ space, caller, size }: Pick<CountedRow, "offset" | "space" | "caller" | "size">) => {
+    if (!isVisible(space)) return;
+    looked_at += 1;
+    const key = JSON.stringify([caller, space]);
+    const found = by.get(key) ?? { name: caller, space, events: 0, bytes: 0 };
+    found.events += 1;
+    found.bytes += size;
+    by.set(key, found);
+  };
+  const { tail } = eventHead(reader);
+  const range = { after: Math.max(0, tail - LOOKED_AT), upTo: tail };
+  await scanDown(reader, { columns: "offset, space, caller, size", range, max: LOOKED_AT }, look, context);
+  const senders = [...by.values()].sort((one, other) => other.events - one.events).slice(0, MAX_SENDERS);
+  return { looked_at, senders };
+}
+
+function targetsOf(reader: Reader, subscriptions: readonly DeliveryReport[], withAll: boolean): Topology["targets"] {
+  if (levelOf(reader) < SUBSCRIPTION_LEVEL) return [];
+  const rows = reader.all<Pick<TargetRow, "name" | "config">>("SELECT name, config FROM event_targets ORDER BY name");
+  return rows.flatMap(({ name, config }) => {
+    const users = subscriptions.filter((each) => each.target === name);
+    if (users.length === 0 && !withAll) return [];
+    const { kind } = JSON.parse(config) as { kind: string };
+    return [{ name, kind, health: healthOf(users), subscriptions: users.length }];
+  });
+}
+
+function healthOf(users: readonly DeliveryReport[]): z.output<typeof target>["health"] {
+  if (users.length === 0) return "unused";
+  if (users.some(({ state }) => state === "failing")) return "failing";
+  return users.every(({ state }) => state === "paused") ? "stopped" : "ok";
+}

@@ -1,0 +1,113 @@
+// subscription_list and subscription_get: what is subscribed, and how its deliveries go.
+
+import { z } from "zod";
+import { timeOf } from "../../../lib/time-of.ts";
+import { READ_BYTE, SHOW_ROW } from "../../../lib/work.ts";
+import { type ReadOperation, read } from "../../../operation/define.ts";
+import type { Services } from "../../../operation/services.ts";
+import { refuseBelowLevel } from "../../../operation/versions.ts";
+import { spaceArgument } from "../arguments.ts";
+import { cursorText, epochOf } from "../cursor.ts";
+import { ofItsSpace, presentSubscription, shownOf, shownSubscription, subscriptionId } from "./arguments.ts";
+import { OUTBOX } from "./open-outbox.ts";
+import { deadSum, endOf, failingRow, SUBSCRIPTION_LEVEL, type SubscriptionRow } from "./rows.ts";
+
+const attempt = z.object({
+  at: z.string(),
+  offset: z.number().int(),
+  attempt: z.number().int(),
+  result: z.enum(["delivered", "skipped", "failed", "refused", "ended"]),
+  status: z.number().int().describe("0: there was no response."),
+  duration_ms: z.number(),
+  detail: z.string().describe("The first 512 bytes of the response, or what failed."),
+});
+
+/** Lists subscriptions. */
+export const subscriptionList = read({
+  name: "subscription_list",
+  isTool: false,
+  title: "List subscriptions",
+  description: "Lists the subscriptions of the spaces that you may read.",
+  input: z.object({ space: spaceArgument.optional().describe("Only those of this space.") }),
+  example: {},
+  samples: { space: "team-a" },
+  output: z.object({ subscriptions: z.array(shownSubscription) }),
+  access: { verb: "read", spaces: ({ space }) => (space === undefined ? "visible" : [space]) },
+  run(reader, { space }, context) {
+    refuseBelowLevel(reader, SUBSCRIPTION_LEVEL, "subscription_list");
+    const rows = reader
+      .all<SubscriptionRow>("SELECT * FROM subscriptions ORDER BY id")
+      .filter((row) => (space === undefined || row.space === space) && context.visible(row.space));
+    const bytes = rows.reduce((sum, { rules, config }) => sum + rules.length + config.length, 0);
+    context.spend(SHOW_ROW * rows.length + READ_BYTE * bytes);
+    return { subscriptions: rows.map((row) => shownOf(reader, row)) };
+  },
+});
+
+const getInput = z.object({ id: subscriptionId });
+const getOutput = z.object({
+  subscription: shownSubscription,
+  behind: z
+    .number()
+    .int()
+    .describe("Events of the log after its place, those of other spaces included; of a replay up to its end."),
+  dead_letters: z.number().int(),
+  failing: z
+    .object({
+      offset: z.number().int(),
+      attempts: z.number().int(),
+      next: z.string(),
+      status: z.number().int(),
+      detail: z.string(),
+    })
+    .optional()
+    .describe("The event that the target does not take now."),
+  attempts: z.array(attempt).describe("The newest, since this leader leads."),
+  counts: z
+    .record(z.string(), z.number().int())
+    .describe(
+      "Since this leader leads, or the subscription was changed: delivered, failed, dropped by rules, limited, dead, rule_problems.",
+    ),
+  rule_problem: z.object({ rule: z.string(), reason: z.string() }).optional().describe("Why a rule failed last."),
+  at: z.string().describe("Every event up to this cursor is done with now."),
+});
+
+/** Returns the operation that shows one subscription. */
+export function subscriptionGet(node: Services): ReadOperation<typeof getInput, typeof getOutput> {
+  return read({
+    name: "subscription_get",
+    atLeader: true,
+    isTool: false,
+    title: "Show a subscription",
+    search: "delivery status, webhook attempts",
+    description: "Shows one subscription and how its deliveries go: place, attempts, what fails now, dead letters.",
+    input: getInput,
+    example: { id: "team-a/alerts" },
+    output: getOutput,
+    access: { verb: "read", spaces: ofItsSpace },
+    hints: { idempotent: true },
+    run(reader, { id }, context) {
+      refuseBelowLevel(reader, SUBSCRIPTION_LEVEL, "subscription_get");
+      const row = presentSubscription(reader, id);
+      const queue = node.find(OUTBOX)?.queue(id);
+      const failing = failingRow(reader, id);
+      const dead = deadSum(reader, id).count;
+      context.spend(SHOW_ROW);
+      const at = Math.max(row.cursor, queue?.at ?? 0);
+      return {
+        subscription: shownOf(reader, row),
+        behind: Math.max(0, endOf(reader, row) - at),
+        dead_letters: dead,
+        ...(failing === undefined ? {} : { failing: shownFailing(failing) }),
+        attempts: (queue?.attempts ?? []).map(({ at: ms, ...rest }) => ({ at: timeOf(ms), ...rest })),
+        counts: { ...queue?.counts },
+        ...(queue?.lastRuleProblem === undefined ? {} : { rule_problem: queue.lastRuleProblem }),
+        at: cursorText(epochOf(reader), at),
+      };
+    },
+  });
+}
+
+function shownFailing({ offset, attempts, next_at, status, detail }: NonNullable<ReturnType<typeof failingRow>>) {
+  return { offset, attempts, next: timeOf(next_at), status, detail };
+}

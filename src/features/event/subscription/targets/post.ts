@@ -1,0 +1,107 @@
+// One request to a target: its deadline, what its status means, how long it asks to wait, and what is shown of it.
+
+import { parseObject } from "../../../../lib/json-object.ts";
+import { printableLine } from "../../../../lib/printable.ts";
+import { reasonOf } from "../../../../lib/reason-of.ts";
+import { redactText } from "../../../../observe/redact.ts";
+import type { Outbound } from "../../../../operation/node-parts.ts";
+import type { Outcome } from "../delivery.ts";
+
+/** Bytes of a response that are read and shown. */
+const SHOWN_BYTES = 512;
+/** How long the body of a response is read once its status is there, in ms. */
+const BODY_MS = 2000;
+/** What is wrong with the request itself: another event may be taken. */
+const REFUSED: ReadonlySet<number> = new Set([400, 405, 406, 413, 414, 415, 422, 431]);
+const GONE = 410;
+
+/** A request to a target. */
+export interface PostRequest {
+  url: URL;
+  headers: Record<string, string>;
+  body: string | Uint8Array;
+  deadlineMs: number;
+  protocol?: "grpc";
+}
+
+/** Sends a request. Rejects only when `signal` aborts. */
+export async function post(
+  outbound: Outbound,
+  { url, headers, body, deadlineMs, protocol }: PostRequest,
+  signal: AbortSignal,
+  nowMs: number,
+): Promise<Outcome> {
+  const deadline = AbortSignal.timeout(deadlineMs);
+  let response: Response;
+  try {
+    const bytes = typeof body === "string" ? Buffer.from(body, "utf8") : body;
+    const sent = { "user-agent": "cairn", ...headers };
+    response = await outbound(url, {
+      method: "POST",
+      headers: sent,
+      body: bytes,
+      signal: AbortSignal.any([signal, deadline]),
+      ...(protocol === undefined ? {} : { protocol }),
+    });
+  } catch (error) {
+    signal.throwIfAborted();
+    if (deadline.aborted) return { result: "failed", detail: `no response within ${deadlineMs / 1000} s` };
+    return { result: "failed", detail: shownText(reasonOf(error)) };
+  }
+  const said = await beginningOf(response);
+  signal.throwIfAborted();
+  return outcomeOf(response, said, nowMs);
+}
+
+function outcomeOf({ status, headers }: Response, said: string, nowMs: number): Outcome {
+  const detail = shownText(said);
+  if (status >= 200 && status < 300) return { result: "delivered", status, detail };
+  if (status >= 300 && status < 400) return { result: "failed", status, detail: "it redirects, which is not followed" };
+  if (status === GONE) return { result: "ended", status, detail };
+  if (REFUSED.has(status)) return { result: "refused", status, detail };
+  return { result: "failed", status, detail, retryAfterMs: retryAfterOf(headers, said, nowMs) };
+}
+
+/** Returns how long the target asks to wait, in ms: by the header, or as Discord and Telegram say it in the body. */
+function retryAfterOf(headers: Headers, said: string, nowMs: number): number | undefined {
+  const header = headers.get("retry-after")?.trim();
+  if (header !== undefined && header !== "") {
+    const seconds = Number(header);
+    const ms = Number.isNaN(seconds) ? Date.parse(header) - nowMs : seconds * 1000;
+    return ms > 0 ? ms : undefined;
+  }
+  const body = parseObject(said);
+  const parameters = body?.["parameters"];
+  const inner = typeof parameters === "object" && parameters !== null ? { ...parameters } : {};
+  const seconds = body?.["retry_after"] ?? (inner as Record<string, unknown>)["retry_after"];
+  return typeof seconds === "number" && seconds > 0 ? seconds * 1000 : undefined;
+}
+
+/** Reads the first bytes of a body, and ends the connection. */
+async function beginningOf(response: Response): Promise<string> {
+  const parts: Uint8Array[] = [];
+  let size = 0;
+  const reader = response.body?.getReader();
+  if (reader === undefined) return "";
+  const late = AbortSignal.timeout(BODY_MS);
+  const cancel = () => void reader.cancel().catch(() => {});
+  late.addEventListener("abort", cancel, { once: true });
+  try {
+    while (size < SHOWN_BYTES) {
+      const { done, value } = await reader.read();
+      if (done) break;
+      parts.push(value);
+      size += value.byteLength;
+    }
+  } catch {
+    // What came is enough: the status is known.
+  }
+  late.removeEventListener("abort", cancel);
+  cancel();
+  return Buffer.concat(parts).subarray(0, SHOWN_BYTES).toString("utf8");
+}
+
+/** Returns what a target said, or why it was not reached, for people. */
+export function shownText(text: string): string {
+  return redactText(printableLine(text.replace(/\s+/g, " ").trim())).slice(0, SHOWN_BYTES);
+}
