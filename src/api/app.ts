@@ -5,13 +5,15 @@ import type { Caller } from "../access/caller.ts";
 import { Fault } from "../lib/fault.ts";
 import { type BodyHold, UNBOUNDED } from "../lib/request-body.ts";
 import { unexpectedFault } from "../lib/unexpected.ts";
+import { eventTypesOf } from "../operation/derive.ts";
 import type { Feature } from "../operation/feature.ts";
 import type { Invoker } from "../operation/invoke.ts";
 import type { RestRoute } from "../operation/rest-route.ts";
 import { argumentsOf } from "./arguments.ts";
+import type { Upgrade } from "./event-socket.ts";
 import type { StreamTiming } from "./event-stream.ts";
-import { EventStreams } from "./event-streams.ts";
-import { type FeedSurface, respondFeed } from "./feed.ts";
+import { EventStreams, type StreamBounds } from "./event-streams.ts";
+import { type FeedSurface, respondFeed, respondSocket } from "./feed.ts";
 import type { NodeFacts } from "./node-facts.ts";
 import { nodeRoutes } from "./node-routes.ts";
 import { openApi } from "./openapi.ts";
@@ -27,18 +29,25 @@ export interface ApiOptions extends NodeFacts {
   features: readonly Feature[];
   /** Times of streams other than the usual ones. */
   streams?: Partial<StreamTiming>;
+  /** Bounds of streams other than the usual ones. */
+  bounds?: Partial<StreamBounds>;
   /** Called with what is no Fault; returns the id under which it was logged. */
   onUnexpected: (error: unknown) => string;
 }
 
 /** The mounted REST surface. */
 export interface Api {
-  /** `hold`: what the body of the request may take. */
-  fetch(request: Request, caller: Caller, hold?: BodyHold): Promise<Response>;
+  /**
+   * `hold`: what the body of the request may take. `upgrade`: turns the request into a WebSocket; then the response is
+   * `UPGRADED`.
+   */
+  fetch(request: Request, caller: Caller, hold?: BodyHold, upgrade?: Upgrade): Promise<Response>;
   /** Judges or ends the streams of these callers (by `Caller.id`), or of all: their rights may have changed. */
   callersChanged(ids?: readonly string[]): void;
   /** Event streams that are open now. */
   readonly openStreams: number;
+  /** Returns the open streams by kind. */
+  connections(): { stream: number; websocket: number };
   /** Ends all streams with a reason. */
   close(): void;
 }
@@ -53,26 +62,29 @@ export function createApi(options: ApiOptions): Api {
   const { invoker, onUnexpected, streams: timing = {} } = options;
   const routes = routesOf(options.features);
   const router = new Router(routes);
-  const streams = new EventStreams({ invoker, onUnexpected, timing });
-  const description = JSON.stringify(openApi(routes, invoker.registry, options.version));
+  const streams = new EventStreams({ invoker, onUnexpected, timing, bounds: options.bounds ?? {} });
+  const description = JSON.stringify(
+    openApi(routes, invoker.registry, options.version, eventTypesOf(options.features)),
+  );
   const surface: NodeSurface & FeedSurface = { invoker, streams, facts: options, description };
 
-  const answer = async (request: Request, caller: Caller, hold: BodyHold): Promise<Response> => {
+  const answer = async (asked: Omit<RouteCall, "params">): Promise<Response> => {
     try {
-      return await dispatch(router, { request, caller, hold }, surface);
+      return await dispatch(router, asked, surface);
     } catch (error) {
       return problemResponse(error instanceof Fault ? error : unexpectedFault("The request", onUnexpected(error)));
     }
   };
   return {
-    fetch: async (request, caller, hold = UNBOUNDED) => {
-      const response = await answer(request, caller, hold);
+    fetch: async (request, caller, hold = UNBOUNDED, upgrade = undefined) => {
+      const response = await answer({ request, caller, hold, upgrade });
       return request.method === "HEAD" ? new Response(null, response) : response;
     },
     callersChanged: (ids) => streams.callersChanged(ids),
     get openStreams() {
       return streams.size;
     },
+    connections: () => streams.connections(),
     close: () => streams.close(),
   };
 }
@@ -102,10 +114,11 @@ async function dispatch(
 async function callRow(row: RestRoute, call: RouteCall, surface: FeedSurface): Promise<Response> {
   const { response, operation, conditions = [] } = row;
   if (response.kind === "stream") return respondFeed(row, response.longPoll, call, surface);
+  if (response.kind === "socket") return respondSocket(row, response.publish, call, surface);
   const { request, caller, params } = call;
   const client = clientOf(request);
   if (row.body !== undefined) surface.invoker.refuseUnread(operation, { caller, client }, params, "rest");
-  const input = await argumentsOf(row, call);
+  const { input, shape } = await argumentsOf(row, call);
   const found = await surface.invoker.invoke({
     operation,
     input,
@@ -115,7 +128,8 @@ async function callRow(row: RestRoute, call: RouteCall, surface: FeedSurface): P
     surface: "rest",
     exact: true,
   });
-  return respond(request, response, conditions.includes("if-none-match"), found);
+  const answer = shape === undefined ? found : { ...found, output: shape(found.output) };
+  return respond(request, response, conditions.includes("if-none-match"), answer);
 }
 
 /**

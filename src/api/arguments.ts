@@ -3,22 +3,29 @@
 import { Fault } from "../lib/fault.ts";
 import { isObject } from "../lib/json-object.ts";
 import { essenceOf } from "../lib/media-type.ts";
-import type { QueryParameter, RestRoute, RouteBody } from "../operation/rest-route.ts";
-import { commonHeaders, conditionsOf, type QueryValues, readJson, readQuery, readText } from "./request.ts";
+import type { DecodedBody, QueryParameter, RestRoute, RouteBody } from "../operation/rest-route.ts";
+import { commonHeaders, conditionsOf, type QueryValues, readJson, readQuery, readRaw, readText } from "./request.ts";
 import type { RouteCall } from "./route.ts";
 
 /** Arguments as the operation's schema will judge them. */
 export type Arguments = Record<string, unknown>;
 
+/** What a request asks for. */
+export interface Asked {
+  input: Arguments;
+  /** Returns the output in the form that the body asks for. */
+  shape?: DecodedBody["shape"];
+}
+
 /** Returns the arguments of a call. Faults: `invalid_input`, `unsupported_media_type`, `too_large`, `cancelled`. */
-export async function argumentsOf(route: RestRoute, call: RouteCall): Promise<Arguments> {
+export async function argumentsOf(route: RestRoute, call: RouteCall): Promise<Asked> {
   const { request, params } = call;
   const query = queryArguments(route, readQuery(request.url, route.query ?? {}));
   const common = { ...commonHeaders(request), ...route.constants, ...query };
-  if (route.method === "GET") return { ...common, ...params };
+  if (route.method === "GET") return { input: { ...common, ...params } };
   const conditions = conditionsOf(request, route.conditions ?? []);
-  const body = route.body === undefined ? {} : await readBody(call, route.body);
-  return { ...common, ...body, ...conditions, ...params };
+  const { input, ...form } = route.body === undefined ? { input: {} } : await readBody(call, route.body);
+  return { ...form, input: { ...common, ...input, ...conditions, ...params } };
 }
 
 /** Returns the arguments that the query makes. */
@@ -38,18 +45,23 @@ function typed(kind: QueryParameter["kind"], value: string | readonly string[]):
   return kind === "count" && /^[0-9]{1,15}$/.test(value) ? Number(value) : value;
 }
 
-async function readBody(call: RouteCall, body: RouteBody): Promise<Arguments> {
+async function readBody(call: RouteCall, body: RouteBody): Promise<DecodedBody> {
   const contentType = call.request.headers.get("content-type");
   switch (body.kind) {
-    case "document":
+    case "document": {
       if (contentType === null || essenceOf(contentType) === "") throw typeMissing();
-      return { [body.argument]: await readText(call, body.maxBytes), [body.typeArgument]: contentType };
+      return { input: { [body.argument]: await readText(call, body.maxBytes), [body.typeArgument]: contentType } };
+    }
     case "patch": {
       const type = patchType(essenceOf(contentType), body.types);
-      return { [body.argument]: await readText(call, body.maxBytes), [body.typeArgument]: type };
+      return { input: { [body.argument]: await readText(call, body.maxBytes), [body.typeArgument]: type } };
     }
     case "json":
-      return membersOf(await readJson(call, body.maxBytes), body);
+      return { input: membersOf(await readJson(call, body.maxBytes), body) };
+    case "decoded": {
+      const headers = Object.fromEntries(call.request.headers);
+      return body.decode({ bytes: await readRaw(call, body.maxBytes), contentType, headers });
+    }
   }
 }
 

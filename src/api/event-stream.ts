@@ -26,11 +26,25 @@ const MAX_AT_ONCE = 64;
 export const COME_BACK = "Come back with Last-Event-ID.";
 
 /** Why a stream ended, as its last event says. */
-interface End {
+export interface End {
   /** A code of a Fault, or `rights_changed`, `slow_reader`, `stopping`. */
   reason: string;
   message: string;
   hint?: string | undefined;
+}
+
+/** What all open streams are for those that keep them. */
+export interface OpenStream {
+  readonly callerId: string;
+  /** Whether it has to be woken when changes were applied. */
+  readonly isOfChanges: boolean;
+  /** Sends what is new, if the client has room for it. */
+  send(): void;
+  /** Ends if the caller may no longer follow. */
+  judge(): void;
+  /** Called every second, with ms of `performance.now()`. */
+  tick(nowMs: number): void;
+  end(end: End, options?: { atOnce?: boolean }): void;
 }
 
 interface Upkeep {
@@ -39,27 +53,33 @@ interface Upkeep {
 }
 
 /** A stream, open until its client disconnects, its caller loses the right, or `end` is called. */
-export class EventStream {
+export class EventStream implements OpenStream {
   readonly callerId: string;
+  /** Whether it has to be woken when changes were applied. */
+  readonly isOfChanges: boolean;
   readonly #following: Following;
   readonly #timing: StreamTiming;
   readonly #upkeep: Upkeep;
   readonly #outlet: Outlet;
   readonly #beatEveryMs: number;
+  readonly #stopNews: () => void;
   #sentPosition: string;
 
   constructor(following: Following, callerId: string, timing: StreamTiming, upkeep: Upkeep) {
     this.callerId = callerId;
+    this.isOfChanges = following.isOfChanges;
     this.#following = following;
     this.#timing = timing;
     this.#upkeep = upkeep;
     this.#sentPosition = following.position;
     // Spreads the heartbeats of streams that were opened together.
     this.#beatEveryMs = timing.heartbeatMs * (0.8 + Math.random() * 0.2);
+    this.#stopNews = following.onNews(() => this.send());
     this.#outlet = new Outlet({
       preface: `retry: ${timing.retryMs}\nid: ${following.position}\n\n`,
       onIdle: () => this.send(),
       onEnd: () => {
+        this.#stopNews();
         following.close();
         upkeep.onGone();
       },
@@ -77,7 +97,7 @@ export class EventStream {
       const { items, more } = this.#following.take(MAX_AT_ONCE);
       if (items.length > 0) {
         this.#sentPosition = items.at(-1)?.position ?? this.#sentPosition;
-        this.#outlet.write(items.map(eventOf).join(""));
+        this.#outlet.write(items.map((item) => eventOf(this.#following.eventName, item)).join(""));
       } else if (more) setImmediate(() => this.send());
     });
   }
@@ -133,6 +153,7 @@ export class EventStream {
   }
 }
 
-function eventOf({ position, value }: Followed): string {
-  return `event: change\nid: ${position}\ndata: ${JSON.stringify(value)}\n\n`;
+function eventOf(name: string | undefined, { position, value, text }: Followed): string {
+  const head = name === undefined ? "" : `event: ${name}\n`;
+  return `${head}id: ${position}\ndata: ${text ?? JSON.stringify(value)}\n\n`;
 }

@@ -5,16 +5,26 @@ import type { Caller } from "../access/caller.ts";
 import { Fault } from "../lib/fault.ts";
 import type { Following } from "../operation/follow.ts";
 import type { Invoker } from "../operation/invoke.ts";
-import { COME_BACK, EventStream, type StreamTiming, TIMING } from "./event-stream.ts";
+import { EventSocket, type EventSocketOptions } from "./event-socket.ts";
+import { COME_BACK, EventStream, type OpenStream, type StreamTiming, TIMING } from "./event-stream.ts";
 
 /** Streams that get a turn before other work of the event loop. */
 const SLICE = 128;
-/** Bound over all callers; each has `limits.streams_per_caller` besides. */
-const MAX_STREAMS = 32_768;
+/** Bounds of all streams together; each caller has `limits.streams_per_caller` besides. */
+export interface StreamBounds {
+  /** Streams and sockets that are open at the same time. */
+  streams: number;
+  /** Events that a socket sends ahead of what its client has acknowledged. */
+  socketEvents: number;
+}
+
+/** What holds where a node says nothing. */
+const BOUNDS: StreamBounds = { streams: 32_768, socketEvents: 256 };
 
 export interface EventStreamsOptions {
   invoker: Invoker;
   timing?: Partial<StreamTiming>;
+  bounds?: Partial<StreamBounds>;
   /** Called with what is no Fault; returns the id under which it was logged. */
   onUnexpected: (error: unknown) => string;
 }
@@ -22,16 +32,20 @@ export interface EventStreamsOptions {
 /** All streams of this node that are open by REST. */
 export class EventStreams {
   readonly timing: StreamTiming;
-  readonly #open = new Set<EventStream>();
+  readonly #open = new Set<OpenStream>();
+  /** Those of the change feed. */
+  readonly #ofChanges = new Set<OpenStream>();
+  readonly #bounds: StreamBounds;
   readonly #onUnexpected: (error: unknown) => string;
   readonly #stopListening: () => void;
   #timer: ReturnType<typeof setInterval> | undefined;
-  #pass: IterableIterator<EventStream> | undefined;
+  #pass: IterableIterator<OpenStream> | undefined;
   #again = false;
   #closed = false;
 
   constructor(options: EventStreamsOptions) {
     this.timing = { ...TIMING, ...options.timing };
+    this.#bounds = { ...BOUNDS, ...options.bounds };
     this.#onUnexpected = options.onUnexpected;
     this.#stopListening = options.invoker.changes.onApplied(() => this.#wake());
   }
@@ -41,10 +55,16 @@ export class EventStreams {
     return this.#open.size;
   }
 
+  /** Returns the open streams by kind. */
+  connections(): { stream: number; websocket: number } {
+    const websocket = [...this.#open].filter((stream) => stream instanceof EventSocket).length;
+    return { stream: this.#open.size - websocket, websocket };
+  }
+
   /** Throws Fault `unavailable` where no stream can be opened now. */
   refuseFull(): void {
-    if (!this.#closed && this.#open.size < MAX_STREAMS) return;
-    const why = this.#closed ? "This node is stopping" : `${MAX_STREAMS} streams are open on this node`;
+    if (!this.#closed && this.#open.size < this.#bounds.streams) return;
+    const why = this.#closed ? "This node is stopping" : `${this.#bounds.streams} streams are open on this node`;
     throw new Fault("unavailable", why, {
       hint: "Try again in a moment, or on another node.",
       details: { retryAfterSeconds: 5 },
@@ -57,9 +77,31 @@ export class EventStreams {
       onUnexpected: this.#onUnexpected,
       onGone: () => this.#forget(stream),
     });
-    this.#open.add(stream);
-    this.#timer ??= setInterval(() => this.#sweep(), Math.min(1000, this.timing.heartbeatMs / 4)).unref();
+    this.#add(stream);
     return stream.body;
+  }
+
+  /** Opens a socket; the follower is closed with it. */
+  openSocket(following: Following, caller: Caller, publish: EventSocketOptions["publish"]): EventSocket {
+    const socket = new EventSocket({
+      ...{
+        window: this.#bounds.socketEvents,
+        following,
+        publish,
+        callerId: caller.id,
+        timing: this.timing,
+        onUnexpected: this.#onUnexpected,
+      },
+      onGone: () => this.#forget(socket),
+    });
+    this.#add(socket);
+    return socket;
+  }
+
+  #add(stream: OpenStream): void {
+    this.#open.add(stream);
+    if (stream.isOfChanges) this.#ofChanges.add(stream);
+    this.#timer ??= setInterval(() => this.#sweep(), Math.min(1000, this.timing.heartbeatMs / 4)).unref();
   }
 
   /**
@@ -84,8 +126,9 @@ export class EventStreams {
     }
   }
 
-  #forget(stream: EventStream): void {
+  #forget(stream: OpenStream): void {
     this.#open.delete(stream);
+    this.#ofChanges.delete(stream);
     if (this.#open.size > 0) return;
     clearInterval(this.#timer);
     this.#timer = undefined;
@@ -97,7 +140,7 @@ export class EventStreams {
       this.#again = true;
       return;
     }
-    this.#pass = this.#open.values();
+    this.#pass = this.#ofChanges.values();
     setImmediate(() => this.#slice());
   }
 

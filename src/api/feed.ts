@@ -81,6 +81,45 @@ async function poll(
   });
 }
 
+/** Stands for the response to a request that became a WebSocket. */
+export const UPGRADED = new Response(null);
+
+/** Opens a WebSocket. A refusal is a Fault before the request is upgraded. */
+export async function respondSocket(
+  route: RestRoute,
+  publish: string,
+  call: RouteCall,
+  { invoker, streams }: FeedSurface,
+): Promise<Response> {
+  const { request, caller, upgrade } = call;
+  const values = readQuery(request.url, route.query ?? {});
+  if (request.headers.get("upgrade")?.toLowerCase() !== "websocket" || upgrade === undefined) {
+    throw new Fault("invalid_input", "This is the address of a WebSocket", {
+      hint: "Open it with a WebSocket client; /events/stream has the same events as server-sent events.",
+      details: { field: "upgrade" },
+    });
+  }
+  streams.refuseFull();
+  const ending = new AbortController();
+  const who = { caller, client: clientOf(request), signal: ending.signal, surface: "rest", exact: true } as const;
+  const input = argumentsFor(route, call, values);
+  const following = await invoker.follow({ ...who, operation: route.operation, input });
+  const { space, as } = input;
+  const publishes = async (message: Record<string, unknown>) => {
+    const given = { space: message["space"] ?? space, events: message["publish"] };
+    const all = { ...given, ...(as === undefined ? {} : { as }) };
+    const known = Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined));
+    return (await invoker.invoke({ ...who, operation: publish, input: known })).output;
+  };
+  const socket = streams.openSocket(following, caller, publishes);
+  if (upgrade(socket)) return UPGRADED;
+  socket.closed();
+  throw new Fault("invalid_input", "The request is no valid handshake of a WebSocket", {
+    hint: "Use a WebSocket client of RFC 6455, version 13.",
+    details: { field: "upgrade" },
+  });
+}
+
 /** Last-Event-ID wins over `since`, since a client that comes back knows better than its URL. */
 async function follow(
   route: RestRoute,

@@ -64,7 +64,7 @@ function partsOf(route: RestRoute): NodeRoute["parts"] {
       ...(response.kind === "stream" ? [LAST_EVENT_ID] : []),
     ],
     ...(body === undefined ? {} : { requestBody: { required: true, content: bodyContent(body, route.operation) } }),
-    responses: responsesOf(route.operation, response, conditions),
+    responses: responsesOf(route.operation, response, conditions, body?.kind === "decoded"),
   };
 }
 
@@ -96,6 +96,8 @@ function bodyContent(body: RouteBody, operation: string): Json {
       return DOCUMENT;
     case "patch":
       return Object.fromEntries(Object.keys(body.types).map((type) => [type, {}]));
+    case "decoded":
+      return Object.fromEntries(body.types.map((type) => [type, {}]));
     case "json":
       return jsonOf({
         type: "object",
@@ -115,17 +117,29 @@ const STORED: Json = {
   "Last-Modified": { schema: text },
 };
 
+const SHAPED: Json = { type: "object", description: "The output, in the form that goes with the body" };
+
 function streamOf(operation: string): Json {
   const data = `the data of ${operation}'s changes and their position as id`;
   const description = `Events \`change\` with ${data}; one \`end\` with a reason`;
   return { "text/event-stream": { schema: text, description } };
 }
 
-function responsesOf(operation: string, response: RouteResponse, conditions: readonly Condition[]): Json {
+/** `isShaped`: the body decides about the form of the answer. */
+function responsesOf(
+  operation: string,
+  response: RouteResponse,
+  conditions: readonly Condition[],
+  isShaped: boolean,
+): Json {
   switch (response.kind) {
     case "json": {
       const headers = response.etag === true ? TAGGED : POSITION_HEADERS;
-      const output = { description: "The output", headers, content: jsonOf(ref(`${operation}.output`)) };
+      const output = {
+        description: "The output",
+        headers,
+        content: jsonOf(isShaped ? SHAPED : ref(`${operation}.output`)),
+      };
       if (response.created === "always") return { "201": output };
       return { "200": output, ...(response.created === true ? { "201": output } : {}) };
     }
@@ -143,6 +157,8 @@ function responsesOf(operation: string, response: RouteResponse, conditions: rea
     }
     case "empty":
       return { "204": { description: response.description, headers: POSITION_HEADERS } };
+    case "socket":
+      return { "101": { description: "A WebSocket: messages are JSON, see docs/event-guide.md" } };
     case "stream": {
       const polled = response.longPoll === undefined ? {} : jsonOf(ref(`${operation}.output`));
       const description = response.longPoll === undefined ? "The stream" : "The stream, or the answer of a long poll";

@@ -1,13 +1,11 @@
 // Faults as problem documents (RFC 9457): the only place that makes an HTTP response of a Fault.
 
 import { FAULTS, type Fault } from "../lib/fault.ts";
+import { PROBLEM_TYPE, problemOf } from "../lib/problem.ts";
 
-/**
- * Returns `application/problem+json` with `code`, `hint`, `retryable` and the fault's details beside the members of the
- * RFC.
- */
+/** Returns a problem document of a Fault. */
 export function problemResponse(fault: Fault, headers: Record<string, string> = {}): Response {
-  const { status, title, retryable } = FAULTS[fault.code];
+  const { status, retryable } = FAULTS[fault.code];
   const extra: Record<string, string> = { ...headers };
   const retryAfter = fault.details["retryAfterSeconds"];
   if (retryable && (status === 429 || status === 503))
@@ -17,19 +15,9 @@ export function problemResponse(fault: Fault, headers: Record<string, string> = 
   const { allow, accept_patch: acceptPatch } = fault.details;
   if (typeof allow === "string") extra["Allow"] = allow;
   if (typeof acceptPatch === "string") extra["Accept-Patch"] = acceptPatch;
-  const body = {
-    type: "about:blank",
-    title,
+  return new Response(JSON.stringify(problemOf(fault)), {
     status,
-    code: fault.code,
-    detail: fault.message,
-    ...(fault.hint === undefined ? {} : { hint: fault.hint }),
-    retryable,
-    ...fault.details,
-  };
-  return new Response(JSON.stringify(body), {
-    status,
-    headers: { ...SAFE_HEADERS, ...extra, "Content-Type": "application/problem+json" },
+    headers: { ...SAFE_HEADERS, ...extra, "Content-Type": PROBLEM_TYPE },
   });
 }
 

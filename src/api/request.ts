@@ -25,8 +25,13 @@ function refuseCharset(contentType: string | null): void {
  * Returns the body as text. Faults: `unsupported_media_type` (a content coding, another charset), `invalid_input` (not
  * UTF-8), and those of `readBytes`.
  */
-export async function readText({ request, hold }: RouteCall, maxBytes: number): Promise<string> {
-  refuseCharset(request.headers.get("content-type"));
+export async function readText(call: RouteCall, maxBytes: number): Promise<string> {
+  refuseCharset(call.request.headers.get("content-type"));
+  return textOfUtf8(await readRaw(call, maxBytes), "The body");
+}
+
+/** Returns the bytes of the body. Faults: `unsupported_media_type` (a content coding), and those of `readBytes`. */
+export function readRaw({ request, hold }: RouteCall, maxBytes: number): Promise<Uint8Array> {
   const coding = request.headers.get("content-encoding");
   if (coding !== null && coding !== "identity") {
     throw new Fault(
@@ -37,7 +42,7 @@ export async function readText({ request, hold }: RouteCall, maxBytes: number): 
       },
     );
   }
-  return textOfUtf8(await readBytes(request, hold, maxBytes), "The body");
+  return readBytes(request, hold, maxBytes);
 }
 
 /** Returns the body as JSON; only `application/json` is read. An empty body is `{}`. Faults as of `readText`. */

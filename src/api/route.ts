@@ -4,6 +4,7 @@ import type { Caller } from "../access/caller.ts";
 import type { BodyHold } from "../lib/request-body.ts";
 import type { Invoker } from "../operation/invoke.ts";
 import type { RestRoute, RouteShape } from "../operation/rest-route.ts";
+import type { Upgrade } from "./event-socket.ts";
 import type { NodeFacts } from "./node-facts.ts";
 import type { Json } from "./openapi-parts.ts";
 
@@ -40,6 +41,8 @@ export interface RouteCall {
   hold: BodyHold;
   /** Values of the path's parameters. */
   params: PathValues;
+  /** Turns the request into a WebSocket. Left out: the listener has none. */
+  upgrade?: Upgrade | undefined;
 }
 
 /** Values of the parameters of a path, decoded. */

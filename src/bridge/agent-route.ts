@@ -7,7 +7,7 @@ import { readHandle, writeHandle } from "../lib/handle-file.ts";
 import { isObject } from "../lib/json-object.ts";
 import { AGENT_HEADER, FAULT_META, STATELESS_REVISION } from "../lib/mcp-names.ts";
 import { newHandle } from "../lib/new-handle.ts";
-import type { Send } from "./endpoint.ts";
+import { OWN_MCP_PATH, type Send } from "./endpoint.ts";
 import { NotSentError, OutcomeUnknownError } from "./errors.ts";
 import { post, readResponses } from "./exchange.ts";
 import { JsonRpcError, jsonRpcErrorOf, OWN_ID, ownRequest, statelessHeaders } from "./json-rpc.ts";
@@ -33,6 +33,8 @@ export class AgentRoute implements Route {
   readonly #inner = new WeakMap<Member, Member>();
   /** The handle, once a node has taken it. */
   #handle: Promise<string> | undefined;
+  /** That handle as text, to notice that the file has another one. */
+  #shown: string | undefined;
 
   constructor(route: Route, agent: AgentOptions) {
     this.#route = route;
@@ -105,11 +107,21 @@ export class AgentRoute implements Route {
 
   /** Returns the handle. Calls that come meanwhile wait for one registration, which no one of them cancels. */
   async #registered(send: Send, signal: AbortSignal): Promise<string> {
-    this.#handle ??= this.#register(send, AbortSignal.timeout(REGISTER_MS)).catch((error: unknown) => {
-      // The next call tries again.
+    if (this.#shown !== undefined && this.#isReplaced()) {
+      this.#shown = undefined;
       this.#handle = undefined;
-      throw error;
-    });
+    }
+    this.#handle ??= this.#register(send, AbortSignal.timeout(REGISTER_MS)).then(
+      (handle) => {
+        this.#shown = handle;
+        return handle;
+      },
+      (error: unknown) => {
+        // The next call tries again.
+        this.#handle = undefined;
+        throw error;
+      },
+    );
     const gone = Promise.withResolvers<never>();
     const leave = () => gone.reject(signal.reason);
     signal.addEventListener("abort", leave, { once: true });
@@ -118,6 +130,17 @@ export class AgentRoute implements Route {
       return await Promise.race([this.#handle, gone.promise]);
     } finally {
       signal.removeEventListener("abort", leave);
+    }
+  }
+
+  /** Reports whether another program of this user, such as `cairn agents register`, has put another handle there. */
+  #isReplaced(): boolean {
+    try {
+      const kept = readHandle(this.#agent.file);
+      return kept !== undefined && kept !== this.#shown;
+    } catch {
+      // The registration reads it again, and says why it cannot.
+      return true;
     }
   }
 
@@ -132,6 +155,8 @@ export class AgentRoute implements Route {
       const input = { name, takeover: true, handle_hash: agentKeyOf(handle), ...(type === undefined ? {} : { type }) };
       const refused = await callTool(send, "agent_register", input, signal);
       if (refused === undefined) return handle;
+      // The earlier handle may be valid for another caller, such as one that comes by another way to the node.
+      if (kept !== undefined) writeHandle(file, kept);
       throw refused.retold(`The bridge cannot act as the agent ${name}: ${refused.message}`);
     } catch (error) {
       // The call itself was not sent, and a registration can be repeated: its handle is in the file.
@@ -159,7 +184,7 @@ async function callTool(
   signal: AbortSignal,
 ): Promise<Fault | undefined> {
   const { text, message } = ownRequest("tools/call", { name, arguments: input });
-  const response = await post(send, text, statelessHeaders(message, STATELESS_REVISION), signal);
+  const response = await post(send, text, statelessHeaders(message, STATELESS_REVISION), signal, OWN_MCP_PATH);
   let result: Record<string, unknown> = {};
   await readResponses(response, OWN_ID, (_text, answer) => {
     const { error } = answer;

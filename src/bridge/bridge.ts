@@ -21,6 +21,9 @@ import { recordPosition, sendWithRetry } from "./retry.ts";
 import type { Route } from "./route.ts";
 import { BridgeSession, withListChanged } from "./session.ts";
 
+/** A stream that is its client's to open again, with its cursor. */
+const EVENTS_STREAM = "events/stream";
+
 /** A bridge between a client on two streams and the nodes of a route. */
 export interface BridgeOptions {
   /** Chooses the node; closed with the bridge. */
@@ -126,7 +129,7 @@ class Bridge {
       if (id !== undefined) this.#fail(id, error, message);
     });
     this.#running.add(done);
-    if (message.method === LISTEN) this.#endless.add(done);
+    if (message.method === LISTEN || message.method === EVENTS_STREAM) this.#endless.add(done);
     done.finally(() => {
       this.#running.delete(done);
       this.#endless.delete(done);

@@ -14,8 +14,13 @@ export interface EgressAddress {
   base: string;
 }
 
-/** Any address of a node. */
-export type BridgeAddress = NodeAddress | EgressAddress;
+/** Any address of a node, with the preset of MCP that the agent asked for; left out: that of `/mcp`. */
+export type BridgeAddress = (NodeAddress | EgressAddress) & { preset?: string };
+
+/** Where the messages of the agent go. */
+export const MCP_PATH = "/mcp";
+/** Where the bridge's own messages go: the preset of the agent may lack the tools that these call. */
+export const OWN_MCP_PATH = "/mcp/all";
 
 /** Returns the address to use for one request; it may change between requests. */
 export type AddressSource = () => BridgeAddress | Promise<BridgeAddress>;
@@ -35,8 +40,10 @@ export type Send = (path: string, options: RequestOptions) => Promise<Response>;
 export const REFUSED_STATUSES: ReadonlySet<number> = new Set([401, 403, 421]);
 
 /** Sends one request to an address. Rejects as `Send` does. */
-export async function send(address: BridgeAddress, path: string, options: RequestOptions): Promise<Response> {
+export async function send(address: BridgeAddress, asked: string, options: RequestOptions): Promise<Response> {
   const common = { ...options, redirect: "manual" } as const;
+  const { preset } = address;
+  const path = asked === MCP_PATH && preset !== undefined ? `${asked}?preset=${encodeURIComponent(preset)}` : asked;
   try {
     if ("egress" in address) {
       const { host, protocol } = new URL(address.base);

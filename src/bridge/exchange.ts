@@ -3,7 +3,7 @@
 import { isObject } from "../lib/json-object.ts";
 import { connectionReason } from "../lib/reason-of.ts";
 import { readEvents } from "../lib/server-sent-events.ts";
-import type { Send } from "./endpoint.ts";
+import { MCP_PATH, type Send } from "./endpoint.ts";
 import { NotSentError, OutcomeUnknownError, UnavailableError } from "./errors.ts";
 import { JsonRpcError, MAX_MESSAGE_CHARS, type Message, type MessageId, oneLine, parseMessage } from "./json-rpc.ts";
 
@@ -13,15 +13,16 @@ export type Take = (text: string, message: Message) => void | Promise<void>;
 /** Throws where a response must not be passed on. */
 export type Judge = (text: string, message: Message) => void;
 
-/** POSTs one message to `/mcp`. Rejects as `Send` does; NotSentError also when the node is stopping or not ready. */
+/** POSTs one message to MCP. Rejects as `Send` does; NotSentError also when the node is stopping or not ready. */
 export async function post(
   send: Send,
   text: string,
   headers: Record<string, string>,
   signal: AbortSignal,
+  path = MCP_PATH,
 ): Promise<Response> {
   const wanted = { ...headers, "content-type": "application/json", accept: "application/json, text/event-stream" };
-  const response = await send("/mcp", { method: "POST", headers: wanted, body: text, signal });
+  const response = await send(path, { method: "POST", headers: wanted, body: text, signal });
   if (response.status !== 503) return response;
   // A node answers /mcp with 503 only before it looks at the message.
   await response.body?.cancel();

@@ -32,6 +32,8 @@ const HARMLESS_METHODS: ReadonlySet<string> = new Set([
   "resources/subscribe",
   "resources/unsubscribe",
   "completion/complete",
+  "events/list",
+  "events/poll",
   "logging/setLevel",
 ]);
 

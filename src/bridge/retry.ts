@@ -2,6 +2,7 @@
 // member dies, stops or cannot serve. A repeated write keeps its idempotency key, a repeated wait its start position.
 
 import { isObject } from "../lib/json-object.ts";
+import { POSITION_META } from "../lib/mcp-names.ts";
 import { pause } from "../lib/pause.ts";
 import { backoffMs } from "../lib/retry.ts";
 import { NotSentError, OutcomeUnknownError, UnavailableError } from "./errors.ts";
@@ -183,7 +184,9 @@ function outcomeUnknown(member: Member, cause: Error): JsonRpcError {
 /** Records the position that a response names with the route. */
 export function recordPosition(route: Route, { result }: Message): void {
   const structured = result?.["structuredContent"];
-  const position = isObject(structured) ? structured["position"] : positionInText(result?.["content"]);
+  const meta = result?.["_meta"];
+  const said = isObject(meta) ? meta[POSITION_META] : undefined;
+  const position = said ?? (isObject(structured) ? structured["position"] : positionInText(result?.["content"]));
   if (typeof position === "string") route.sawPosition(position);
 }
 

@@ -7,6 +7,7 @@ import { connectionReason } from "../lib/reason-of.ts";
 import { Backoff } from "../lib/retry.ts";
 import { readEvents } from "../lib/server-sent-events.ts";
 import type { LogLine } from "../observe/logging.ts";
+import { MCP_PATH } from "./endpoint.ts";
 import { NotSentError, OutcomeUnknownError } from "./errors.ts";
 import { type Judge, post, readResponses } from "./exchange.ts";
 import { idOf, MAX_MESSAGE_CHARS, type Message, OWN_ID, oneLine, parseMessage } from "./json-rpc.ts";
@@ -89,7 +90,7 @@ export class BridgeSession {
     const session = await Promise.race([this.#session, pause(END_MS, late)]).catch(() => undefined);
     if (session?.id === undefined || session.member.gone.aborted) return;
     const response = await session.member
-      .send("/mcp", { method: "DELETE", headers: streamHeaders(session), signal: late })
+      .send(MCP_PATH, { method: "DELETE", headers: streamHeaders(session), signal: late })
       .catch(() => undefined);
     await response?.body?.cancel();
   }
@@ -244,7 +245,7 @@ export class BridgeSession {
     const release = route.awaitResponse(member);
     const either = AbortSignal.any([signal, member.gone]);
     try {
-      const response = await member.send("/mcp", { method: "GET", headers, signal: either });
+      const response = await member.send(MCP_PATH, { method: "GET", headers, signal: either });
       if (response.status === 405) return { action: "stop" };
       if (response.status === 503) throw new NotSentError("it is stopping or not ready");
       if (response.ok && response.body !== null) {

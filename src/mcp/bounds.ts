@@ -1,7 +1,6 @@
 // Bounds of the endpoint, and counts of what each owner holds open, so that one caller uses up only its own share.
 
 import { type Caller, callerName } from "../access/caller.ts";
-import { hasCoreTools } from "./preset.ts";
 
 /** Time between keep-alives of quiet streams and of waits, in ms: proxies and clients give up after 20 s or more. */
 export const KEEP_ALIVE_MS = 10_000;
@@ -17,11 +16,10 @@ export const MAX_TWICE_BYTES = 8 * 1024;
 
 /**
  * Returns the owner of a session or stream: the device and the user or node it is seen as. Another user of the same
- * device is another owner, and so is a connection with another preset.
+ * device is another owner.
  */
 export function ownerOf(caller: Caller): string {
-  const preset = [caller.readOnly === true, hasCoreTools(caller)];
-  return JSON.stringify([caller.kind, caller.id, callerName(caller), ...preset]);
+  return JSON.stringify([caller.kind, caller.id, callerName(caller)]);
 }
 
 /** Counts by owner; owners with a count of 0 take no memory. */

@@ -3,20 +3,24 @@
 import { createMcpHandler, isLegacyRequest, ProtocolErrorCode } from "@modelcontextprotocol/server";
 import type { Caller } from "../access/caller.ts";
 import { faultBody, sentenceOf } from "../lib/failed-result.ts";
-import { Fault } from "../lib/fault.ts";
+import { FAULTS, Fault } from "../lib/fault.ts";
 import { isObject } from "../lib/json-object.ts";
 import { type BodyHold, UNBOUNDED } from "../lib/request-body.ts";
 import type { LogLine } from "../observe/logging.ts";
+import type { ForeignBody } from "../operation/mcp-parts.ts";
+import { ALL } from "../operation/presets.ts";
 import { httpError } from "./errors.ts";
+import type { EventStreams } from "./event-streams.ts";
+import { EVENTS_STREAM } from "./events.ts";
 import { meterFlow, OPENED } from "./flow.ts";
 import { accepting, answerAlone, plainMessage } from "./lenient-request.ts";
 import { LISTEN, Listens } from "./listen.ts";
 import { refuseParams } from "./params.ts";
-import { callerByUrl } from "./preset.ts";
+import { callerByUrl, presetOf } from "./preset.ts";
 import { isPlainlyOlder, plainCall, QuickCalls } from "./quick.ts";
 import { clientOf, handleOf, isPlainlyModern, methodOf, readBody, toolOf, withAgentHeader } from "./request.ts";
 import { MCP_ROUTE } from "./route.ts";
-import { buildServer, type Parts, serverInfoOf } from "./server.ts";
+import { buildServer, type Parts, type PartsOf, serverInfoOf } from "./server.ts";
 import { Sessions } from "./sessions.ts";
 
 /** How long `close` waits for running calls, in ms. */
@@ -28,6 +32,9 @@ const RIGHTS_CHANGED = new Fault("unavailable", "Your rights may have changed, a
 });
 const STOPPING = new Fault("unavailable", "This node is stopping", { hint: "Call it again with the same since." });
 
+/** Methods whose response is a stream that has no answer to wait for. */
+const ENDLESS: ReadonlySet<string> = new Set([LISTEN, EVENTS_STREAM]);
+
 type McpHandler = ReturnType<typeof createMcpHandler>;
 
 /** A request of the modern revision that the SDK handles. */
@@ -37,11 +44,24 @@ interface Asked {
   body: unknown;
 }
 
+/** What else the endpoint serves. */
+export interface EndpointOptions {
+  /** Bodies that are no message of MCP. */
+  foreign?: readonly ForeignBody[];
+  /** Where sessions are kept over a restart. */
+  sessionsFile?: string | undefined;
+}
+
 /** The endpoint `/mcp` of a node. */
 export class Endpoint {
-  readonly #parts: Parts;
+  readonly #parts: ReadonlyMap<string, Parts>;
+  readonly #names: readonly string[];
+  readonly #partsOf: PartsOf;
+  readonly #common: Pick<Parts, "invoker" | "version" | "keepAliveMs">;
   readonly #log: LogLine;
+  readonly #foreign: readonly ForeignBody[];
   readonly #listens: Listens;
+  readonly #eventStreams: EventStreams;
   readonly #sessions: Sessions;
   readonly #quick: QuickCalls;
   /** For the servers that the SDK asks for: it hands on the request alone. */
@@ -51,12 +71,23 @@ export class Endpoint {
   readonly #waiting: McpHandler;
   #closed = false;
 
-  constructor(parts: Parts, log: LogLine, sessionsFile?: string) {
+  /** `parts` are those of each preset, by its name. */
+  constructor(
+    parts: ReadonlyMap<string, Parts>,
+    eventStreams: EventStreams,
+    log: LogLine,
+    { foreign = [], sessionsFile }: EndpointOptions = {},
+  ) {
     this.#parts = parts;
+    this.#names = [...parts.keys()];
+    this.#partsOf = (caller) => partsNamed(parts, presetOf(caller));
+    this.#common = partsNamed(parts, ALL);
     this.#log = log;
-    this.#listens = new Listens(parts, log);
-    this.#sessions = new Sessions(parts, log, { file: sessionsFile });
-    this.#quick = new QuickCalls(parts.tools, serverInfoOf(parts.version));
+    this.#foreign = foreign;
+    this.#listens = new Listens(this.#partsOf, log);
+    this.#eventStreams = eventStreams;
+    this.#sessions = new Sessions(this.#partsOf, log, { file: sessionsFile });
+    this.#quick = new QuickCalls(this.#partsOf, serverInfoOf(this.#common.version));
     this.#modern = this.#handler("auto");
     this.#waiting = this.#handler("sse");
   }
@@ -70,9 +101,18 @@ export class Endpoint {
   async fetch(request: Request, known: Caller, hold: BodyHold = UNBOUNDED): Promise<Response> {
     if (this.#closed)
       return httpError(503, 503, "This node is stopping", { retryable: true, hint: "Try again in a moment." });
-    const caller = callerByUrl(request.url, known);
+    const caller = callerByUrl(request.url, known, {
+      known: this.#names,
+      granted: this.#common.invoker.rights(known).preset,
+      argumentsOf: (preset) => this.#parts.get(preset)?.urlArguments ?? [],
+    });
     if (caller instanceof Fault)
-      return httpError(400, ProtocolErrorCode.InvalidParams, caller.message, faultBody(caller));
+      return httpError(
+        FAULTS[caller.code].status,
+        ProtocolErrorCode.InvalidParams,
+        sentenceOf(caller),
+        faultBody(caller),
+      );
     const stranger = this.#refuseStranger(caller);
     if (stranger !== undefined) return stranger;
     if (!MCP_ROUTE.methods.includes(request.method)) {
@@ -81,13 +121,16 @@ export class Endpoint {
       return refused;
     }
     const asked = accepting(request);
+    if (request.method === "DELETE") this.#eventStreams.endSession(request);
     if (request.method !== "POST") return this.#sessions.handle(asked, undefined, caller);
-    const maxBytes = this.#parts.tools.maxMessageBytes(caller, request.headers.get("mcp-name"));
+    const maxBytes = this.#partsOf(caller).tools.maxMessageBytes(caller, request.headers.get("mcp-name"));
     const read = await readBody(request, hold, maxBytes);
     if (read instanceof Response) return read;
+    const foreign = this.#foreignCall(request, read, caller);
+    if (foreign !== undefined) return foreign;
     const body = withAgentHeader(request, plainMessage(read));
     const response = await this.#post(asked, body, caller);
-    return asked === request || methodOf(body) === LISTEN ? response : answerAlone(response);
+    return asked === request || ENDLESS.has(methodOf(body) ?? "") ? response : answerAlone(response);
   }
 
   /**
@@ -96,7 +139,8 @@ export class Endpoint {
    */
   callersChanged(ids?: readonly string[]): void {
     const which = ids === undefined ? undefined : new Set(ids);
-    this.#parts.tools.endWaits(RIGHTS_CHANGED, which);
+    for (const { tools } of this.#parts.values()) tools.endWaits(RIGHTS_CHANGED, which);
+    this.#eventStreams.end(which);
     const ending = Promise.all([this.#sessions.end(which), this.#listens.end(which)]);
     ending.catch((error: unknown) => this.#log("warning", `MCP streams did not end cleanly: ${String(error)}`));
   }
@@ -106,26 +150,41 @@ export class Endpoint {
    * refused.
    */
   async close(): Promise<void> {
-    const { tools, subscriptions } = this.#parts;
+    const parts = [...this.#parts.values()];
     this.#closed = true;
     this.#sessions.endStreams();
-    tools.endWaits(STOPPING);
-    await Promise.all([this.#listens.end(), tools.settled(SETTLE_MS)]);
+    this.#eventStreams.end();
+    for (const { tools } of parts) tools.endWaits(STOPPING);
+    await Promise.all([this.#listens.end(), ...parts.map(({ tools }) => tools.settled(SETTLE_MS))]);
     // One turn more, for the responses of those calls to be written.
     await new Promise((resolve) => setTimeout(resolve));
     await Promise.all([this.#sessions.close(), this.#modern.close(), this.#waiting.close()]);
-    subscriptions.close();
+    for (const { subscriptions } of parts) subscriptions.close();
   }
 
   /** Returns the response to a caller without any right: no session, and no body is read (security.md 14). */
   #refuseStranger(caller: Caller): Response | undefined {
     try {
-      this.#parts.invoker.refuseStranger(caller, "mcp");
+      this.#common.invoker.refuseStranger(caller, "mcp");
       return undefined;
     } catch (error) {
       if (!(error instanceof Fault)) throw error;
       return httpError(403, 403, sentenceOf(error), faultBody(error));
     }
+  }
+
+  /** Responds to a body that is no message of MCP; undefined for every other one. */
+  #foreignCall(request: Request, body: unknown, caller: Caller): Promise<Response> | undefined {
+    for (const { operation, input, answer } of this.#foreign) {
+      const given = input(body);
+      if (given === undefined) continue;
+      const call = { operation, input: given, caller, signal: request.signal, surface: "mcp", exact: true } as const;
+      return this.#common.invoker.invoke(call).then(
+        () => Response.json(answer),
+        (error: Fault) => httpError(FAULTS[error.code].status, -32000, sentenceOf(error), faultBody(error)),
+      );
+    }
+    return undefined;
   }
 
   async #post(request: Request, body: unknown, caller: Caller): Promise<Response> {
@@ -135,11 +194,23 @@ export class Endpoint {
     const isOlder = !isPlainlyModern(request, method) && (await isLegacyRequest(request, body));
     const wrong = refuseParams(body, isOlder);
     if (wrong !== undefined) return wrong;
+    if (isOlder) this.#eventStreams.cancelled(request, body);
+    if (method === EVENTS_STREAM)
+      return this.#eventStreams.answer(request, () => this.#handle(request, body, caller, { method, isOlder }));
+    return this.#handle(request, body, caller, { method, isOlder });
+  }
+
+  #handle(
+    request: Request,
+    body: unknown,
+    caller: Caller,
+    { method, isOlder }: { method: string | undefined; isOlder: boolean },
+  ): Promise<Response> {
     if (isOlder) return this.#sessions.handle(request, body, caller);
     if (method === LISTEN && isObject(body)) return this.#listens.open(request, body, caller);
     this.#asked.set(request, { caller, method: method ?? "", body });
-    if (method === "tools/call" && this.#parts.tools.waits(toolOf(body)))
-      return opened(await this.#waiting.fetch(request, { parsedBody: body }));
+    if (method === "tools/call" && this.#partsOf(caller).tools.waits(toolOf(body)))
+      return this.#waiting.fetch(request, { parsedBody: body }).then(opened);
     return this.#modern.fetch(request, { parsedBody: body });
   }
 
@@ -158,7 +229,7 @@ export class Endpoint {
         const asked = requestInfo === undefined ? undefined : this.#asked.get(requestInfo);
         if (asked === undefined) throw new Error("a request without its caller");
         this.#quick.accepted(asked.body);
-        return buildServer(this.#parts, {
+        return buildServer(this.#partsOf(asked.caller), {
           caller: () => asked.caller,
           client: clientOf(asked.body),
           handle: handleOf(asked.body),
@@ -167,12 +238,18 @@ export class Endpoint {
       },
       {
         legacy: "reject",
-        keepAliveMs: this.#parts.keepAliveMs,
+        keepAliveMs: this.#common.keepAliveMs,
         responseMode,
         onerror: (error) => this.#log("debug", `MCP: ${error.message}`),
       },
     );
   }
+}
+
+function partsNamed(parts: ReadonlyMap<string, Parts>, name: string): Parts {
+  const found = parts.get(name);
+  if (found === undefined) throw new Error(`no preset ${name}`);
+  return found;
 }
 
 /** Returns the response with a first comment in its stream, so that the client sees at once that it is open. */

@@ -1,19 +1,61 @@
-// The MCP endpoint over the operations and manifests of a node: puts its parts together. The caller is proved, and Host
-// and Origin are checked, before a request comes here.
+// The MCP endpoint over the operations and manifests of a node: puts its parts together, once for each preset. The
+// caller is proved, and Host and Origin are checked, before a request comes here.
 
+import type { Tool } from "@modelcontextprotocol/server";
+import type { Caller } from "../access/caller.ts";
+import type { Rights } from "../access/rights.ts";
 import type { LogLine } from "../observe/logging.ts";
+import { operationsOf } from "../operation/derive.ts";
 import type { Feature } from "../operation/feature.ts";
 import type { Invoker } from "../operation/invoke.ts";
+import { ALL, type Preset, presetsOf } from "../operation/presets.ts";
+import { Registry } from "../operation/registry.ts";
 import { KEEP_ALIVE_MS } from "./bounds.ts";
 import { conformanceFixtures } from "./conformance/index.ts";
 import { Endpoint } from "./endpoint.ts";
+import { EventStreams } from "./event-streams.ts";
+import type { EventParts } from "./events.ts";
+import { instructionsFor } from "./instructions.ts";
+import { presetProblem } from "./preset.ts";
 import { Prompts } from "./prompts.ts";
 import { ResourceIndex } from "./resource-index.ts";
 import { Resources } from "./resources.ts";
+import type { Parts } from "./server.ts";
 import { Subscriptions } from "./subscriptions.ts";
-import { Tools } from "./tools.ts";
+import { listedFor, type Offered, Tools, toolsIn } from "./tools.ts";
 
-export { MCP_ROUTE } from "./route.ts";
+export { type Preset, presetsOf } from "../operation/presets.ts";
+export { isMcpPath, MCP_ROUTE, mcpRoutes } from "./route.ts";
+
+/** What a client gets from one preset when it connects. */
+export interface PresetCost {
+  preset: Preset;
+  tools: readonly Tool[];
+  instructions: string;
+}
+
+/** Returns what each preset of a build with these features gives a caller with these rights. */
+export function presetCosts(features: readonly Feature[], caller: Caller, rights: Rights): PresetCost[] {
+  const registry = new Registry(operationsOf(features));
+  return presetsOf(features).map((preset) => ({
+    preset,
+    ...costOf(preset, toolsIn(registry, preset.has), caller, rights),
+  }));
+}
+
+function costOf({ instructions: parts }: Preset, offered: readonly Offered[], caller: Caller, rights: Rights) {
+  const names = new Set(offered.map(({ operation }) => operation.name));
+  return {
+    tools: listedFor(offered, rights),
+    instructions: instructionsFor(parts, caller, rights, (operation) => names.has(operation)),
+  };
+}
+
+/** Returns a function that finds what is wrong with the preset of a grant, for a build with these features. */
+export function presetProblemOf(features: readonly Feature[]): (preset: string) => string | undefined {
+  const known = presetsOf(features).map(({ name }) => name);
+  return (preset) => presetProblem(preset, known);
+}
 
 export interface McpOptions {
   invoker: Invoker;
@@ -33,26 +75,46 @@ export interface McpOptions {
 /** What the listeners and the node use of the endpoint. */
 export type Mcp = Pick<Endpoint, "fetch" | "callersChanged" | "close">;
 
-/** Makes the endpoint `/mcp`; close it. */
-export function createMcp({ invoker, features, version, log, ...options }: McpOptions): Mcp {
-  const index = new ResourceIndex(features);
-  const tools = new Tools(invoker);
-  const endpoint: Endpoint = new Endpoint(
-    {
-      invoker,
-      features,
-      version,
-      tools,
-      index,
-      resources: new Resources(invoker, index),
-      prompts: new Prompts(invoker, tools, features),
-      subscriptions: new Subscriptions(invoker, index, log),
-      fixtures:
-        options.conformance === true ? conformanceFixtures((event) => endpoint.listens.emitToAll(event)) : undefined,
-      keepAliveMs: options.keepAliveMs ?? KEEP_ALIVE_MS,
-    },
-    log,
-    options.sessionsFile,
-  );
+/** Makes the endpoint `/mcp` with its presets; close it. */
+export function createMcp(options: McpOptions): Mcp {
+  const parts = new Map<string, Parts>();
+  const streams = new EventStreams(options.invoker, options.keepAliveMs ?? KEEP_ALIVE_MS, options.log);
+  for (const preset of presetsOf(options.features)) {
+    const fixtures =
+      options.conformance === true && preset.name === ALL
+        ? conformanceFixtures((event) => endpoint.listens.emitToAll(event))
+        : undefined;
+    parts.set(preset.name, { ...partsOf(options, preset), events: eventsOf(options, preset, streams), fixtures });
+  }
+  const foreign = options.features.flatMap(({ foreignBody }) => (foreignBody === undefined ? [] : [foreignBody]));
+  const endpoint: Endpoint = new Endpoint(parts, streams, options.log, {
+    foreign,
+    sessionsFile: options.sessionsFile,
+  });
   return endpoint;
+}
+
+/** Returns the events of a preset that offers the parts of the feature which has them. */
+function eventsOf({ invoker }: McpOptions, { features }: Preset, streams: EventStreams): EventParts | undefined {
+  const [part, other] = features.flatMap(({ mcpEvents }) => mcpEvents ?? []);
+  if (other !== undefined) throw new Error("two features have the events of MCP");
+  return part === undefined ? undefined : { part, invoker, streams };
+}
+
+/** Returns what serves one preset. */
+function partsOf(
+  { invoker, features, version, log, ...options }: McpOptions,
+  preset: Preset,
+): Omit<Parts, "fixtures" | "events"> {
+  const index = new ResourceIndex(preset.features, features);
+  const tools = new Tools(invoker, preset.has, preset.instead);
+  return {
+    ...{ invoker, version, index, tools },
+    instructions: preset.instructions,
+    urlArguments: preset.urlArguments ?? [],
+    resources: new Resources(invoker, index),
+    prompts: new Prompts(invoker, tools, preset.features),
+    subscriptions: new Subscriptions(invoker, index, log),
+    keepAliveMs: options.keepAliveMs ?? KEEP_ALIVE_MS,
+  };
 }

@@ -20,6 +20,8 @@ export interface KeptSession {
   readonly id: string;
   /** As `ownerOf` returns it. */
   readonly owner: string;
+  /** As `connectionOf` returns it: with another preset the session does not exist. */
+  readonly connection: string;
   /** `Caller.id` of its owner. */
   readonly callerId: string;
   /** The params of its `initialize`. */
@@ -112,11 +114,14 @@ export class KeptSessions {
     else if (what === "unwatch" && typeof uri === "string") this.#byId.get(id)?.watched.delete(uri);
   }
 
-  #readOpen(id: string, { owner, callerId, params, watched, agentKey: key }: Record<string, unknown>): void {
-    if (typeof owner !== "string" || typeof callerId !== "string" || !isObject(params)) return;
+  #readOpen(id: string, line: Record<string, unknown>): void {
+    const { owner, connection, callerId, params, watched, agentKey: key } = line;
+    if (typeof owner !== "string" || typeof connection !== "string") return;
+    if (typeof callerId !== "string" || !isObject(params)) return;
     const uris = Array.isArray(watched) ? watched.filter((uri) => typeof uri === "string") : [];
     const agentKey = typeof key === "string" ? key : undefined;
-    this.#byId.set(id, { id, owner, callerId, params, watched: new Set(uris), agentKey, usedMs: this.#nowMs() });
+    const kept = { id, owner, connection, callerId, params, watched: new Set(uris), agentKey };
+    this.#byId.set(id, { ...kept, usedMs: this.#nowMs() });
   }
 
   /** Appends a line, or rewrites the journal where most of it is not needed or a line is missing. */
@@ -157,9 +162,9 @@ export class KeptSessions {
   }
 }
 
-function openLine({ id, owner, callerId, params, watched, agentKey }: KeptSession): Record<string, unknown> {
-  const agent = agentKey === undefined ? {} : { agentKey };
-  return { what: "open", id, owner, callerId, params, watched: [...watched], ...agent };
+function openLine({ id, owner, connection, callerId, params, ...rest }: KeptSession): Record<string, unknown> {
+  const agent = rest.agentKey === undefined ? {} : { agentKey: rest.agentKey };
+  return { what: "open", id, owner, connection, callerId, params, watched: [...rest.watched], ...agent };
 }
 
 function shortened(params: Record<string, unknown>): Record<string, unknown> {

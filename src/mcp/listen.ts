@@ -10,7 +10,7 @@ import type { LogLine } from "../observe/logging.ts";
 import { refusal } from "./errors.ts";
 import { type Flow, meterFlow } from "./flow.ts";
 import { handleOf } from "./request.ts";
-import { buildServer, type Parts } from "./server.ts";
+import { buildServer, type PartsOf } from "./server.ts";
 import { MAX_WATCHED, type Subscriber } from "./subscriptions.ts";
 
 /** The method that opens a stream. */
@@ -33,12 +33,12 @@ export interface ListenBody {
 
 /** The open streams of a node. */
 export class Listens {
-  readonly #parts: Parts;
+  readonly #partsOf: PartsOf;
   readonly #log: LogLine;
   readonly #open = new Set<Listen>();
 
-  constructor(parts: Parts, log: LogLine) {
-    this.#parts = parts;
+  constructor(partsOf: PartsOf, log: LogLine) {
+    this.#partsOf = partsOf;
     this.#log = log;
   }
 
@@ -63,16 +63,17 @@ export class Listens {
         `${asked.length} resourceSubscriptions, and ${MAX_WATCHED} are allowed; split them over several streams`,
       );
     }
+    const parts = this.#partsOf(caller);
     let release: () => void;
     try {
-      release = this.#parts.invoker.holdStream(caller);
+      release = parts.invoker.holdStream(caller);
     } catch (error) {
       if (error instanceof Fault) return refusal(body, 200, 429, sentenceOf(error));
       throw error;
     }
     let flow: Flow | undefined;
     const bus = new OneListener();
-    const subscriber = this.#parts.subscriptions.open({
+    const subscriber = parts.subscriptions.open({
       caller: () => caller,
       agentKey: () => agentKey,
       free: () => flow?.idle() === true,
@@ -83,10 +84,10 @@ export class Listens {
       flow?.wrote();
       bus.publish(event);
     };
-    const handler = createMcpHandler(() => buildServer(this.#parts, { caller: () => caller, method: LISTEN }), {
+    const handler = createMcpHandler(() => buildServer(parts, { caller: () => caller, method: LISTEN }), {
       legacy: "reject",
       bus,
-      keepAliveMs: this.#parts.keepAliveMs,
+      keepAliveMs: parts.keepAliveMs,
       onerror: (error) => this.#log("debug", `MCP listen: ${error.message}`),
     });
     const listen: Listen = { callerId: caller.id, emit, close: () => handler.close() };
@@ -119,7 +120,7 @@ export class Listens {
   }
 
   #mayAskFor(caller: Caller, uri: string): boolean {
-    const { subscriptions, fixtures } = this.#parts;
+    const { subscriptions, fixtures } = this.#partsOf(caller);
     return subscriptions.mayWatch(caller, uri) || fixtures?.resources.some((one) => one.uri === uri) === true;
   }
 }

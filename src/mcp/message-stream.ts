@@ -13,7 +13,8 @@ const HEADERS = {
 };
 
 export interface MessageStreamOptions {
-  keepAliveMs: number;
+  /** How often a comment is sent; left out: never, because its messages do it. */
+  keepAliveMs?: number;
   /** Called each time the client has taken everything. */
   onIdle?: () => void;
   /** Called once when the stream ends; `byClient`: the client went away. */
@@ -24,7 +25,7 @@ export interface MessageStreamOptions {
 export class MessageStream {
   readonly #outlet: Outlet;
   readonly #waiting: string[] = [];
-  readonly #keepAlive: ReturnType<typeof setInterval>;
+  readonly #keepAlive: ReturnType<typeof setInterval> | undefined;
   readonly #onEnd: (byClient: boolean) => void;
   readonly #onIdle: () => void;
   #ended = false;
@@ -33,6 +34,7 @@ export class MessageStream {
     this.#onEnd = onEnd;
     this.#onIdle = onIdle;
     this.#outlet = new Outlet({ preface: OPENED, onIdle: () => this.#next(), onEnd: () => this.#end(true) });
+    if (keepAliveMs === undefined) return;
     this.#keepAlive = setInterval(() => this.#outlet.write(": keepalive\n\n"), keepAliveMs);
     this.#keepAlive.unref();
   }
@@ -42,9 +44,10 @@ export class MessageStream {
     return this.#outlet.idle && this.#waiting.length === 0;
   }
 
-  /** Returns the response whose body is this stream. */
-  response(sessionId: string): Response {
-    return new Response(this.#outlet.body, { headers: { ...HEADERS, "mcp-session-id": sessionId } });
+  /** Returns the response whose body is this stream, of a session where there is one. */
+  response(sessionId?: string): Response {
+    const headers = { ...HEADERS, ...(sessionId === undefined ? {} : { "mcp-session-id": sessionId }) };
+    return new Response(this.#outlet.body, { headers });
   }
 
   /** Writes a message, with its event id where the stream can be resumed. */

@@ -82,8 +82,8 @@ export class Prompts {
   }
 
   #offered(caller: Caller): FeaturePrompt[] {
-    const tools = new Set(this.#tools.list(caller).map((tool) => tool.name));
-    return this.#prompts.filter(({ needs }) => needs.every((name) => tools.has(name)));
+    const operations = this.#tools.operations(caller);
+    return this.#prompts.filter(({ needs }) => needs.every((name) => operations.has(name)));
   }
 }
 

@@ -15,6 +15,7 @@ import { Fault } from "../lib/fault.ts";
 import { isObject } from "../lib/json-object.ts";
 import { AGENT_META } from "../lib/mcp-names.ts";
 import { toolError } from "./errors.ts";
+import type { PartsOf } from "./server.ts";
 import type { UsedSession } from "./sessions.ts";
 import type { Tools } from "./tools.ts";
 
@@ -63,22 +64,23 @@ export function isPlainlyOlder({ headers }: Request, { meta }: PlainCall): boole
 
 /** Responds to plain calls. */
 export class QuickCalls {
-  readonly #tools: Tools;
+  readonly #partsOf: PartsOf;
   /** What a result of the modern revision holds besides the tool's members. */
   readonly #stamp: Json;
   readonly #modernStart: string;
   /** Envelopes of modern requests that the SDK has accepted: a client sends the same envelope with each request. */
   readonly #envelopes = new LRUCache<string, true>({ max: MAX_ENVELOPES });
 
-  constructor(tools: Tools, serverInfo: Json) {
-    this.#tools = tools;
+  constructor(partsOf: PartsOf, serverInfo: Json) {
+    this.#partsOf = partsOf;
     this.#stamp = { resultType: "complete", _meta: { [SERVER_INFO_META_KEY]: serverInfo } };
     this.#modernStart = JSON.stringify(this.#stamp).slice(1, -1);
   }
 
   /** Reports whether the fast path is for this tool: the caller may try it, and it ends too soon to be cancelled. */
   knows(caller: Caller, name: string): boolean {
-    return this.#tools.isBrief(name) && this.#tools.isCallable(caller, name);
+    const { tools } = this.#partsOf(caller);
+    return tools.isBrief(name) && tools.isCallable(caller, name);
   }
 
   /** Called when the SDK accepted a request: remembers its envelope. */
@@ -100,33 +102,35 @@ export class QuickCalls {
   async modern(request: Request, call: PlainCall, caller: Caller): Promise<Response> {
     const client = claimOfInfo(call.meta[CLIENT_INFO_META_KEY]);
     const asking = { caller, client, handle: call.meta[AGENT_META], signal: request.signal };
-    const outcome = await this.#tools.run(asking, call.name, call.input);
+    const { tools } = this.#partsOf(caller);
+    const outcome = await tools.run(asking, call.name, call.input);
     if (outcome instanceof Fault) {
       const { _meta, ...result } = toolError(outcome);
       const stamped = { ...result, ...this.#stamp, _meta: { ..._meta, ...(this.#stamp["_meta"] as Json) } };
       return answer(`{"result":${JSON.stringify(stamped)},"jsonrpc":"2.0","id":${JSON.stringify(call.id)}}`, MODERN);
     }
-    return answer(this.#resultText(call, outcome, `${this.#modernStart},`), MODERN);
+    return answer(resultText(tools, call, outcome, `${this.#modernStart},`), MODERN);
   }
 
   /** Responds in an older revision, in which a client that disconnects does not cancel its call. */
   async older(call: PlainCall, caller: Caller, session: UsedSession): Promise<Response> {
     const { id, ...who } = session;
     const asking = { caller, ...who, handle: call.meta[AGENT_META], signal: NEVER };
-    const outcome = await this.#tools.run(asking, call.name, call.input);
+    const { tools } = this.#partsOf(caller);
+    const outcome = await tools.run(asking, call.name, call.input);
     const headers = { "content-type": JSON_TYPE, "mcp-session-id": id };
-    if (!(outcome instanceof Fault)) return answer(this.#resultText(call, outcome, ""), { headers });
+    if (!(outcome instanceof Fault)) return answer(resultText(tools, call, outcome, ""), { headers });
     const result = JSON.stringify(toolError(outcome));
     return answer(`{"result":${result},"jsonrpc":"2.0","id":${JSON.stringify(call.id)}}`, { headers });
   }
+}
 
-  /** Returns the response as text. The output is serialized once, for structuredContent and for the text block. */
-  #resultText(call: PlainCall, outcome: Json, start: string): string {
-    const text = JSON.stringify(outcome);
-    const structured = this.#tools.isSentOnce(call.name, text) ? "" : `"structuredContent":${text},`;
-    const result = `{${start}${structured}"content":[{"type":"text","text":${JSON.stringify(text)}}]}`;
-    return `{"result":${result},"jsonrpc":"2.0","id":${JSON.stringify(call.id)}}`;
-  }
+/** Returns the response as text. The output is serialized once, for structuredContent and for the text block. */
+function resultText(tools: Tools, call: PlainCall, outcome: Json, start: string): string {
+  const text = JSON.stringify(outcome);
+  const structured = tools.isSentOnce(call.name, text) ? "" : `"structuredContent":${text},`;
+  const result = `{${start}${structured}"content":[{"type":"text","text":${JSON.stringify(text)}}]}`;
+  return `{"result":${result},"jsonrpc":"2.0","id":${JSON.stringify(call.id)}}`;
 }
 
 const MODERN = { headers: { "content-type": JSON_TYPE } };

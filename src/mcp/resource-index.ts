@@ -19,8 +19,9 @@ export class ResourceIndex {
   readonly kinds: readonly ResourceKind[];
   readonly #byWrite = new Map<string, ResourceKind>();
 
-  /** Throws an Error where two features have one scheme. */
-  constructor(features: readonly Feature[]) {
+  /** `all` are the features whose changes the resources may follow. Throws an Error where two have one scheme. */
+  constructor(features: readonly Feature[], all: readonly Feature[] = features) {
+    const changesOf = (wanted: string | undefined) => all.find(({ name }) => name === wanted)?.changes;
     this.kinds = features.flatMap(({ name, resources, changes }) =>
       resources === undefined
         ? []
@@ -29,7 +30,7 @@ export class ResourceIndex {
               feature: name,
               template: new UriTemplate(resources.uriTemplate, resources.queryNames),
               resources,
-              changes,
+              changes: changes ?? changesOf(resources.changesOf),
             },
           ],
     );
@@ -47,7 +48,9 @@ export class ResourceIndex {
   find(uri: string): (ResourceRequest & { kind: ResourceKind }) | undefined {
     for (const kind of this.kinds) {
       const named = kind.template.parse(uri);
-      if (named !== undefined) return { kind, ...named };
+      if (named === undefined) continue;
+      const { target, query } = kind.resources.split?.(named.target) ?? { target: named.target, query: {} };
+      return { kind, target, query: { ...query, ...named.query } };
     }
     return undefined;
   }

@@ -48,12 +48,10 @@ export class Resources {
 
   templates(): ListResourceTemplatesResult {
     return {
-      resourceTemplates: this.#index.kinds.map(({ resources: { uriTemplate, name, title, description } }) => ({
-        uriTemplate,
-        name,
-        title,
-        description,
-      })),
+      resourceTemplates: this.#index.kinds.flatMap(({ resources }) => {
+        const { uriTemplate, name, title, description, otherTemplates = [] } = resources;
+        return [{ uriTemplate, name, title, description }, ...otherTemplates];
+      }),
     };
   }
 

@@ -15,10 +15,11 @@ import {
 import type { Caller } from "../access/caller.ts";
 import { Fault } from "../lib/fault.ts";
 import { AGENT_META } from "../lib/mcp-names.ts";
-import type { Feature } from "../operation/feature.ts";
 import type { Invoker } from "../operation/invoke.ts";
+import type { FeatureInstructions } from "../operation/mcp-parts.ts";
 import type { Asking } from "./ask.ts";
 import { asProtocolError } from "./errors.ts";
+import { EVENT_CAPABILITIES, EVENT_METHODS, type EventParts, handleEvents } from "./events.ts";
 import { instructionsFor } from "./instructions.ts";
 import { onlyPage, pageOf } from "./page.ts";
 import { notifyProgress } from "./progress.ts";
@@ -46,20 +47,27 @@ export interface Fixtures {
   prompt(name: string, given: Record<string, string>, context: ServerContext): HandlerResultTypeMap["prompts/get"];
 }
 
-/** What every server is made over. */
+/** What the servers of one preset are made over. */
 export interface Parts {
   invoker: Invoker;
-  features: readonly Feature[];
+  instructions: readonly FeatureInstructions[];
+  /** Arguments of its tools that its URL may give. */
+  urlArguments: readonly string[];
   version: string;
   tools: Tools;
   index: ResourceIndex;
   resources: Resources;
   prompts: Prompts;
   subscriptions: Subscriptions;
+  /** Undefined: the preset has no events. */
+  events?: EventParts | undefined;
   fixtures: Fixtures | undefined;
   /** Time between keep-alives of quiet streams and of waits, in ms. */
   keepAliveMs: number;
 }
+
+/** Returns the parts of the preset of a caller's connection. */
+export type PartsOf = (caller: Caller) => Parts;
 
 /** How long clients may cache what changes only with rights or with the build. Resources may change at any time. */
 const CACHE = {
@@ -106,19 +114,26 @@ export function serverInfoOf(version: string) {
   return { name: "cairn", title: "Cairn", version };
 }
 
+function greeting({ instructions, invoker, tools }: Parts, caller: Caller): string {
+  return instructionsFor(instructions, caller, invoker.rights(caller), (operation) => tools.has(operation));
+}
+
 /** Returns a server to connect to one transport. */
 export function buildServer(parts: Parts, served: ServerFor): Server {
   const { caller, method, subscriber, onSubscribed } = served;
-  const { fixtures, invoker } = parts;
+  const { fixtures, events } = parts;
+  const own = events === undefined ? CAPABILITIES : { ...CAPABILITIES, ...EVENT_CAPABILITIES };
   const greets = method === undefined || GREETINGS.has(method);
   const server = new Server(serverInfoOf(parts.version), {
-    capabilities: fixtures === undefined ? CAPABILITIES : { ...CAPABILITIES, ...fixtures.capabilities },
+    capabilities: fixtures === undefined ? own : { ...own, ...fixtures.capabilities },
     cacheHints: CACHE,
-    ...(greets ? { instructions: instructionsFor(parts.features, caller(), invoker.rights(caller())) } : {}),
+    ...(greets ? { instructions: greeting(parts, caller()) } : {}),
     ...fixtures?.options,
   });
   // A server for one request gets only the handler it needs: registering all costs more than the call itself.
   for (const [name, register] of HANDLERS) if (method === undefined || method === name) register(server, parts, served);
+  const asked = EVENT_METHODS.filter((name) => method === undefined || method === name);
+  if (events !== undefined) handleEvents(server, events, asked, (context) => askingOf(served, context));
   if (subscriber !== undefined) handleSubscribe(server, parts, subscriber, onSubscribed);
   return server;
 }

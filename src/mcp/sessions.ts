@@ -13,8 +13,9 @@ import type { Asking } from "./ask.ts";
 import { ownerOf } from "./bounds.ts";
 import { httpError, refusal } from "./errors.ts";
 import { type KeptSession, KeptSessions } from "./kept-sessions.ts";
+import { connectionOf } from "./preset.ts";
 import { toolOf } from "./request.ts";
-import { buildServer, type Parts } from "./server.ts";
+import { buildServer, type PartsOf } from "./server.ts";
 import { SessionTransport } from "./session-transport.ts";
 import type { Subscriber } from "./subscriptions.ts";
 
@@ -60,7 +61,7 @@ export interface SessionsOptions {
 
 /** The sessions of a node. */
 export class Sessions {
-  readonly #parts: Parts;
+  readonly #partsOf: PartsOf;
   readonly #log: LogLine;
   readonly #limits: SessionLimits;
   readonly #nowMs: () => number;
@@ -68,8 +69,12 @@ export class Sessions {
   readonly #open = new Map<string, Session>();
   readonly #sweep: ReturnType<typeof setInterval>;
 
-  constructor(parts: Parts, log: LogLine, { limits = SESSION_LIMITS, nowMs = Date.now, file }: SessionsOptions = {}) {
-    this.#parts = parts;
+  constructor(
+    partsOf: PartsOf,
+    log: LogLine,
+    { limits = SESSION_LIMITS, nowMs = Date.now, file }: SessionsOptions = {},
+  ) {
+    this.#partsOf = partsOf;
     this.#log = log;
     this.#limits = limits;
     this.#nowMs = nowMs;
@@ -121,7 +126,8 @@ export class Sessions {
     const kept = this.#kept.find(id);
     if (kept === undefined) return undefined;
     const session = this.#open.get(id);
-    if (session?.caller !== caller && kept.owner !== ownerOf(caller)) return undefined;
+    if (session?.caller !== caller && (kept.owner !== ownerOf(caller) || kept.connection !== connectionOf(caller)))
+      return undefined;
     if (session !== undefined) session.caller = caller;
     kept.usedMs = this.#nowMs();
     return kept;
@@ -156,7 +162,8 @@ export class Sessions {
     const owner = ownerOf(caller);
     this.#makeRoom(owner);
     const params = isObject(body["params"]) ? body["params"] : {};
-    const kept = this.#kept.add({ id: crypto.randomUUID(), owner, callerId: caller.id, params });
+    const connection = connectionOf(caller);
+    const kept = this.#kept.add({ id: crypto.randomUUID(), owner, connection, callerId: caller.id, params });
     const session = this.#make(kept, caller);
     await session.ready;
     const response = await session.transport.post(request, body);
@@ -182,7 +189,8 @@ export class Sessions {
   }
 
   #make(kept: KeptSession, caller: Caller): Session {
-    const { subscriptions, tools, keepAliveMs } = this.#parts;
+    const parts = this.#partsOf(caller);
+    const { subscriptions, tools, keepAliveMs } = parts;
     const transport = new SessionTransport({
       sessionId: kept.id,
       keepAliveMs,
@@ -199,7 +207,7 @@ export class Sessions {
       listChanged: () => this.#notify(server.sendResourceListChanged()),
     });
     subscriber.wantsList = true;
-    const server = buildServer(this.#parts, {
+    const server = buildServer(parts, {
       caller: () => session.caller,
       client: clientOf(kept),
       agent: { now: () => this.#agentOf(kept) },
@@ -229,7 +237,7 @@ export class Sessions {
     if (asked instanceof Response) return asked;
     const hold = (): (() => void) => {
       try {
-        return this.#parts.invoker.holdStream(caller);
+        return this.#partsOf(caller).invoker.holdStream(caller);
       } catch (error) {
         // The place may be held by a connection of this session that is dead.
         if (asked.isOfCall || !transport.endOldest()) throw error;

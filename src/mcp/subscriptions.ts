@@ -123,13 +123,16 @@ export class Subscriptions {
   #mark(change: Change, touched: Set<Subscriber>): void {
     const kind = this.#index.changedBy(change.operation);
     if (kind === undefined) return;
-    const key = kind.template.uriOf(change.target);
+    const { targetOf } = kind.resources;
+    const target = targetOf === undefined ? change.target : targetOf(change.target);
+    if (target === undefined) return;
+    const key = kind.template.uriOf(target);
     for (const { subscriber, uri } of this.#byKey.get(key) ?? []) {
       if (!this.#maySee(subscriber, kind, change)) continue;
       subscriber.mark(uri);
       touched.add(subscriber);
     }
-    if (kind.changes?.altersList(change) !== true) return;
+    if (targetOf !== undefined || kind.changes?.altersList(change) !== true) return;
     for (const subscriber of this.#all) {
       if (!subscriber.wantsList || !this.#mayRead(subscriber.caller(), kind, change.target)) continue;
       if (!this.#maySee(subscriber, kind, change)) continue;

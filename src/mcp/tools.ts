@@ -5,52 +5,95 @@ import { LRUCache } from "lru-cache";
 import type { Caller } from "../access/caller.ts";
 import type { Rights } from "../access/rights.ts";
 import { Fault } from "../lib/fault.ts";
+import { inNames } from "../lib/in-names.ts";
 import { isObject } from "../lib/json-object.ts";
-import { LOAD_META, OPERATION_META, type OperationMeta, SEARCH_META, SIZE_META } from "../lib/mcp-names.ts";
+import {
+  LOAD_META,
+  OPERATION_META,
+  type OperationMeta,
+  POSITION_META,
+  SEARCH_META,
+  SIZE_META,
+} from "../lib/mcp-names.ts";
 import { nearest } from "../lib/nearest.ts";
-import { isKeyed, type Operation } from "../operation/define.ts";
+import { type AlikeResults, isKeyed, type Operation, onlyReads } from "../operation/define.ts";
 import type { Invoker } from "../operation/invoke.ts";
-import { COMMON_NAMES, type Entry } from "../operation/registry.ts";
+import { COMMON_NAMES, type Entry, type Registry } from "../operation/registry.ts";
 import { type Asking, callOf } from "./ask.ts";
 import { MAX_RESULT_CHARS, MAX_TWICE_BYTES } from "./bounds.ts";
 import { toolError } from "./errors.ts";
 import { argumentsOf } from "./lenient-request.ts";
-import { hasCoreTools } from "./preset.ts";
+import { givenByUrl } from "./preset.ts";
 import { toolInput } from "./tool-schema.ts";
 
 /** How many tool lists are kept: one for each set of rights. */
 const MAX_LISTS = 256;
 
-/** The tools of a node. */
+/** A tool, and the operation that it calls. */
+export interface Offered {
+  tool: Tool;
+  operation: Operation;
+}
+
+/** Returns the tools of a preset, sorted by name; `isHere` reports whether an operation is one. */
+export function toolsIn(registry: Registry, isHere: (operation: Operation) => boolean): Offered[] {
+  return registry
+    .list()
+    .filter(({ operation }) => operation.access.verb !== "admin" && operation.isTool !== false)
+    .filter(({ operation }) => isHere(operation))
+    .map((entry) => ({ tool: toolOf(entry), operation: entry.operation }))
+    .sort((a, b) => (a.tool.name < b.tool.name ? -1 : 1));
+}
+
+/** Returns those tools that a caller with these rights is offered. */
+export function listedFor(offered: readonly Offered[], rights: Rights): Tool[] {
+  return offered.filter(({ operation }) => isOffered(operation, rights)).map(({ tool }) => tool);
+}
+
+/** The tools of one preset. Their names are those that clients call them by. */
 export class Tools {
   readonly #invoker: Invoker;
-  readonly #byName: ReadonlyMap<string, Tool>;
+  readonly #byName: ReadonlyMap<string, Offered>;
+  /** By the name of the operation. */
+  readonly #nameOf: ReadonlyMap<string, string>;
+  readonly #instead: Readonly<Record<string, string>>;
   readonly #lists = new LRUCache<string, Tool[]>({ max: MAX_LISTS });
   readonly #running = new Set<Promise<unknown>>();
-  readonly #waiting: ReadonlySet<string>;
   /** Running waits, with the id of their caller. */
   readonly #holds = new Map<AbortController, string>();
 
-  constructor(invoker: Invoker) {
+  /** `isHere` reports whether an operation is a tool of the preset. Throws an Error where two have one name. */
+  constructor(
+    invoker: Invoker,
+    isHere: (operation: Operation) => boolean = () => true,
+    instead: Readonly<Record<string, string>> = {},
+  ) {
     this.#invoker = invoker;
-    const entries = invoker.registry.list().filter((entry) => entry.operation.access.verb !== "admin");
-    this.#byName = new Map(entries.map((entry) => [entry.operation.name, toolOf(entry)]));
-    this.#waiting = new Set(entries.filter(({ operation }) => waits(operation)).map(({ operation }) => operation.name));
+    this.#instead = instead;
+    const offered = toolsIn(invoker.registry, isHere);
+    this.#byName = new Map(offered.map((one) => [one.tool.name, one]));
+    this.#nameOf = new Map(offered.map(({ tool, operation }) => [operation.name, tool.name]));
+    if (this.#byName.size < offered.length) throw new Error("two tools of one preset have the same name");
   }
 
-  /** Returns the tools of a caller, sorted by name: one list for each set of rights and preset. */
+  /** Returns the tools of a caller, sorted by name: one list for each set of rights. */
   list(caller: Caller): Tool[] {
     const rights = this.#invoker.rights(caller);
-    const isCore = hasCoreTools(caller);
-    const key = `${isCore ? "core" : "all"} ${rights.fingerprint}`;
-    const known = this.#lists.get(key);
+    const known = this.#lists.get(rights.fingerprint);
     if (known !== undefined) return known;
-    const list = [...this.#byName.values()].filter((tool) => {
-      const operation = this.#invoker.registry.get(tool.name)?.operation;
-      return operation !== undefined && isOffered(operation, rights) && (!isCore || operation.core !== undefined);
-    });
-    this.#lists.set(key, list);
+    const list = listedFor([...this.#byName.values()], rights);
+    this.#lists.set(rights.fingerprint, list);
     return list;
+  }
+
+  /** Reports whether an operation is a tool of the preset. */
+  has(operation: string): boolean {
+    return this.#nameOf.has(operation);
+  }
+
+  /** Returns the names of the operations that are tools of a caller. */
+  operations(caller: Caller): ReadonlySet<string> {
+    return new Set(this.list(caller).map(({ name }) => this.#byName.get(name)?.operation.name ?? name));
   }
 
   /**
@@ -59,25 +102,30 @@ export class Tools {
    */
   maxMessageBytes(caller: Caller, named: string | null): number {
     const { registry } = this.#invoker;
-    if (named !== null) return registry.maxInputBytes(named);
-    return Math.max(...this.list(caller).map(({ name }) => registry.maxInputBytes(name)), registry.maxInputBytes(""));
+    const bytesOf = (name: string) => registry.maxInputBytes(this.#operation(name)?.name ?? "");
+    if (named !== null) return bytesOf(named);
+    return Math.max(...this.list(caller).map(({ name }) => bytesOf(name)), bytesOf(""));
   }
 
   /** Reports whether a call of this tool may wait for something to happen. */
   waits(name: string): boolean {
-    return this.#waiting.has(name);
+    const operation = this.#operation(name);
+    return operation !== undefined && waits(operation);
   }
 
-  /** Reports whether a call of this tool ends soon: a read or write that does not wait. An act may take long. */
+  /**
+   * Reports whether a call of this tool ends soon, with a result like that of most: a read or write that does not wait.
+   * An act may take long.
+   */
   isBrief(name: string): boolean {
-    const kind = this.#invoker.registry.get(name)?.operation.kind;
-    return (kind === "read" || kind === "write") && !this.waits(name);
+    const { kind, alike } = this.#operation(name) ?? {};
+    return (kind === "read" || kind === "write") && alike === undefined && !this.waits(name);
   }
 
   /** Reports whether a name is a tool that this caller may try; the call judges what it may do with it. */
   isCallable(caller: Caller, name: string): boolean {
-    const operation = this.#byName.has(name) ? this.#invoker.registry.get(name)?.operation : undefined;
-    if (operation === undefined || (hasCoreTools(caller) && operation.core === undefined)) return false;
+    const operation = this.#operation(name);
+    if (operation === undefined) return false;
     return operation.access.verb !== "operate" || isOffered(operation, this.#invoker.rights(caller));
   }
 
@@ -93,6 +141,8 @@ export class Tools {
       throw new ProtocolError(ProtocolErrorCode.InvalidParams, `Unknown tool: ${name.slice(0, 80)}. ${hint}`);
     }
     const outcome = await this.run(asking, name, input);
+    const alike = this.#operation(name)?.alike;
+    if (alike !== undefined) return alikeResult(alike, outcome);
     if (outcome instanceof Fault) return toolError(outcome);
     const text = JSON.stringify(outcome);
     const content = [{ type: "text" as const, text }];
@@ -101,11 +151,12 @@ export class Tools {
 
   /**
    * Reports whether an answer is sent as text only: every client passes that on, while of two forms some show the one
-   * and some the other. Only reads can be that long, so they declare no schema of their output.
+   * and some the other. What can be that long declares no schema of its output.
    */
   isSentOnce(name: string, text: string): boolean {
-    const operation = this.#invoker.registry.get(name)?.operation;
-    return operation !== undefined && isLong(operation) && Buffer.byteLength(text) > MAX_TWICE_BYTES;
+    const operation = this.#operation(name);
+    const declaresNone = operation !== undefined && !declaresOutput(operation);
+    return declaresNone && Buffer.byteLength(text) > MAX_TWICE_BYTES;
   }
 
   /** Calls a tool and returns its structured content or the Fault. */
@@ -113,7 +164,11 @@ export class Tools {
     const { caller, signal } = asking;
     const ending = this.waits(name) ? this.#held(caller) : undefined;
     const either = ending === undefined ? signal : AbortSignal.any([signal, ending.signal]);
-    const running = this.#invoker.invoke(callOf({ ...asking, signal: either }, name, argumentsOf(input)));
+    const operation = this.#operation(name);
+    const own = argumentsOf(input);
+    const all = isObject(own) && operation !== undefined ? { ...givenFor(operation, caller), ...own } : own;
+    const call = callOf({ ...asking, signal: either }, operation?.name ?? name, all);
+    const running = this.#invoker.invoke(call);
     this.#running.add(running);
     try {
       const { output, position, cache } = await running;
@@ -124,8 +179,12 @@ export class Tools {
     } catch (error) {
       const ended: unknown = ending?.signal.aborted === true ? ending.signal.reason : undefined;
       if (ended instanceof Fault) return ended;
-      if (error instanceof Fault) return error;
-      throw error;
+      if (!(error instanceof Fault)) throw error;
+      const fault = inNames(error, name, {
+        nameOf: (named) => this.#nameOf.get(named) ?? this.#instead[named],
+        isOperation: (named) => this.#invoker.registry.get(named) !== undefined,
+      });
+      return operation?.refused?.(fault) ?? fault;
     } finally {
       this.#running.delete(running);
       if (ending !== undefined) this.#holds.delete(ending);
@@ -137,6 +196,10 @@ export class Tools {
     for (const [ending, callerId] of this.#holds) {
       if (callerIds === undefined || callerIds.has(callerId)) ending.abort(reason);
     }
+  }
+
+  #operation(name: string): Operation | undefined {
+    return this.#byName.get(name)?.operation;
   }
 
   #held(caller: Caller): AbortController {
@@ -154,6 +217,22 @@ export class Tools {
   }
 }
 
+/** Returns the arguments that the URL of the connection gives to an operation. */
+function givenFor({ input }: Operation, caller: Caller): Record<string, string> {
+  return Object.fromEntries(Object.entries(givenByUrl(caller)).filter(([name]) => name in input.shape));
+}
+
+/** Returns a result in the form of another server. Programs find a Fault under `_meta`, as in all failed results. */
+function alikeResult(alike: AlikeResults<never>, outcome: Record<string, unknown> | Fault): CallToolResult {
+  const content = (text: string) => [{ type: "text" as const, text }];
+  if (outcome instanceof Fault)
+    return { ...toolError(outcome), ...(alike.failed && { content: content(alike.failed(outcome)) }) };
+  const { position, cache: _, ...output } = outcome;
+  const text = alike.text?.(output as never) ?? JSON.stringify(output);
+  const result = { content: content(text), _meta: { [POSITION_META]: position } };
+  return alike.isTextOnly === true ? result : { structuredContent: output, ...result };
+}
+
 /** Reports whether a tool is listed: a grant allows it anywhere, or for the verb `operate` names it in full. */
 function isOffered({ name, access: { verb } }: Operation, rights: Rights): boolean {
   const question = { verb, operation: name };
@@ -162,15 +241,13 @@ function isOffered({ name, access: { verb } }: Operation, rights: Rights): boole
 
 function toolOf({ operation, inputSchema, outputSchema }: Entry): Tool {
   const { hints } = operation;
-  const reads =
-    (operation.kind === "read" && operation.atLeader !== true) ||
-    (operation.kind === "act" && operation.access.verb === "read");
+  const reads = onlyReads(operation);
   return {
-    name: operation.name,
+    name: operation.toolName ?? operation.name,
     title: operation.title,
     description: operation.description,
     inputSchema: toolInput(inputSchema, COMMON_NAMES),
-    ...(isLong(operation) ? {} : { outputSchema: withPosition(outputSchema) }),
+    ...(declaresOutput(operation) ? { outputSchema: outputOf(operation, outputSchema) } : {}),
     annotations: {
       title: operation.title,
       readOnlyHint: reads,
@@ -197,9 +274,18 @@ function metaOf(operation: Operation): Record<string, unknown> {
   };
 }
 
-/** Reports whether an answer may be long: that of a read of the store. */
-function isLong(operation: Operation): boolean {
-  return operation.kind === "read" && operation.local !== true;
+/**
+ * Reports whether a tool says how its answers look: those of writes, and of reads about this node, are short. Others
+ * may be long, and are then sent once.
+ */
+function declaresOutput(operation: Operation): boolean {
+  if (operation.alike !== undefined) return operation.alike.isTextOnly !== true;
+  const isShort = operation.kind === "write" || (operation.kind === "read" && operation.local === true);
+  return isShort && operation.refused === undefined;
+}
+
+function outputOf(operation: Operation, schema: Record<string, unknown>): { type: "object"; [key: string]: unknown } {
+  return operation.alike === undefined ? withPosition(schema) : { ...schema, type: "object" };
 }
 
 function waits(operation: Operation): boolean {

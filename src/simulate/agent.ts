@@ -99,7 +99,9 @@ export class Agent {
       this.#latencies.add(performance.now() - startMs);
       if (isError !== true) {
         const output = structuredContent === undefined ? outputInText(content) : objectOf(structuredContent);
-        if (typeof output["position"] === "string") this.position = output["position"];
+        const { position } = output;
+        // Calls of one agent overlap, so an older answer may come later.
+        if (typeof position === "string" && seqOf(position) > seqOf(this.position)) this.position = position;
         return { output, refusal: undefined };
       }
       const refusal = refusalOf(_meta?.[FAULT_META]);
@@ -131,6 +133,11 @@ function refusalOf(fault: unknown): Refusal {
   const { code, message, hint } = objectOf(fault);
   const text = (value: unknown): string => (typeof value === "string" ? value : "");
   return { code: text(code) || "unknown", message: text(message), hint: text(hint) };
+}
+
+/** Returns the number at the end of a position or a fence, 0 where there is none. */
+export function seqOf(position: string): number {
+  return Number(position.slice(position.lastIndexOf("-") + 1)) || 0;
 }
 
 /** Returns the object itself, or an empty one in place of any other value. */

@@ -1,11 +1,14 @@
 // A run of `cairn simulate`: agents connect and play scenes in rounds that a seed decides; at the end every target must
 // show the same contexts. The first failed check ends the run.
 
+import { forEachConcurrently } from "../lib/concurrently.ts";
 import { Agent, CheckFailedError, type Revision, type Target } from "./agent.ts";
 import { Ledger } from "./ledger.ts";
 import { Random } from "./random.ts";
 import { Latencies, type Reporter } from "./report.ts";
-import { FIRST, listIds, SCENES, type Stage, setUp, TAG } from "./scenes.ts";
+import { FIRST, listIds, SCENES, setUp } from "./scenes.ts";
+import { type Stage, TAG } from "./stage.ts";
+import { checkSessions, leave } from "./team-scenes.ts";
 
 export { CheckFailedError, type Target } from "./agent.ts";
 export { SEEDS } from "./random.ts";
@@ -55,7 +58,13 @@ export async function simulate(options: SimulateOptions): Promise<void> {
     }
     // The seed decides what is played; the random rest keeps the ids of runs with the same seed apart.
     const run = `${seed.toString(36)}-${crypto.randomUUID().slice(0, 6)}`;
-    const stage: Stage = { space, run, ledger: new Ledger(), agents, acknowledged: new Map(), handedOff: 0 };
+    const stage: Stage = {
+      space,
+      run,
+      ledger: new Ledger(),
+      agents,
+      ...{ acknowledged: new Map(), handedOff: 0, handles: new Map() },
+    };
     if (options.rounds > 0) await play(stage, options, latencies);
     if (options.clean) options.reporter.cleaned(await cleanUp(stage, options.rounds > 0));
   } finally {
@@ -72,7 +81,7 @@ async function play(stage: Stage, options: SimulateOptions, latencies: Latencies
   await setUp(stage);
   for (let round = 1; round <= rounds; round++) {
     signal.throwIfAborted();
-    await forEachConcurrently(agents, async (agent, at) => {
+    await forEachConcurrently(agents, MAX_CONCURRENT, async (agent, at) => {
       const random = new Random(seed + round * 7919 + at * 104_729);
       // The first rounds play each scene once, so that a short run covers all of them.
       const scene = (round <= FIRST.length ? FIRST[(at + round) % FIRST.length] : undefined) ?? random.pick(SCENES);
@@ -87,36 +96,18 @@ async function play(stage: Stage, options: SimulateOptions, latencies: Latencies
     });
   }
   const contexts = await checkSameEverywhere(stage, targets.length);
+  const sessions = await checkSessions(stage, targets.length);
+  await leave(stage);
   reporter.passed({
     calls: latencies.count,
     writes: ledger.writes,
     conflicts: ledger.conflicts,
     contexts,
+    sessions,
     seconds: (performance.now() - startMs) / 1000,
     p50Ms: latencies.quantile(0.5),
     p99Ms: latencies.quantile(0.99),
   });
-}
-
-/** Runs an action for each item, MAX_CONCURRENT at a time. Rejects with the first failure, and then starts no more. */
-async function forEachConcurrently<Item>(
-  items: readonly Item[],
-  act: (item: Item, at: number) => Promise<void>,
-): Promise<void> {
-  const left = items.entries();
-  let failed = false;
-  const worker = async (): Promise<void> => {
-    for (const [at, item] of left) {
-      if (failed) return;
-      await act(item, at);
-    }
-  };
-  const workers = Array.from({ length: Math.min(MAX_CONCURRENT, items.length) }, worker);
-  try {
-    await Promise.all(workers);
-  } finally {
-    failed = true;
-  }
 }
 
 /** Adds round and agent to an error. */
@@ -135,7 +126,7 @@ async function checkSameEverywhere({ agents, ledger, space, run }: Stage, target
   for (const agent of agents.slice(0, targets)) {
     for (const id of await listIds(agent, `${space}/${run}/`, TAG, position))
       if (!known.has(id)) throw new CheckFailedError(`${id} is at ${agent.target}, and no agent wrote it`);
-    await forEachConcurrently(ids, async (id) => {
+    await forEachConcurrently(ids, MAX_CONCURRENT, async (id) => {
       ledger.checkRead(id, agent.target, await agent.call("context_get", { id, min_position: position }));
     });
   }
@@ -147,7 +138,7 @@ async function cleanUp({ agents, ledger, space }: Stage, onlyThisRun: boolean): 
   const [agent] = agents;
   if (agent === undefined) return 0;
   const ids = onlyThisRun ? ledger.ids : [...(await listIds(agent, `${space}/`, TAG, ledger.position))];
-  await forEachConcurrently(ids, async (id) => {
+  await forEachConcurrently(ids, MAX_CONCURRENT, async (id) => {
     const { refusal } = await agent.write("context_delete", { id });
     if (refusal !== undefined && refusal.code !== "deleted")
       throw new CheckFailedError(

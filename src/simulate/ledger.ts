@@ -1,7 +1,7 @@
-// Records the writes that were acknowledged to agents, and checks what follows from them: versions without gaps, each
-// given to one write, and every read shows the newest.
+// Records what was acknowledged to agents, and checks what follows from it: versions without gaps, each given to one
+// write, every read shows the newest; messages once each, and who may read them; leases with one holder at a time.
 
-import { CheckFailedError } from "./agent.ts";
+import { CheckFailedError, seqOf } from "./agent.ts";
 
 /** An acknowledged write. */
 export interface AcknowledgedWrite {
@@ -17,9 +17,29 @@ interface ContextRecord {
   by: Map<number, string>;
 }
 
+/** A message that was acknowledged to its author. `to` is left out where all may read it. */
+export interface Said {
+  id: string;
+  by: string;
+  to: readonly string[] | undefined;
+}
+
+/** A grant of a lease, as its holder knows it. */
+export interface Grant {
+  fence: string;
+  by: string;
+  /** Before the call that was granted was sent, in ms. */
+  sinceMs: number;
+  /** How long the holder counts on it from then on. */
+  safeMs: number;
+}
+
 /** The acknowledged writes of a run. */
 export class Ledger {
   readonly #contexts = new Map<string, ContextRecord>();
+  readonly #sessions = new Map<string, Said[]>();
+  readonly #held = new Map<string, Grant & { isDead: boolean }>();
+  readonly #fences = new Map<string, number>();
   /** The highest position of an acknowledged write. */
   position = "";
   writes = 0;
@@ -27,6 +47,63 @@ export class Ledger {
 
   get ids(): string[] {
     return [...this.#contexts.keys()];
+  }
+
+  get sessions(): string[] {
+    return [...this.#sessions.keys()];
+  }
+
+  /** Records the position of an acknowledged write. */
+  reached(position: string): void {
+    if (seqOf(position) > seqOf(this.position)) this.position = position;
+  }
+
+  /** Records a session. */
+  began(session: string, by: string): void {
+    if (this.#sessions.has(session)) throw new CheckFailedError(`${session} was given to ${by}, and to another before`);
+    this.#sessions.set(session, []);
+  }
+
+  /** Records a message, and returns its id. Throws CheckFailedError where that was another message's. */
+  said(session: string, said: Said): string {
+    const known = this.#sessions.get(session) ?? [];
+    if (known.some(({ id }) => id === said.id))
+      throw new CheckFailedError(`${said.id} of ${session} was acknowledged for two messages: one of them is lost`);
+    known.push(said);
+    return said.id;
+  }
+
+  /** Returns the ids of the messages that this agent may read, in their order. */
+  readable(session: string, agent: string): string[] {
+    const all = this.#sessions.get(session) ?? [];
+    return all.filter(({ by, to }) => to === undefined || by === agent || to.includes(agent)).map(({ id }) => id);
+  }
+
+  /**
+   * Records the grant of a lease. Throws CheckFailedError where another one still counts on it, or where its fence is
+   * not newer than that of the grant before.
+   */
+  granted(name: string, grant: Grant): void {
+    const before = this.#held.get(name);
+    const isOver = before === undefined || (before.isDead && performance.now() >= before.sinceMs + before.safeMs);
+    if (!isOver)
+      throw new CheckFailedError(`${name} was granted to ${grant.by} while ${before.by} holds it by ${before.fence}`);
+    const newest = this.#fences.get(name) ?? 0;
+    if (seqOf(grant.fence) <= newest)
+      throw new CheckFailedError(`${name} was granted to ${grant.by} by ${grant.fence}, and by …-${newest} before`);
+    this.#fences.set(name, seqOf(grant.fence));
+    this.#held.set(name, { ...grant, isDead: false });
+  }
+
+  /** Records that a lease is about to be given back. */
+  released(name: string, fence: string): void {
+    if (this.#held.get(name)?.fence === fence) this.#held.delete(name);
+  }
+
+  /** Records that the holder does nothing more: the lease ends by its time. */
+  died(name: string, fence: string): void {
+    const held = this.#held.get(name);
+    if (held?.fence === fence) held.isDead = true;
   }
 
   /** Returns the newest acknowledged write of a context. */
@@ -65,7 +142,7 @@ export class Ledger {
       if (version > known.newest.version) known.newest = written;
     }
     this.writes++;
-    if (seqOf(position) > seqOf(this.position)) this.position = position;
+    this.reached(position);
     return written;
   }
 
@@ -99,8 +176,4 @@ export class Ledger {
           );
     }
   }
-}
-
-function seqOf(position: string): number {
-  return Number(position.slice(position.lastIndexOf("-") + 1)) || 0;
 }

@@ -33,6 +33,7 @@ export interface RunSummary {
   writes: number;
   conflicts: number;
   contexts: number;
+  sessions: number;
   seconds: number;
   p50Ms: number;
   p99Ms: number;
@@ -64,11 +65,12 @@ export function peopleReporter(line: Line): Reporter {
       const more = note === undefined ? "" : `; ${note}`;
       line(`round ${String(round).padEnd(4)} ${agent.padEnd(9)} ${did} ${which}${more} (${Math.round(ms)} ms, ${at})`);
     },
-    passed: ({ calls, writes, conflicts, contexts, seconds, p50Ms, p99Ms }) => {
+    passed: ({ calls, writes, conflicts, contexts, sessions, seconds, p50Ms, p99Ms }) => {
       const rate = Math.round(calls / Math.max(seconds, 0.001));
       const latency = `half within ${p50Ms.toFixed(1)} ms, 99 % within ${p99Ms.toFixed(1)} ms`;
       const counts = `${counted(calls, "call")}, ${counted(writes, "write")} among them, ${counted(conflicts, "conflict")}`;
       line(`passed     ${counts}, in ${seconds.toFixed(1)} s: ${rate} per second, ${latency}`);
+      line(`           nothing shown to others than it is for, ${counted(sessions, "session")} the same everywhere`);
       line(`           versions without gaps, no update lost, ${counted(contexts, "context")} the same everywhere`);
     },
     cleaned: (contexts) => line(`removed    ${counted(contexts, "context")}`),

@@ -1,43 +1,19 @@
-// What agents do: write, patch with conflicts, wait, hand off. A scene uses MCP tools and prompts only, and checks what
-// they return.
+// What agents do with contexts: write, patch with conflicts, wait, hand off. A scene uses MCP tools and prompts only,
+// and checks what they return.
 
 import { counted } from "../lib/counted.ts";
 import { pause } from "../lib/pause.ts";
 import { type Agent, CheckFailedError, objectOf } from "./agent.ts";
-import type { Ledger } from "./ledger.ts";
 import type { Random } from "./random.ts";
-import type { SceneResult } from "./report.ts";
+import { put, refused, type Scene, type Stage, words } from "./stage.ts";
+import { TEAM_SCENES } from "./team-scenes.ts";
 
-/** The tag of every context of a run: by it they are found and removed. */
-export const TAG = "simulate";
 /** Time limit of a wait, in seconds: by then it must have seen the write. */
 const WAIT_SECONDS = 20;
 /** Attempts of a patch that meets conflicts. */
 const MAX_TRIES = 200;
 /** Agents that share a board: more would only measure how often they collide. */
 const PER_BOARD = 8;
-const WORDS = ["ship", "measure", "retry", "review", "merge", "wait", "ask", "note", "split", "rest"] as const;
-
-/** The state of a run that its scenes share. */
-export interface Stage {
-  space: string;
-  /** Name of this run; part of every id. */
-  run: string;
-  ledger: Ledger;
-  agents: readonly Agent[];
-  /** How many counts on its board were acknowledged to each agent. */
-  acknowledged: Map<Agent, number>;
-  /** Handoffs so far. */
-  handedOff: number;
-}
-
-/** A scene of one agent, with another one where it takes two. */
-export type Scene = (
-  stage: Stage,
-  agent: Agent,
-  other: Agent,
-  random: Random,
-) => Promise<Omit<SceneResult, "round" | "ms">>;
 
 /** Writes its notes, then reads them at its own target, and at the other agent's target at that position. */
 async function write(stage: Stage, agent: Agent, other: Agent, random: Random) {
@@ -149,10 +125,13 @@ async function handOff(stage: Stage, agent: Agent, other: Agent, random: Random)
 }
 
 /** Each scene once, for the first rounds. */
-export const FIRST: readonly Scene[] = [write, patch, wait, handOff];
+export const FIRST: readonly Scene[] = [write, patch, wait, handOff, ...TEAM_SCENES];
 
 /** All scenes; those that are played more often occur more often. */
-export const SCENES: readonly [Scene, ...Scene[]] = [write, write, patch, patch, patch, wait, handOff];
+export const SCENES: readonly [Scene, ...Scene[]] = [
+  ...([write, write, patch, patch, patch, wait, handOff] as const),
+  ...TEAM_SCENES,
+];
 
 /** Creates the boards. */
 export async function setUp(stage: Stage): Promise<void> {
@@ -183,27 +162,6 @@ export async function listIds(agent: Agent, prefix: string, tag: string, positio
   return ids;
 }
 
-/** Writes the next version of a context that has no concurrent writers. */
-async function put(stage: Stage, agent: Agent, id: string, content: unknown, tags: readonly string[] = []) {
-  const newest = stage.ledger.newest(id);
-  const { output, refusal } = await agent.write("context_put", {
-    id,
-    content,
-    tags: [TAG, ...tags],
-    ...(newest === undefined ? { if_none_match: "*" } : { if_match: newest.etag }),
-  });
-  if (refusal !== undefined) throw refused("context_put", id, refusal);
-  return stage.ledger.acknowledge(id, agent.name, newest?.version ?? 0, output, content);
-}
-
-function refused(tool: string, id: string, { code, message, hint }: { code: string; message: string; hint: string }) {
-  return new CheckFailedError(`${tool} of ${id}, which has no other writers, was refused: ${code}: ${message} ${hint}`);
-}
-
 function boardOf({ space, run }: Stage, agentAt: number): string {
   return `${space}/${run}/board-${Math.floor(agentAt / PER_BOARD)}`;
-}
-
-function words(random: Random): string {
-  return Array.from({ length: 3 + random.below(5) }, () => random.pick(WORDS)).join(" ");
 }

@@ -3,6 +3,7 @@
 
 import { type Caller, callerName } from "../access/caller.ts";
 import { Fault } from "../lib/fault.ts";
+import { inNames, type Names } from "../lib/in-names.ts";
 import { type BodyHold, UNBOUNDED } from "../lib/request-body.ts";
 import { refuseForeignQuery } from "../lib/utf8.ts";
 import type { Feature } from "../operation/feature.ts";
@@ -10,12 +11,14 @@ import type { Invoker } from "../operation/invoke.ts";
 import type { Page, PageForm } from "../operation/page.ts";
 import { whoami } from "../operation/whoami.ts";
 import { address } from "../page/address.ts";
+import { jsonAddress, pageParameters, wantsJson } from "./as-json.ts";
 import { Asker } from "./ask.ts";
+import { CHART_SCRIPT } from "./chart.ts";
 import { connectSection } from "./connect.tsx";
 import { formInput, refuseForeignForm } from "./form.ts";
 import { ICON, styleWith } from "./frame.tsx";
 import { LiveStreams } from "./live.ts";
-import { isPagePath, LIVE_PATH } from "./paths.ts";
+import { HOME_ALIASES, isPagePath, LIVE_PATH } from "./paths.ts";
 import { type Around, Responses } from "./response.tsx";
 import { type Place, Site } from "./site.ts";
 import { PageVisit } from "./visit.ts";
@@ -49,26 +52,33 @@ export interface Web {
 /** Makes the pages over the operations. Throws an Error where two pages have one path. */
 export function createWeb(options: WebOptions): Web {
   const site = new Site(options.features, [youSection, connectSection]);
-  const responses = new Responses({ style: styleWith(site.styles), links: site.links, version: options.version });
+  const responses = new Responses({ style: styleWith(site.styles), version: options.version });
   const live = new LiveStreams(site.waitedBy);
-  const parts: Parts = { options, site, responses, live };
+  const names: Names = {
+    nameOf: (operation) => site.names.get(operation),
+    isOperation: (word) => options.invoker.registry.get(word) !== undefined,
+  };
+  const parts: Parts = { options, site, names, responses, live };
   return {
     fetch: async (request, caller, scheme, hold = UNBOUNDED) => {
       const url = new URL(request.url);
       if (!isPagePath(url.pathname)) return undefined;
-      const around = { method: request.method, headers: responses.headers(scheme) };
+      const isJson = wantsJson(request, url);
+      const asker = new Asker(options.invoker, caller, request.signal);
+      const links = site.links.filter(({ needs }) => needs === undefined || asker.maySomewhere(needs));
+      const around = { method: request.method, headers: responses.headers(scheme), isJson, links };
       const secure = scheme === "http" && caller.kind !== "local" ? options.secureUrl() : undefined;
       if (secure !== undefined) {
         const location = `${secure}${url.pathname}${url.search}`;
         return new Response(null, { status: 308, headers: { ...around.headers, Location: location } });
       }
-      const asker = new Asker(options.invoker, caller, request.signal);
       try {
         refuseForeignQuery(url.search);
         return await respond(parts, { ...around, request, url, asker, hold, origin: `${scheme}://${url.host}` });
       } catch (error) {
         const fault = error instanceof Fault ? error : unexpected(options.onUnexpected(error));
-        return responses.fault(around, fault, callerName(caller));
+        const shown = isJson ? fault : inNames(fault, undefined, names);
+        return responses.fault(around, shown, callerName(caller));
       }
     },
     callersChanged: (ids) => live.end(ids),
@@ -80,6 +90,8 @@ export function createWeb(options: WebOptions): Web {
 interface Parts {
   options: WebOptions;
   site: Site;
+  /** What operations are called on pages. */
+  names: Names;
   responses: Responses;
   live: LiveStreams;
 }
@@ -95,7 +107,10 @@ interface Asking extends Around {
 }
 
 async function respond(parts: Parts, asking: Asking): Promise<Response> {
-  const { method, headers, url } = asking;
+  const { method, url } = asking;
+  if (HOME_ALIASES.includes(url.pathname) && (method === "GET" || method === "HEAD")) {
+    return new Response(null, { status: 302, headers: { ...asking.headers, Location: `/${url.search}` } });
+  }
   const found = parts.site.find(url.pathname);
   const form = method === "POST" ? formOf(found?.place, url.searchParams.get("form")) : undefined;
   if (method !== "GET" && method !== "HEAD" && form === undefined) {
@@ -112,9 +127,14 @@ async function respond(parts: Parts, asking: Asking): Promise<Response> {
   const { place, rest } = found;
   if (form !== undefined) return takeForm(parts, asking, { form, rest });
   if (place === "live") return liveStream(parts, asking);
-  if (place !== "icon") return openPage(parts, asking, { page: place, rest });
-  return new Response(ICON, {
-    headers: { ...headers, "Content-Type": "image/svg+xml", "Cache-Control": "private, max-age=86400" },
+  if (place === "icon") return fileOf(asking, ICON, "image/svg+xml", 86_400);
+  if (place === "chart") return fileOf(asking, CHART_SCRIPT, "text/javascript; charset=utf-8", 31_536_000);
+  return openPage(parts, asking, { page: place, rest });
+}
+
+function fileOf({ method, headers }: Asking, text: string, type: string, maxAgeSeconds: number): Response {
+  return new Response(method === "HEAD" ? null : text, {
+    headers: { ...headers, "Content-Type": type, "Cache-Control": `private, max-age=${maxAgeSeconds}` },
   });
 }
 
@@ -136,17 +156,20 @@ async function takeForm(
 }
 
 async function openPage(parts: Parts, asking: Asking, { page, rest }: { page: Page; rest: string }): Promise<Response> {
-  const { options, site, responses } = parts;
+  const { options, site, names, responses } = parts;
   const { asker, url } = asking;
-  const visit = new PageVisit({ asker, url, rest, nowMs: options.nowMs(), frame: site.frame });
+  const parameters = pageParameters(url);
+  const visit = new PageVisit({ asker, url, parameters, rest, names, nowMs: options.nowMs(), frame: site.frame });
   // A caller without any right gets the gate's refusal as the whole page, with the grant to paste.
   if (page === site.overview && !options.invoker.rights(asker.caller).permitsAnything()) await visit.ask(whoami);
   // Read before the page asks: the stream begins here, so that no change in between is missed.
   const since = options.invoker.position();
-  const { title, follows, body } = await page.open(visit);
+  const { title, follows, charts, body } = await page.open(visit);
   const { name, status } = await visit.frame();
   const live = follows === undefined ? undefined : address(LIVE_PATH, { since, ...follows });
-  return responses.page(asking, { title, node: name, status, live }, body);
+  if (asking.isJson) return responses.json(asking, { page: url.pathname, title, live, asked: await visit.answers() });
+  const place = { path: page.within ?? url.pathname, json: jsonAddress(url) };
+  return responses.page(asking, { title, node: name, status, live, ...place, charts }, body);
 }
 
 async function liveStream({ live }: Parts, { request, method, url, asker, headers }: Asking): Promise<Response> {

@@ -22,6 +22,18 @@ export class Asker {
     return new Asker(this.#invoker, this.caller, signal);
   }
 
+  /** Reports whether this node has an operation and the caller's grants allow it in a space; `invoke` judges again. */
+  may(operation: string, space: string): boolean {
+    const verb = this.#invoker.registry.get(operation)?.operation.access.verb;
+    return verb !== undefined && this.#invoker.rights(this.caller).mayUse({ verb, operation, space });
+  }
+
+  /** Reports whether this node has an operation and the caller's grants allow it in some space. */
+  maySomewhere(operation: string): boolean {
+    const verb = this.#invoker.registry.get(operation)?.operation.access.verb;
+    return verb !== undefined && this.#invoker.rights(this.caller).mayUseSomewhere({ verb, operation });
+  }
+
   /** Runs an operation and returns its output. Rejects with its Fault. */
   async ask<O extends z.ZodType>({ name, output }: Asked<O>, input: Record<string, unknown>): Promise<z.infer<O>> {
     return output.parse(await this.run(name, input));

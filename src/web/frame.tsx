@@ -8,6 +8,7 @@ import { sha256Hex } from "../lib/sha256.ts";
 import type { FrameFacts } from "../operation/page.ts";
 import { SHARED_STYLE } from "../page/style.ts";
 import { Words } from "../page/text.tsx";
+import { CHART_INTEGRITY, CHART_PATH } from "./chart.ts";
 import frameStyle from "./frame.css" with { type: "text" };
 import script from "./page.client.js" with { type: "text" };
 import { ICON_PATH } from "./paths.ts";
@@ -16,7 +17,6 @@ import type { BarLink } from "./site.ts";
 /** What all pages of a node have in common. */
 export interface Shell {
   style: string;
-  links: readonly BarLink[];
   version: string;
 }
 
@@ -25,9 +25,17 @@ export interface Frame {
   title: string;
   /** Name of the node. */
   node: string;
+  /** Links of the bar to pages that the caller may see. */
+  links: readonly BarLink[];
   status?: FrameFacts["status"];
   /** Address of the page's live stream. */
   live?: string | undefined;
+  /** Path of the page, to mark its link in the bar. Left out for a Fault, as is `json`. */
+  path?: string;
+  /** Address at which the page is JSON. */
+  json?: string;
+  /** The page has charts. */
+  charts?: true | undefined;
 }
 
 /** Returns the style of all pages, with what features add to it. */
@@ -35,11 +43,14 @@ export function styleWith(features: readonly string[]): string {
   return [SHARED_STYLE, frameStyle, ...features].join("\n");
 }
 
-/** Nothing from other hosts, no inline code but the script and this style, no frames, no forms to other hosts. */
-export function policyWith(style: string): string {
+/**
+ * Nothing from other hosts, no code but the inline script, this style and, for charts, the one script that draws them;
+ * no frames, no forms to other hosts.
+ */
+export function policyWith(style: string, charts = false): string {
   return [
     "default-src 'none'",
-    `script-src ${sourceOf(script)}`,
+    `script-src ${sourceOf(script)}${charts ? ` '${CHART_INTEGRITY}'` : ""}`,
     `style-src ${sourceOf(style)}`,
     "img-src 'self'",
     "connect-src 'self'",
@@ -69,11 +80,21 @@ export function Document({ shell, frame, children }: { shell: Shell; frame: Fram
         <a class="skip" href="#main">
           Skip to content
         </a>
-        <Bar frame={frame} links={shell.links} />
+        <Bar frame={frame} />
         <main id="main">{children}</main>
         <footer>
           cairn {shell.version} <span aria-hidden="true">·</span> <a href="/openapi.json">openapi.json</a>
+          {frame.json === undefined ? null : (
+            <>
+              {" "}
+              <span aria-hidden="true">·</span>{" "}
+              <a href={frame.json} rel="alternate" type="application/json">
+                this page as JSON
+              </a>
+            </>
+          )}
         </footer>
+        {frame.charts === true ? <script src={CHART_PATH} integrity={CHART_INTEGRITY} defer /> : null}
         <script>{raw(script)}</script>
       </body>
     </html>
@@ -82,7 +103,10 @@ export function Document({ shell, frame, children }: { shell: Shell; frame: Fram
 
 const STATUS_WORDS = { ok: "ok", warning: "needs attention", failing: "failing" } as const;
 
-function Bar({ frame: { node, status }, links }: { frame: Frame; links: readonly BarLink[] }) {
+function Bar({ frame: { node, links, status, path = "" } }: { frame: Frame }) {
+  const current = links.findLast(
+    (link) => path === link.path || (link.path !== "/" && path.startsWith(`${link.path}/`)),
+  );
   return (
     <header class="bar">
       <a class="brand" href="/">
@@ -92,16 +116,16 @@ function Bar({ frame: { node, status }, links }: { frame: Frame; links: readonly
       <span id="state" data-part class="state">
         {status === undefined ? null : <span class={`pill ${status}`}>{STATUS_WORDS[status]}</span>}
       </span>
-      {links.length === 0 ? null : (
-        <nav aria-label="Pages">
-          {links.map(({ path, label }) => (
-            <a href={path}>{label}</a>
-          ))}
-        </nav>
-      )}
       <span id="live" class="live" role="status" hidden>
         live
       </span>
+      <nav aria-label="Pages">
+        {links.map((link) => (
+          <a href={link.path} aria-current={link === current ? "page" : undefined}>
+            {link.label}
+          </a>
+        ))}
+      </nav>
     </header>
   );
 }

@@ -11,6 +11,7 @@ export function overviewOf(sections: readonly Section[]): Page {
   return {
     path: "/",
     summary: "The overview: contexts, members and conditions of this node",
+    navigation: { order: 0, label: "Overview" },
     async open(visit) {
       const [{ name }, ...shown] = await Promise.all([
         visit.frame(),

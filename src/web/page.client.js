@@ -1,5 +1,6 @@
 // Keeps an open page fresh without reloading it: the stream says that something changed, the page is fetched again, and
-// its parts are exchanged. Without this script the page is the same, only not live.
+// its parts are exchanged. The same happens while somebody types into a form that searches. Without this script the
+// page is the same, only not live, and such a form has its button.
 (() => {
   const badge = document.getElementById("live");
   let stream;
@@ -70,10 +71,50 @@
     });
   };
 
+  /** Pauses in typing that are shorter start no search. */
+  const TYPING_MS = 200;
+
+  /** Searches while somebody types: `data-typed` of the form names the part that says aloud how much was found. */
+  const typed = (form) => {
+    const said = document.getElementById(form.dataset.typed);
+    let timer;
+    let asking;
+    const search = async () => {
+      const fields = [...new FormData(form)].filter(([, value]) => value !== "");
+      const address = `${form.getAttribute("action")}?${new URLSearchParams(fields)}`;
+      asking = new AbortController();
+      try {
+        const answer = await fetch(address, { cache: "no-store", signal: asking.signal });
+        const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+        if (!answer.ok) {
+          said.textContent = fresh.querySelector("#main p:not(.quiet)")?.textContent ?? "";
+          return;
+        }
+        history.replaceState(null, "", address);
+        exchange(fresh);
+        if (stream === undefined) return;
+        close();
+        open();
+      } catch (error) {
+        if (error.name !== "AbortError") said.textContent = "offline";
+      }
+    };
+    const stop = () => {
+      clearTimeout(timer);
+      asking?.abort();
+    };
+    form.addEventListener("input", () => {
+      stop();
+      timer = setTimeout(search, TYPING_MS);
+    });
+    form.addEventListener("submit", stop);
+  };
+
   // A page in a hidden tab has no stream: browsers allow six connections to a host.
   document.addEventListener("visibilitychange", () => {
     if (document.hidden) close();
     else if (stream === undefined) refresh();
   });
+  for (const form of document.querySelectorAll("form[data-typed]")) typed(form);
   open();
 })();

@@ -3,8 +3,11 @@
 
 import type { Child } from "hono/jsx";
 import { FAULTS, type Fault } from "../lib/fault.ts";
+import { JSON_TYPE } from "../lib/media-type.ts";
+import { PROBLEM_TYPE, problemOf } from "../lib/problem.ts";
 import { ErrorPage } from "./error-page.tsx";
 import { Document, type Frame, policyWith, type Shell } from "./frame.tsx";
+import type { BarLink } from "./site.ts";
 
 /** Half a year, for this name alone: a tailnet that gives certificates up waits that long, or browsers are cleared. */
 const STRICT_TRANSPORT = "max-age=15552000";
@@ -13,6 +16,10 @@ const STRICT_TRANSPORT = "max-age=15552000";
 export interface Around {
   method: string;
   headers: Readonly<Record<string, string>>;
+  /** JSON is wanted in place of a page. */
+  isJson: boolean;
+  /** Links of the bar to pages that the caller may see. */
+  links: readonly BarLink[];
 }
 
 /** Makes the responses of one node. */
@@ -31,6 +38,7 @@ export class Responses {
       "Referrer-Policy": "same-origin",
       "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
       "Cache-Control": "private, no-cache",
+      Vary: "Accept",
     };
   }
 
@@ -40,24 +48,38 @@ export class Responses {
   }
 
   /** Returns a page in its frame; without a body for HEAD. */
-  page({ method, headers }: Around, frame: Frame, body: Child, status = 200): Response {
+  page({ method, headers, links }: Around, frame: Omit<Frame, "links">, body: Child, status = 200): Response {
     const text = `<!doctype html>${(
-      <Document shell={this.#shell} frame={frame}>
+      <Document shell={this.#shell} frame={{ ...frame, links }}>
         {body}
       </Document>
     )}`;
+    const policy = frame.charts === true ? { "Content-Security-Policy": policyWith(this.#shell.style, true) } : {};
     return new Response(method === "HEAD" ? null : text, {
       status,
-      headers: { ...headers, "Content-Type": "text/html; charset=utf-8" },
+      headers: { ...headers, ...policy, "Content-Type": "text/html; charset=utf-8" },
     });
   }
 
-  /** Returns a Fault as a page; `caller` is the name of the caller. */
-  fault({ method, headers }: Around, fault: Fault, caller: string): Response {
+  /** Returns JSON; without a body for HEAD. */
+  json(
+    { method, headers }: Pick<Around, "method" | "headers">,
+    value: unknown,
+    { status = 200, type = JSON_TYPE } = {},
+  ): Response {
+    return new Response(method === "HEAD" ? null : JSON.stringify(value), {
+      status,
+      headers: { ...headers, "Content-Type": type },
+    });
+  }
+
+  /** Returns a Fault as a page, or as a problem document; `caller` is the name of the caller. */
+  fault({ method, headers, isJson, links }: Around, fault: Fault, caller: string): Response {
     const { status, title } = FAULTS[fault.code];
     const allow: Record<string, string> = fault.code === "method_not_allowed" ? { Allow: "GET, HEAD" } : {};
     const retry: Record<string, string> = status === 503 || status === 429 ? { "Retry-After": "2" } : {};
-    const around = { method, headers: { ...headers, ...allow, ...retry } };
+    const around = { method, headers: { ...headers, ...allow, ...retry }, isJson, links };
+    if (isJson) return this.json(around, problemOf(fault), { status, type: PROBLEM_TYPE });
     return this.page(around, { title, node: "cairn" }, <ErrorPage fault={fault} caller={caller} />, status);
   }
 }

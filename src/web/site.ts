@@ -2,12 +2,18 @@
 
 import type { Feature } from "../operation/feature.ts";
 import type { FrameFacts, Page, Section, Visit } from "../operation/page.ts";
+import { presetsOf } from "../operation/presets.ts";
 import type { ServedRoute } from "../operation/served-route.ts";
+import { CHART_PATH } from "./chart.ts";
+import { connectPageWith } from "./connect.tsx";
 import { overviewOf } from "./overview.tsx";
-import { ICON_PATH, LIVE_PATH } from "./paths.ts";
+import { HOME_ALIASES, ICON_PATH, LIVE_PATH } from "./paths.ts";
+
+/** For docs/routes.md: the path of the script names its hash. */
+const CHART_PATTERN = "/ui/chart-{hash}.js";
 
 /** What a path of the pages serves. */
-export type Place = Page | "icon" | "live";
+export type Place = Page | "icon" | "chart" | "live";
 
 /** Returns every route of the pages of these features. Throws an Error where two pages have one path. */
 export function pageRoutes(features: readonly Feature[]): readonly ServedRoute[] {
@@ -18,12 +24,16 @@ export function pageRoutes(features: readonly Feature[]): readonly ServedRoute[]
 export interface BarLink {
   path: string;
   label: string;
+  /** Operation without which the page shows nothing; undefined: it is for every caller. */
+  needs?: string | undefined;
 }
 
 /** The pages of all features. */
 export class Site {
   /** Links in their order. */
   readonly links: readonly BarLink[];
+  /** How errors on pages name operations: by the button of a form, or the link of the page that shows it. */
+  readonly names: ReadonlyMap<string, string>;
   /** Sections of the overview, from the top of their columns. */
   readonly sections: readonly Section[];
   /** What the frame shows of the node. */
@@ -43,19 +53,25 @@ export class Site {
    * `/ui/`.
    */
   constructor(features: readonly Feature[], own: readonly Section[]) {
-    const pages = features.flatMap((feature) => feature.pages ?? []);
-    this.links = pages
-      .flatMap(({ path, navigation }) => (navigation === undefined ? [] : [{ path, ...navigation }]))
-      .sort((a, b) => a.order - b.order)
-      .map(({ path, label }) => ({ path, label }));
+    const pages = [...features.flatMap((feature) => feature.pages ?? []), connectPageWith(presetsOf(features))];
     this.sections = [...features.flatMap((feature) => feature.sections ?? []), ...own].sort(
       (a, b) => a.order - b.order,
     );
+    this.overview = overviewOf(this.sections);
+    this.links = [this.overview, ...pages]
+      .flatMap(({ path, navigation }) => (navigation === undefined ? [] : [{ path, ...navigation }]))
+      .sort((a, b) => a.order - b.order)
+      .map(({ path, label, needs }) => ({ path, label, needs }));
+    this.names = new Map([
+      ...this.links.flatMap(({ needs, label }) => (needs === undefined ? [] : [[needs, `“${label}”`] as const])),
+      ...pages
+        .flatMap(({ forms = {} }) => Object.values(forms))
+        .map(({ operation, label }) => [operation, `“${label}”`] as const),
+    ]);
     this.styles = features.flatMap(({ style }) => (style === undefined ? [] : [style]));
     this.frame = features.find((feature) => feature.frame !== undefined)?.frame;
     this.waitedBy = features.find((feature) => feature.changes?.waitedBy !== undefined)?.changes?.waitedBy;
-    this.overview = overviewOf(this.sections);
-    this.#places.set("/", this.overview).set(ICON_PATH, "icon").set(LIVE_PATH, "live");
+    this.#places.set("/", this.overview).set(ICON_PATH, "icon").set(CHART_PATH, "chart").set(LIVE_PATH, "live");
     for (const page of pages) this.#add(page);
     this.#above = [...this.#places.keys()]
       .filter((path) => path.endsWith("/") && path !== "/")
@@ -64,11 +80,18 @@ export class Site {
 
   /** Every path that is served. */
   get routes(): readonly ServedRoute[] {
-    return [...this.#places].map(([path, place]) => ({
+    const places = [...this.#places].map(([path, place]) => ({
       methods: typeof place === "object" && place.forms !== undefined ? ["GET", "POST"] : ["GET"],
-      path,
+      path: place === "chart" ? CHART_PATTERN : path,
       ...describe(place),
     }));
+    const homes = HOME_ALIASES.map((path) => ({
+      methods: ["GET"],
+      path,
+      summary: "Leads to `/`",
+      right: "any caller",
+    }));
+    return [...places, ...homes];
   }
 
   /** Returns what is at a path and the rest of the path, decoded; undefined without a place, or if badly encoded. */
@@ -92,6 +115,7 @@ export class Site {
 
 function describe(place: Place): Pick<ServedRoute, "summary" | "right"> {
   if (place === "icon") return { summary: "The icon of the pages", right: "any caller" };
+  if (place === "chart") return { summary: "The script that draws charts, by its hash", right: "any caller" };
   if (place === "live")
     return { summary: "Stream of server-sent events by which an open page is fetched again", right: SHOWN };
   return { summary: place.summary, right: SHOWN };

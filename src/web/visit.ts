@@ -3,6 +3,8 @@
 import type { z } from "zod";
 import type { Caller } from "../access/caller.ts";
 import { Fault } from "../lib/fault.ts";
+import { inNames, type Names } from "../lib/in-names.ts";
+import { problemOf } from "../lib/problem.ts";
 import type { Asked, FrameFacts, Visit } from "../operation/page.ts";
 import type { Asker } from "./ask.ts";
 
@@ -12,11 +14,30 @@ const UNKNOWN: FrameFacts = { name: "cairn", status: undefined, url: undefined, 
 export interface VisitOptions {
   asker: Asker;
   url: URL;
+  /** Parameters of the address that are the page's. */
+  parameters: URLSearchParams;
   /** What the address says after the page's path, decoded. */
   rest: string;
+  /** What operations are called on pages. */
+  names: Names;
   nowMs: number;
   /** The part `frame` of the features. */
   frame: ((visit: Visit) => Promise<FrameFacts>) | undefined;
+}
+
+/** One question of a page, with what came of it. */
+export interface Answered {
+  operation: string;
+  input: Record<string, unknown>;
+  output?: Record<string, unknown>;
+  /** A problem document. */
+  error?: Record<string, unknown>;
+}
+
+interface Question {
+  operation: string;
+  input: Record<string, unknown>;
+  answer: Promise<Record<string, unknown>>;
 }
 
 export class PageVisit implements Visit {
@@ -25,19 +46,21 @@ export class PageVisit implements Visit {
   readonly rest: string;
   readonly nowMs: number;
   readonly #asker: Asker;
+  readonly #names: Names;
   readonly #parameters: URLSearchParams;
   readonly #frameOf: VisitOptions["frame"];
-  /** Outputs by operation and input. */
-  readonly #asked = new Map<string, Promise<Record<string, unknown>>>();
+  /** What was asked, by operation and input. */
+  readonly #asked = new Map<string, Question>();
   #frame: Promise<FrameFacts> | undefined;
 
-  constructor({ asker, url, rest, nowMs, frame }: VisitOptions) {
+  constructor({ asker, url, parameters, rest, names, nowMs, frame }: VisitOptions) {
     this.caller = asker.caller;
     this.origin = url.origin;
     this.rest = rest;
     this.nowMs = nowMs;
     this.#asker = asker;
-    this.#parameters = url.searchParams;
+    this.#names = names;
+    this.#parameters = parameters;
     this.#frameOf = frame;
   }
 
@@ -47,18 +70,36 @@ export class PageVisit implements Visit {
 
   async ask<O extends z.ZodType>({ name, output }: Asked<O>, input: Record<string, unknown> = {}): Promise<z.infer<O>> {
     const key = `${name} ${JSON.stringify(input)}`;
-    const asked = this.#asked.get(key) ?? this.#asker.run(name, input);
+    const asked = this.#asked.get(key) ?? { operation: name, input, answer: this.#asker.run(name, input) };
     this.#asked.set(key, asked);
-    return output.parse(await asked);
+    return output.parse(await asked.answer);
   }
 
   async tryAsk<O extends z.ZodType>(operation: Asked<O>, input?: Record<string, unknown>): Promise<z.infer<O> | Fault> {
     try {
       return await this.ask(operation, input);
     } catch (error) {
-      if (error instanceof Fault && error.code !== "internal") return error;
+      if (error instanceof Fault && error.code !== "internal") return inNames(error, undefined, this.#names);
       throw error;
     }
+  }
+
+  may(operation: string, space: string): boolean {
+    return this.#asker.may(operation, space);
+  }
+
+  /** Returns everything that was asked, in the order of the questions. Faults that the page shows are among them. */
+  answers(): Promise<Answered[]> {
+    return Promise.all(
+      [...this.#asked.values()].map(async ({ answer, ...question }) => {
+        try {
+          return { ...question, output: await answer };
+        } catch (error) {
+          if (error instanceof Fault) return { ...question, error: problemOf(error) };
+          throw error;
+        }
+      }),
+    );
   }
 
   frame(): Promise<FrameFacts> {
