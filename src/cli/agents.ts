@@ -21,6 +21,7 @@ export const agentsRegister: Command = {
     { flags: "--takeover", help: "take over a name of this caller; its old handle ends" },
   ],
   asksNode: true,
+  operation: "agent_register",
   async run(invocation) {
     const [name = ""] = invocation.args;
     const type = textOption(invocation, "type");

@@ -27,6 +27,7 @@ export const audit: Command = {
     { flags: "--cursor <cursor>", help: "continue where an earlier list ended" },
   ],
   asksNode: true,
+  operation: "audit_query",
   async run(invocation) {
     if (isSet(invocation, "verify")) return verify(invocation);
     const answer = await askNode(

@@ -45,6 +45,11 @@ export function localFleetRoute(invocation: Invocation, signal: AbortSignal): Fl
   });
 }
 
+/** Returns an address with the preset of MCP that `--preset` names; undefined: that of `/mcp`. */
+export function withPreset(address: BridgeAddress, preset: string | undefined): BridgeAddress {
+  return preset === undefined ? address : { ...address, preset };
+}
+
 /** Returns a route to the members at these base URLs, through the bridge's own tailnet node. */
 export function tailnetFleetRoute(
   invocation: Invocation,
@@ -66,8 +71,12 @@ function openFleetRoute(
   signal: AbortSignal,
   { cacheKey, ...options }: Pick<FleetRouteOptions, "given" | "memberAddress" | "blocked"> & { cacheKey: string[] },
 ): FleetRoute {
+  const { given, memberAddress } = options;
+  const preset = textOption(invocation, "preset");
   return new FleetRoute({
     ...options,
+    given: given.map((one) => ({ ...one, address: async () => withPreset(await one.address(), preset) })),
+    memberAddress: async (base) => withPreset(await memberAddress(base), preset),
     cacheFile: memberCacheFile(cacheKey, invocation.env),
     preferEdges: isSet(invocation, "preferEdges"),
     signal,

@@ -3,16 +3,22 @@
 
 import { hostname as machineName } from "node:os";
 import { AgentRoute, type Route, runBridge, SingleNodeRoute } from "../bridge/index.ts";
+import { FEATURES } from "../features/index.ts";
 import { Fault } from "../lib/fault.ts";
 import { handleFile } from "../lib/handle-file.ts";
 import { configureLogging, logFor } from "../observe/logging.ts";
-import { bridgeNode, JOIN_MS, localFleetRoute, tailnetFleetRoute } from "./bridge-options.ts";
-import { dataDirOf, nodeAddress, urlsOf } from "./client.ts";
+import { presetsOf, READ_ONLY } from "../operation/presets.ts";
+import { bridgeNode, JOIN_MS, localFleetRoute, tailnetFleetRoute, withPreset } from "./bridge-options.ts";
+import { dataDirOf, handleFileOf, nodeAddress, urlsOf } from "./client.ts";
 import { type Command, type Invocation, isSet, textOption, textsOption } from "./command.ts";
 import { say } from "./output.ts";
 
 /** Time limit for a person who opens a URL and logs in, in ms. */
 const LOGIN_MS = 15 * 60_000;
+
+const PRESET_HELP = `what the node offers: ${presetsOf(FEATURES)
+  .map(({ name }) => name)
+  .join(", ")}; ${READ_ONLY} alone or beside one, as core,${READ_ONLY} (docs/presets.md)`;
 
 /** `cairn bridge`. */
 export const bridge: Command = {
@@ -41,6 +47,7 @@ export const bridge: Command = {
       help: "act as this agent: registered at the first call, its handle kept in the data folder",
     },
     { flags: "--agent-type <type>", help: "what kind of agent it says it is, such as reviewer" },
+    { flags: "--preset <name>", help: PRESET_HELP },
     { flags: "--prefer-edges", help: "with --fleet: use edges rather than full nodes" },
     { flags: "--private-tailnet", help: "the control server is a test tailnet on 127.0.0.1" },
   ],
@@ -54,8 +61,11 @@ export const bridge: Command = {
     refuseUnusable(invocation);
     const route = isSet(invocation, "fleet")
       ? localFleetRoute(invocation, end.signal)
-      : new SingleNodeRoute(() => nodeAddress(invocation));
-    return run(asAgent(invocation, route, placeOf(invocation)), end.signal);
+      : new SingleNodeRoute(() => withPreset(nodeAddress(invocation), textOption(invocation, "preset")));
+    return run(
+      asAgent(invocation, route, (agent) => handleFileOf(invocation, agent, "local:bridge")),
+      end.signal,
+    );
   },
 };
 
@@ -74,27 +84,22 @@ async function bridgeThroughTailnet(invocation: Invocation, name: string, signal
     const route = isSet(invocation, "fleet")
       ? tailnetFleetRoute(invocation, node, [base], signal)
       : new SingleNodeRoute(
-          () => node.address(),
+          async () => withPreset(await node.address(), textOption(invocation, "preset")),
           () => node.denial,
         );
-    return await run(asAgent(invocation, route, ["tailnet", base]), signal);
+    // The bridge's own device is the caller, not that of the commands: its agents have files of their own.
+    const fileOf = (agent: string) => handleFile(dataDirOf(invocation), ["tailnet", base], agent);
+    return await run(asAgent(invocation, route, fileOf), signal);
   } finally {
     await node.close();
   }
 }
 
 /** Returns a route whose calls act as the agent of `--agent`; without one the route itself. */
-function asAgent(invocation: Invocation, route: Route, place: readonly string[]): Route {
+function asAgent(invocation: Invocation, route: Route, fileOf: (name: string) => string): Route {
   const name = textOption(invocation, "agent");
   if (name === undefined) return route;
-  const file = handleFile(dataDirOf(invocation), ["bridge", ...place], name);
-  return new AgentRoute(route, { name, type: textOption(invocation, "agentType"), file });
-}
-
-/** Names the node or fleet to which a bridge without a tailnet node of its own leads. */
-function placeOf(invocation: Invocation): readonly string[] {
-  const urls = urlsOf(invocation);
-  return urls.length > 0 ? urls : ["local"];
+  return new AgentRoute(route, { name, type: textOption(invocation, "agentType"), file: fileOf(name) });
 }
 
 /** Runs the bridge until stdin ends. */

@@ -18,6 +18,7 @@ export const call: Command = {
     { name: "[JSON]", help: "its input, or - to read it from stdin" },
   ],
   asksNode: true,
+  takesOperation: true,
   async run(invocation) {
     const [name = "", given = "{}"] = invocation.args;
     const input = parseJsonInput(given === "-" ? await readInput("-") : given, "The input");

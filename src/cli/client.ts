@@ -17,10 +17,11 @@ import { type Invocation, textOption, textsOption } from "./command.ts";
 /** Time limit of a request, in ms, where the caller gives none. */
 const ANSWER_MS = 30_000;
 
-/** A response: the node's text, and that text parsed. */
+/** A response: the node's text, that text parsed, and the position that it includes; "" where the node names none. */
 export interface NodeAnswer {
   text: string;
   body: Record<string, unknown>;
+  position: string;
 }
 
 /**
@@ -91,7 +92,7 @@ export async function askNode(
     throw unreachable(address, cause, answerMs);
   }
   const body = parseObject(text);
-  if (response.ok && body !== undefined) return { text, body };
+  if (response.ok && body !== undefined) return { text, body, position: response.headers.get("cairn-position") ?? "" };
   throw faultOf(response.status, body);
 }
 
@@ -145,11 +146,17 @@ function freshness(invocation: Invocation): Record<string, string> {
   };
 }
 
-/** Returns the file in which the handle of an agent of this caller is kept. */
-export function handleFileOf(invocation: Invocation, name: string): string {
-  const url = textsOption(invocation, "url")[0] ?? defaultUrl(invocation);
-  const place = url === undefined || url === "" ? "local" : nodeOrigin(url);
-  return handleFile(dataDirOf(invocation), ["cli", place], name);
+/**
+ * Returns the file in which the handle of an agent of this caller is kept. At a URL commands and the bridge are one
+ * caller and share it: a name has one handle, so with a file each they would end the other's. Of several URLs of a
+ * fleet the first one counts. `socketCaller` is the caller at the local socket, where the two differ.
+ */
+export function handleFileOf(
+  invocation: Invocation,
+  name: string,
+  socketCaller: "local" | "local:bridge" = "local",
+): string {
+  return handleFile(dataDirOf(invocation), [urlsOf(invocation)[0] ?? socketCaller], name);
 }
 
 /** Returns the header for `--agent`: the name of a registered agent, or the path of a file with a handle. */

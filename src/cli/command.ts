@@ -1,7 +1,7 @@
 // The type of a command: its words, arguments, options, and what it does. The command line is parsed in program.ts.
 
 import type { Environment } from "../config/environment.ts";
-import { Fault } from "../lib/fault.ts";
+import { wholeNumber } from "../lib/whole-number.ts";
 import type { Argument, Option, Words } from "../operation/feature-command.ts";
 
 export type { Argument, Offers, Option } from "../operation/feature-command.ts";
@@ -26,6 +26,10 @@ export interface Command {
   options?: readonly Option[];
   /** Adds `--data`, `--url` and `--json`: which node is asked, and how its answer is shown. */
   asksNode?: boolean;
+  /** The operation that it calls, by which errors name it; left out: its words, joined by _. */
+  operation?: string;
+  /** Its words are names of operations: errors are shown as the node wrote them. */
+  takesOperation?: true;
   /** Returns the exit code, or throws a Fault. */
   run(invocation: Invocation): Promise<number>;
 }
@@ -34,7 +38,11 @@ export interface Command {
 export const NODE_OPTIONS: readonly Option[] = [
   { flags: "--data <dir>", help: "ask the node of this data folder" },
   { flags: "--url <url>", help: "ask the node at this address, such as http://cairn" },
-  { flags: "--agent <name>", help: "act as this agent, or as the one whose handle is in the file of this path" },
+  {
+    flags: "--agent <name>",
+    help: "act as this agent, or as the one whose handle is in the file of this path",
+    fills: "as",
+  },
   { flags: "--json", help: "print the node's JSON unchanged" },
 ];
 
@@ -65,22 +73,13 @@ export function textsOption(invocation: Invocation, name: string): readonly stri
   return Array.isArray(value) ? value.map(String) : typeof value === "string" ? [value] : [];
 }
 
-/** Returns the whole number of an option, or undefined. Fault `invalid_input` for any other text names `flag`. */
-export function countOption(invocation: Invocation, name: string, flag: string): number | undefined {
-  const text = textOption(invocation, name);
-  return text === undefined ? undefined : wholeNumber(flag, text);
-}
-
 /**
- * Parses a whole number that a person wrote as `place`: a flag such as `--limit`, or an argument such as `FROM`. Fault
- * `invalid_input`.
+ * Returns the whole number of an option, or undefined. Fault `invalid_input` for any other text, and for less than
+ * `least`, names `flag`.
  */
-export function wholeNumber(place: string, text: string): number {
-  if (/^\d{1,9}$/.test(text)) return Number(text);
-  const isFlag = place.startsWith("-");
-  throw new Fault("invalid_input", `${place} must be a whole number, not ${JSON.stringify(text)}`, {
-    hint: isFlag ? `Give it as ${place} 3.` : `Give a number in place of ${place}, such as 3.`,
-  });
+export function countOption(invocation: Invocation, name: string, flag: string, least = 0): number | undefined {
+  const text = textOption(invocation, name);
+  return text === undefined ? undefined : wholeNumber(flag, text, least);
 }
 
 /** Returns `object` without its undefined members, as operations want their input. */

@@ -3,25 +3,37 @@
 import { Fault } from "../lib/fault.ts";
 import type { Feature } from "../operation/feature.ts";
 import type { FeatureCommand } from "../operation/feature-command.ts";
+import { noteUnknown } from "./addressees.ts";
 import { askNode } from "./client.ts";
 import type { Command } from "./command.ts";
-import { showPage } from "./output.ts";
+import { NEGATIVE_EXIT } from "./exit.ts";
+import { showAnswer, showPage } from "./output.ts";
 
 /** Returns the commands, in the order of the features. */
 export function featureCommands(features: readonly Feature[]): Command[] {
   return features.flatMap(({ commands = [] }) => commands).map(commandOf);
 }
 
-function commandOf({ operation, input, show, answerMs, unknown, ...words }: FeatureCommand): Command {
+function commandOf({ input, show, answerMs, isNo, unknown, addressed, ...words }: FeatureCommand): Command {
+  const { operation, options = [] } = words;
+  const hasPages = options.some(({ flags }) => flags.startsWith("--cursor "));
   return {
     ...words,
     asksNode: true,
     async run(invocation) {
       const time = answerMs === undefined ? {} : { answerMs };
-      const answer = await askNode(invocation, operation, input(invocation), time).catch((error: unknown) => {
+      const sent = input(invocation);
+      const answer = await askNode(invocation, operation, sent, time).catch((error: unknown) => {
         throw error instanceof Fault && error.code === "unknown_operation" && unknown !== undefined ? unknown() : error;
       });
-      return showPage(invocation, answer, show);
+      const showAll = hasPages ? showPage : showAnswer;
+      const exit = await showAll(invocation, answer, (output) => show(output, invocation));
+      await noteUnknown(invocation, addressed?.(invocation) ?? [], sessionOf(sent));
+      return isNo?.(answer.body) === true ? NEGATIVE_EXIT : exit;
     },
   };
+}
+
+function sessionOf({ session }: Record<string, unknown>): string | undefined {
+  return typeof session === "string" ? session : undefined;
 }

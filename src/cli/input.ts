@@ -80,6 +80,11 @@ export function typeByName(...names: readonly string[]): string | undefined {
   return extension === undefined ? undefined : (TYPES[extension] ?? "text/plain");
 }
 
+/** Returns the media type that the extension of a file says; undefined for an extension that says none. */
+export function typeOfFile(name: string): string | undefined {
+  return TYPES[extname(name).toLowerCase()];
+}
+
 /** Throws Fault `invalid_input`, with the flag that helps, where text with a JSON type by its name is no JSON. */
 export function refuseNoJson(text: string, type: string | undefined, place: string): void {
   if (type === undefined || !isJsonType(type)) return;

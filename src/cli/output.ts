@@ -1,6 +1,7 @@
 // Writes data to stdout and remarks to stderr. On a terminal, text by others is made harmless; in a pipe every byte
 // stays.
 
+import { authorText } from "../lib/author-text.ts";
 import { printable } from "../lib/printable.ts";
 import { redactText } from "../observe/redact.ts";
 import type { NodeAnswer } from "./client.ts";
@@ -67,7 +68,7 @@ export function objectsOf(value: unknown): Record<string, unknown>[] {
  * and what its client said.
  */
 export function callerCell(caller: unknown, { via, client, agent }: Record<string, unknown>): string {
-  const who = agent === undefined ? cell(caller) : `${cell(agent)} (${cell(caller)})`;
+  const who = authorText({ author: cell(caller), agent: cell(agent) });
   const forwarded = via === undefined || via === "" ? "" : ` via ${cell(via)}`;
   return `${who}${forwarded}${client === undefined ? "" : ` (said by the client: ${cell(client)})`}`;
 }

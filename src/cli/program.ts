@@ -6,8 +6,11 @@ import { refuseEngineVariables } from "../config/engine-variables.ts";
 import type { Environment } from "../config/environment.ts";
 import { refuseSecretsOnArgv } from "../config/secrets.ts";
 import { Fault } from "../lib/fault.ts";
+import { listed } from "../lib/listed.ts";
+import { nearest } from "../lib/nearest.ts";
 import { type Command, NODE_OPTIONS } from "./command.ts";
 import { reportFailure, USAGE_EXIT } from "./exit.ts";
+import { inCommandWords } from "./in-command-words.ts";
 import { COMMANDS } from "./table.ts";
 
 const VERSION_FLAGS: readonly string[] = ["-V", "--version"];
@@ -73,13 +76,24 @@ const GROUP_SUMMARIES: Readonly<Record<string, string>> = {
   fleet: "show and set the limits that hold on every node of the fleet",
   service: "run a node with systemd or launchd",
   lease: "hold names of files, branches or devices, so that others keep away from them",
+  events: "publish what happened, and see what others publish",
+  memory: "remember facts, events and notes for an agent, a session or a space",
+  session: "talk with agents and people in threads",
+  folder: "keep a folder of Markdown and contexts the same",
+  graph: "write and read the knowledge graph of a space as a file",
   guard: "let git refuse commits that touch what another one has leased",
 };
 
 function groupOf(program: CommanderCommand, groups: Map<string, CommanderCommand>, name: string): CommanderCommand {
   const known = groups.get(name);
   if (known !== undefined) return known;
-  const group = configured(new CommanderCommand(name)).description(GROUP_SUMMARIES[name] ?? name);
+  const group = configured(new CommanderCommand(name)).description(GROUP_SUMMARIES[name] ?? "");
+  // Alone it shows its help. A word that it does not have gets here too, with options that would be those of a command.
+  group.allowExcessArguments().allowUnknownOption();
+  group.action(() => {
+    refuseUnknownWord(group);
+    group.help({ error: true });
+  });
   groups.set(name, group);
   program.addCommand(group);
   return group;
@@ -102,7 +116,11 @@ function commandOf(command: Command, word: string, env: Environment, done: (exit
   return built.action(async () => {
     refuseUnknownWord(built);
     // The last argument may take several words.
-    done(await command.run({ args: built.processedArgs.flat(), options: built.opts(), env }));
+    try {
+      done(await command.run({ args: built.processedArgs.flat(), options: built.opts(), env }));
+    } catch (error) {
+      throw inCommandWords(error, command, COMMANDS);
+    }
   });
 }
 
@@ -111,9 +129,12 @@ function refuseUnknownWord(command: CommanderCommand): void {
   const [word] = command.args;
   if (word === undefined || command.registeredArguments.length > 0) return;
   const known = command.commands.map((each) => each.name());
+  const names = command.commands.flatMap((each) => [each.name(), ...each.aliases()]);
+  const near = nearest(word, names);
+  const meant = near === undefined ? "" : `Did you mean cairn ${command.name()} ${near}? `;
   const other = COMMANDS.some(({ words }) => words.length === 1 && words[0] === word) ? ` There is cairn ${word}.` : "";
   throw new Fault("invalid_input", `cairn ${command.name()} has no command ${JSON.stringify(word.slice(0, 80))}`, {
-    hint: `It has ${known.join(" and ")}.${other}`,
+    hint: `${meant}It has ${listed(known)}.${other}`,
   });
 }
 

@@ -23,6 +23,7 @@ import { registerSecret } from "../observe/redact.ts";
 import { LoopbackTailnet } from "../tailnet/index.ts";
 import { type Command, type Invocation, isSet, type Option, textOption } from "./command.ts";
 import { INTERRUPTED_EXIT, reportFailure } from "./exit.ts";
+import { say } from "./output.ts";
 import { ownCommand } from "./own-command.ts";
 
 /** After a signal during the start, the start is waited for this long, in ms. */
@@ -72,13 +73,16 @@ Each flag is also a variable: --log-level is CAIRN_LOG_LEVEL.`,
 const TAILNET_SETTINGS: readonly SettingKey[] = [
   ...(["control_url", "tags", "ephemeral", "tailnet.engine", "role", "join", "discard_local"] as const),
 ];
+/** Settings that name a service outside of the machine. */
+const OUTBOUND_SETTINGS = ["process.chat_url", "search.embeddings_url", "backup.s3_url"];
 const TAILNET_FLAGS = new Set(TAILNET_SETTINGS.map(flagOf));
 
 /** `cairn dev`. */
 export const dev: Command = {
   words: ["dev"],
   summary: "run a node for development: no tailnet, 127.0.0.1 only, everyone on this machine may use it",
-  more: "Without --data the data is temporary. Everyone on this machine can read and write it.",
+  more: `Without --data the data is temporary. Everyone on this machine can read and write it.
+It reaches nothing outside: to send events to targets, use npm start or a node on a tailnet.`,
   options: [
     ...SETTING_OPTIONS.filter(({ flags }) => !TAILNET_FLAGS.has(flags.split(" ")[0] ?? "")),
     { flags: "--config <file>", help: "Settings file (default: none).", offers: "files" },
@@ -113,7 +117,10 @@ type Mode = Pick<StartOptions, "conformance" | "privateTailnet" | "loopbackPort"
 
 async function serveUntilEnd(invocation: Invocation, temporary: string | undefined, mode: Mode): Promise<number> {
   const loaded = load(invocation, temporary);
-  if (mode.tailnet !== undefined) refuseTailnetSettings(loaded);
+  if (mode.tailnet !== undefined) {
+    refuseTailnetSettings(loaded);
+    sayUnreachable(loaded);
+  }
   const { settings } = loaded;
   configureLogging({ level: settings["log.level"], format: settings["log.format"] });
   const secrets = readSecrets(invocation.env);
@@ -159,6 +166,13 @@ function refuseTailnetSettings({ origins }: Loaded): void {
   throw new Fault("invalid_input", `cairn dev joins no tailnet and no fleet, but ${key} is set by ${origin}`, {
     hint: `Leave it out: unset ${origin}, or remove it from that file. cairn serve joins, and so does npm start.`,
   });
+}
+
+/** Says which services of the settings a development node cannot ask. */
+function sayUnreachable({ origins }: Loaded): void {
+  const keys = OUTBOUND_SETTINGS.filter((key) => origins.has(key));
+  if (keys.length === 0) return;
+  say(`a development node has no outbound connection, so it does not use ${keys.join(", ")}; cairn serve does`);
 }
 
 async function startGrace(): Promise<undefined> {

@@ -12,6 +12,7 @@ import { cell, showAnswer } from "./output.ts";
 /** `cairn status`. */
 export const status: Command = {
   words: ["status"],
+  operation: "node_status",
   summary: "show the state of a node; exits 3 when it is failing",
   options: [{ flags: "--ready", help: "exit 3 also while the node takes no calls, such as while it joins a fleet" }],
   asksNode: true,

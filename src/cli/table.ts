@@ -18,6 +18,8 @@ import { contextDiff, contextGet, contextHistory, contextList, contextMetadata }
 import { contextWait, contextWatch } from "./context/watch.ts";
 import { contextDelete, contextMany, contextPatch, contextPurge, contextPut, contextRestore } from "./context/write.ts";
 import { doctor } from "./doctor/doctor.ts";
+import { embed } from "./embed.ts";
+import { eventsTail } from "./events/tail.ts";
 import { exportContexts } from "./export/export.ts";
 import { importContexts } from "./export/import.ts";
 import { featureCommands } from "./feature-commands.ts";
@@ -26,6 +28,8 @@ import { leave } from "./fleet/leave.ts";
 import { membersApprove, membersList, membersRemove } from "./fleet/members.ts";
 import { promote, transfer } from "./fleet/roles.ts";
 import { fleetSettings } from "./fleet/settings.ts";
+import { folderSync } from "./folder/sync.ts";
+import { graphExport, graphImport } from "./graph/graph.ts";
 import { guardCheck, guardInstall } from "./lease/guard.ts";
 import { leaseRun } from "./lease/run.ts";
 import { paths } from "./paths.ts";
@@ -84,11 +88,11 @@ export function commandsOf(features: readonly Feature[]): Command[] {
     whoami,
     accessExplain,
     audit,
-    exportContexts,
-    importContexts,
+    ...[folderSync, exportContexts, importContexts, graphImport, graphExport],
     backup,
     backupKey,
     ...featureCommands(features),
+    eventsTail,
     leaseRun,
     guardInstall,
     guardCheck,
@@ -99,6 +103,7 @@ export function commandsOf(features: readonly Feature[]): Command[] {
     configValidate,
     configExample,
     paths,
+    embed,
     completionCommand(() => COMMANDS),
     version,
   ];

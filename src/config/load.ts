@@ -11,7 +11,9 @@ import { textOfUtf8, withoutBom } from "../lib/utf8.ts";
 import type { Environment } from "./environment.ts";
 import { parseSetting, type SettingValue } from "./parse.ts";
 import { defaultDataDir } from "./paths.ts";
+import { SECRET_VARIABLE } from "./secret-reference.ts";
 import { SECRET_NAMES } from "./secrets.ts";
+import { SEED_VARIABLES } from "./seed-variables.ts";
 import { envOf, flagOf, type SettingRow, type SettingTable } from "./setting.ts";
 import { type Settings, settingRows } from "./settings.ts";
 import { OTHER_VARIABLES } from "./variables.ts";
@@ -39,6 +41,8 @@ export interface Loaded {
   file: string | undefined;
   /** Likely mistakes that are not refused, for the log. */
   warnings: readonly string[];
+  /** What variables of tas-mcp have set, for the log. */
+  notes: readonly string[];
 }
 
 /** Variables that may begin with CAIRN_ and are not settings. */
@@ -62,6 +66,7 @@ export function loadSettings(options: LoadOptions): Loaded {
     origins.set(key, origin);
   };
   const setFromVariablesAndFlags = (): void => {
+    for (const [name, key, text] of seedVariables(options.env, rows)) set(key, text, name);
     for (const key of rows.keys()) {
       const variable = options.env[envOf(key)];
       if (variable !== undefined && variable.trim() !== "") set(key, variable, envOf(key));
@@ -89,7 +94,31 @@ export function loadSettings(options: LoadOptions): Loaded {
 
   const all = Object.fromEntries(values);
   const settings = all as Loaded["settings"];
-  return { settings, all, origins, file: isRead ? path : undefined, warnings: unknownVariables(options.env, rows) };
+  const warnings = unknownVariables(options.env, rows);
+  return { settings, all, origins, file: isRead ? path : undefined, warnings, notes: notesOf(values, origins) };
+}
+
+/** Returns the variables of tas-mcp that are set: name, setting, and text. Fault where the setting's own differs. */
+function seedVariables(env: Environment, rows: ReadonlyMap<string, SettingRow>): [string, string, string][] {
+  return Object.entries(SEED_VARIABLES).flatMap(([name, { key, read }]): [string, string, string][] => {
+    const given = env[name] ?? "";
+    const row = rows.get(key);
+    if (given.trim() === "" || row === undefined) return [];
+    const text = read(given);
+    const own = env[envOf(key)] ?? "";
+    if (own.trim() === "") return [[name, key, text]];
+    const values = [parseSetting(key, row, text, name), parseSetting(key, row, own, envOf(key))];
+    if (JSON.stringify(values[0]) === JSON.stringify(values[1])) return [];
+    throw new Fault("config_invalid", `The variables ${name} and ${envOf(key)} both set ${key}, to different values`, {
+      hint: `Unset one of them: ${name}=${given}, ${envOf(key)}=${own}.`,
+    });
+  });
+}
+
+function notesOf(values: ReadonlyMap<string, SettingValue>, origins: ReadonlyMap<string, string>): string[] {
+  return Object.entries(SEED_VARIABLES)
+    .filter(([name, { key }]) => origins.get(key) === name)
+    .map(([name, { key }]) => `The variable ${name} sets ${key} to ${String(values.get(key))}`);
 }
 
 /** Throws where the engine does not know the zone of TZ: it takes UTC in silence, and backups come at other hours. */
@@ -141,6 +170,7 @@ function unknownVariables(env: Environment, rows: ReadonlyMap<string, SettingRow
   const known = [...rows.keys()].map(envOf);
   return Object.keys(env)
     .filter((name) => name.startsWith("CAIRN_") && !known.includes(name) && !NO_SETTINGS.has(name))
+    .filter((name) => !name.startsWith(SECRET_VARIABLE))
     .map((name) => {
       const near = nearest(name, known);
       return `The variable ${name} is not a setting and is ignored${near === undefined ? "" : `; did you mean ${near}?`}`;

@@ -21,6 +21,11 @@ export function defaultDataDir(env: Environment): string {
   if (systemd) return systemd;
   const uid = process.getuid?.();
   if (uid === 0 || statSync(SYSTEM_DATA, { throwIfNoEntry: false })?.uid === uid) return SYSTEM_DATA;
+  return userStateDir(env);
+}
+
+/** Returns the user's own state folder of Cairn, whatever node is asked. */
+export function userStateDir(env: Environment): string {
   const home = env["HOME"] || homedir();
   if (process.platform === "darwin") return join(home, "Library", "Application Support", "cairn");
   const state = env["XDG_STATE_HOME"];

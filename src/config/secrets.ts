@@ -1,5 +1,6 @@
-// Reads the secrets of a node, for its tailnet, its fleet, its backup bucket and a proxy: from a variable, a file or a
-// systemd credential, never from the command line. The caller registers them for redaction (observe/redact.ts).
+// Reads the secrets of a node, for its tailnet, its fleet, its backup bucket, a proxy and models: from a variable, a
+// file or a systemd credential, never from the command line. The caller registers them for redaction
+// (observe/redact.ts).
 
 import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
@@ -8,6 +9,7 @@ import { readBounded } from "../lib/read-file.ts";
 import { fileReason } from "../lib/reason-of.ts";
 import { textOfUtf8, withoutBom } from "../lib/utf8.ts";
 import type { Environment } from "./environment.ts";
+import { SECRET_VARIABLE } from "./secret-reference.ts";
 
 /** Names of the auth key; the first that is set wins. */
 const AUTH_KEY_NAMES = ["TS_AUTHKEY", "TS_AUTH_KEY", "TAILSCALE_AUTH_KEY"] as const;
@@ -17,6 +19,8 @@ const TICKET_NAME = "CAIRN_JOIN_TICKET";
 const S3_ID_NAME = "CAIRN_S3_ACCESS_KEY_ID";
 const S3_SECRET_NAME = "CAIRN_S3_SECRET_ACCESS_KEY";
 const PROXY_NAME = "CAIRN_OUTBOUND_PROXY_CREDENTIALS";
+const EMBEDDINGS_NAME = "CAIRN_EMBEDDINGS_KEY";
+const CHAT_NAME = "CAIRN_CHAT_KEY";
 
 /** Variables of the secrets that let a node join a tailnet. */
 export const TAILNET_SECRET_NAMES: readonly string[] = [...AUTH_KEY_NAMES, CLIENT_SECRET_NAME];
@@ -28,17 +32,22 @@ export const SECRET_NAMES: readonly string[] = [
   S3_ID_NAME,
   S3_SECRET_NAME,
   PROXY_NAME,
+  EMBEDDINGS_NAME,
+  CHAT_NAME,
 ];
 
 const MAX_SECRET_BYTES = 4096;
 
-/** Secrets for joining a tailnet and a fleet, and the keys of the backup bucket; all optional. */
+/** Secrets for joining a tailnet and a fleet, and the keys of services that the node asks; all optional. */
 export interface Secrets {
   authKey: string | undefined;
   clientSecret: string | undefined;
   s3?: S3Keys | undefined;
   /** `USER:PASSWORD` for the proxy of `outbound.proxy`. */
   proxyCredentials?: string | undefined;
+  /** Keys of the services of `search.embeddings_url` and `process.chat_url`. */
+  embeddingsKey?: string | undefined;
+  chatKey?: string | undefined;
   /** A ticket as `cairn ticket` prints it. */
   joinTicket?: string | undefined;
   /** Where that text came from, for messages: the variable, or variable and file. */
@@ -62,6 +71,8 @@ export function readSecrets(env: Environment): Secrets {
     clientSecret,
     s3: readS3Keys(env),
     proxyCredentials: readCredentials(env),
+    embeddingsKey: readSecret(EMBEDDINGS_NAME, env),
+    chatKey: readSecret(CHAT_NAME, env),
     joinTicket,
     joinTicketFrom,
   };
@@ -89,7 +100,7 @@ function readS3Keys(env: Environment): S3Keys | undefined {
 
 /** Calls `register` with every secret, so that log lines never show one. */
 export function eachSecret(
-  { authKey, clientSecret, s3, proxyCredentials, joinTicket }: Secrets,
+  { authKey, clientSecret, s3, proxyCredentials, embeddingsKey, chatKey, joinTicket }: Secrets,
   register: (value: string | undefined) => void,
 ): void {
   const password = proxyCredentials?.slice(proxyCredentials.indexOf(":") + 1) || undefined;
@@ -100,6 +111,8 @@ export function eachSecret(
     s3?.secretAccessKey,
     proxyCredentials,
     password,
+    embeddingsKey,
+    chatKey,
     joinTicket,
   ])
     register(value);
@@ -107,7 +120,7 @@ export function eachSecret(
 
 /** Returns which secrets are set and where each comes from, without their values. */
 export function secretOrigins(env: Environment): { name: string; origin: string }[] {
-  return SECRET_NAMES.flatMap((name) => {
+  return namesIn(env).flatMap((name) => {
     const credential = credentialFile(name, env);
     if (env[name]?.trim()) return [{ name, origin: name }];
     if (env[`${name}_FILE`]) return [{ name, origin: `${name}_FILE (${env[`${name}_FILE`]})` }];
@@ -115,9 +128,17 @@ export function secretOrigins(env: Environment): { name: string; origin: string 
   });
 }
 
+/** Returns the variables of the node's own secrets, and of those that declarations may name (named-secrets.ts). */
+function namesIn(env: Environment): string[] {
+  const named = Object.keys(env)
+    .filter((name) => name.startsWith(SECRET_VARIABLE))
+    .map((name) => name.replace(/_FILE$/, ""));
+  return [...SECRET_NAMES, ...new Set(named)];
+}
+
 /** Returns one line for each secret file of this user that other users of the machine can read. */
 export function openSecretFiles(env: Environment): string[] {
-  return SECRET_NAMES.flatMap((name) => {
+  return namesIn(env).flatMap((name) => {
     const path = env[name]?.trim() ? undefined : env[`${name}_FILE`];
     const found = path ? statSync(path, { throwIfNoEntry: false }) : undefined;
     if (found === undefined || found.uid !== process.getuid?.() || (found.mode & 0o077) === 0) return [];
@@ -135,6 +156,7 @@ export function refuseSecretsOnArgv(argv: readonly string[]): void {
     const name =
       /^--?(?:(?:ts|tailscale)-?)?(auth-?key|client-?secret|(?:join-?)?ticket)(?:=|$)/i.exec(argument)?.[1] ??
       /^(?:-.*|CAIRN_OUTBOUND_)?(proxy[-_]?credentials)(?:=|$)/i.exec(argument)?.[1] ??
+      /^(?:-.*|CAIRN_)?((?:embeddings|chat)[-_]?key)(?:=|$)/i.exec(argument)?.[1] ??
       /^(?:-.*|CAIRN_S3_)?(access[-_]?key[-_]?id|secret[-_]?access[-_]?key)(?:=|$)/i.exec(argument)?.[1];
     if (name === undefined && !/(^|=)(tskey|cairn-ticket)-/.test(argument)) continue;
     throw new Fault(
@@ -152,11 +174,14 @@ function variableFor(words: string): string {
   const plain = words.toLowerCase();
   if (plain.includes("ticket")) return TICKET_NAME;
   if (plain.includes("proxy")) return PROXY_NAME;
+  if (plain.includes("embeddings")) return EMBEDDINGS_NAME;
+  if (plain.includes("chat")) return CHAT_NAME;
   if (!plain.includes("access")) return "TS_AUTHKEY";
   return plain.startsWith("secret") ? S3_SECRET_NAME : S3_ID_NAME;
 }
 
-function readSecret(name: string, env: Environment): string | undefined {
+/** Returns the secret of that name; undefined where it is not set. Throws Fault `config_invalid`. */
+export function readSecret(name: string, env: Environment): string | undefined {
   const direct = env[name]?.trim();
   if (direct) return direct;
   const file = env[`${name}_FILE`];

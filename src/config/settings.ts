@@ -19,11 +19,13 @@ import {
   capabilityShape,
   controlUrlShape,
   fleetNameShape,
+  forwardShape,
   hostnameShape,
   hostShape,
   loginShape,
   originShape,
   outboundShape,
+  ownEventShape,
   proxyShape,
   spaceGlobShape,
   tagShape,
@@ -31,6 +33,14 @@ import {
 
 const MIB = 1024 * 1024;
 const GIB = 1024 * MIB;
+/**
+ * Without those that there are as many of as writes (contexts, messages), and those of subscriptions: one without rules
+ * would send that it was created.
+ */
+const QUIET_OWN_EVENTS: readonly string[] = [
+  ...["cairn.agent.*", "cairn.backup.*", "cairn.condition.*", "cairn.lease.*", "cairn.member.*", "cairn.session.*"],
+  ...["cairn.settings.*", "cairn.space.*", "cairn.target.*"],
+];
 
 /**
  * The table. The key `access.admins` is the flag `--access-admins`, the variable `CAIRN_ACCESS_ADMINS`, and `admins`
@@ -148,6 +158,43 @@ export const SETTINGS = {
       "Bytes of outcomes of idempotency keys that are kept for one caller; 0: no limit.",
     ),
   ),
+  "events.max_bytes": ofFleet(
+    bytes(MIB, { min: 1024, max: MAX_DOCUMENT_BYTES }, "Largest event, in bytes or as 1MiB; at most 4MiB."),
+  ),
+  "events.keep_hours": ofFleet(
+    count(24, { min: 0, max: 876_000 }, "Hours for which events are kept; 0: whatever their age."),
+  ),
+  "events.keep_count": ofFleet(
+    count(1_000_000, { min: 0, max: 1_000_000_000 }, "Events that are kept; 0: whatever their number."),
+  ),
+  "events.keep_bytes": ofFleet(bytes(GIB, { min: 0, max: 1024 * GIB }, "Bytes of events that are kept; 0: no limit.")),
+  "events.caller_bytes": ofFleet(
+    bytes(256 * MIB, { min: 0, max: 1024 * GIB }, "Bytes of kept events that one caller may have; 0: no limit."),
+  ),
+  "events.space_bytes": ofFleet(
+    bytes(512 * MIB, { min: 0, max: 1024 * GIB }, "Bytes of kept events that one space may have; 0: no limit."),
+  ),
+  "events.dedupe_seconds": ofFleet(
+    count(
+      3600,
+      { min: 0, max: 2_592_000 },
+      "Seconds within which an event of the same caller, source and id is the same event; 0: none is.",
+    ),
+  ),
+  "events.own": ofFleet({
+    ...list(
+      "TYPE,…",
+      "Types of the events that Cairn publishes of what it does; * at the end stands for any rest, and a * alone for all.",
+      ownEventShape,
+    ),
+    default: QUIET_OWN_EVENTS,
+  }),
+  "events.forward_to": list(
+    "URL,…",
+    "Addresses to which the leader sends all events of the space default, in the form of tas-mcp: each becomes a target and a subscription, forward-…, which admins end.",
+    forwardShape,
+  ),
+  "events.forward_timeout": count(15, { min: 1, max: 60 }, "Seconds that an address of events.forward_to may take."),
   "cache.max_bytes": bytes(
     64 * MIB,
     { min: MIB, max: 64 * GIB },
@@ -169,9 +216,19 @@ export const SETTINGS = {
     "Requests per minute of one caller whose grant sets no limit; a costly one counts as several. 0: no limit.",
   ),
   "limits.streams_per_caller": count(
-    64,
+    256,
     { min: 1, max: 100_000 },
     "Streams and waits that one caller may have open at the same time; above it the oldest wait gives way.",
+  ),
+  "limits.streams": count(
+    32_768,
+    { min: 1, max: 32_768 },
+    "Streams and WebSockets of REST that all callers together may have open at the same time.",
+  ),
+  "limits.socket_events": count(
+    256,
+    { min: 1, max: 10_000 },
+    "Events that a WebSocket sends ahead of what its client has acknowledged.",
   ),
   "outbound.allow": list(
     "HOST[:PORT],…",

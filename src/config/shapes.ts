@@ -15,6 +15,27 @@ export const endpointShape: Shape = {
   },
 };
 
+/** URL of a service that speaks the HTTP interface of OpenAI, without user and password, because settings are shown. */
+export const modelUrlShape: Shape = {
+  wanted: "an https or http URL with a host and a path, without ? and a final /, such as https://api.openai.com/v1",
+  fits: (text) => {
+    const url = /^https?:\/\/[^@?#\s]+[^@?#\s/]$/.test(text) && URL.canParse(text) ? new URL(text) : undefined;
+    return url !== undefined && url.hostname !== "";
+  },
+};
+
+/** Name of a model, as its service has it. */
+export const modelNameShape: Shape = {
+  wanted: "the name of a model: 1 to 200 printable characters without blanks",
+  fits: (text) => /^[!-~]{1,200}$/.test(text),
+};
+
+/** Types of events by name or beginning; the fleet may get more types with a later build. */
+export const ownEventShape: Shape = {
+  wanted: "a type of events such as cairn.lease.changed, a beginning of one such as cairn.lease.*, or *",
+  fits: (text) => text === "*" || /^cairn\.(?:\*|[a-z]+\.(?:\*|[a-z]+))$/.test(text),
+};
+
 /** Name of an S3 bucket. */
 export const bucketShape: Shape = {
   wanted: "the name of a bucket: 3 to 63 of a-z, 0-9, . and -",
@@ -46,6 +67,15 @@ export const outboundShape: Shape = {
     /^([a-z0-9_]([a-z0-9._-]*[a-z0-9_])?|\d{1,3}(\.\d{1,3}){3}\/\d{1,2}|\[[0-9a-f:.]+(\/\d{1,3})?\])(:[0-9]{1,5})?$/i.test(
       text,
     ),
+};
+
+/** Addresses for events. Without user and password, because settings are shown. */
+export const forwardShape: Shape = {
+  wanted: "a list of https or http URLs without user and password, such as https://ci.example.com/events",
+  fits: (text) => {
+    const url = /^https?:\/\//i.test(text) && URL.canParse(text) ? new URL(text) : undefined;
+    return url !== undefined && url.username === "" && url.password === "" && url.hash === "";
+  },
 };
 
 /** URL of a proxy. Without user and password, because arguments and settings are shown; TLS to it is not supported. */

@@ -7,12 +7,16 @@ import type { Secrets } from "../config/secrets.ts";
 import { refuseUntagged } from "../config/tailnet-settings.ts";
 import { groupId } from "../datadir/index.ts";
 import { backupSettings } from "../features/backup/index.ts";
+import { chatServiceOf } from "../features/context/index.ts";
+import { embeddingsOf } from "../features/search/index.ts";
 import { writeLimitsOf } from "../operation/fleet-settings.ts";
 
 /** Returns warnings about settings that can be used. Faults: `config_invalid`, `policy_invalid`. */
 export function checkSettings(settings: Loaded["settings"], secrets: Secrets): string[] {
   writeLimitsOf(settings);
   backupSettings(settings, secrets);
+  embeddingsOf(settings);
+  chatServiceOf(settings);
   refuseUntagged(settings, secrets);
   const group = settings["cli.group"];
   if (group !== undefined) groupId(group);

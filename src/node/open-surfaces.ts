@@ -50,6 +50,8 @@ const MCP_SESSIONS = "mcp-sessions.jsonl";
 export interface OpenSurfaces extends Surfaces {
   /** The rights of these callers, or of all, may have changed. */
   callersChanged(ids?: readonly string[]): void;
+  /** Returns the open streams of the API by kind. */
+  connections(): Readonly<Record<string, number>>;
   /** Ends open streams and the feed. Resolves when MCP clients have received the reason. */
   close(): Promise<void>;
 }
@@ -79,6 +81,7 @@ export function openSurfaces(options: OpenSurfacesOptions): OpenSurfaces {
     api,
     mcp,
     web,
+    connections: () => api.connections(),
     callersChanged: (ids) => {
       for (const surface of [api, mcp, web]) surface.callersChanged(ids);
     },
@@ -109,6 +112,7 @@ function openApi(options: OpenSurfacesOptions): ReturnType<typeof createApi> {
       isCandidate(caller, node.tags(), access.joinRoles(caller)) || members.get(caller.id) !== undefined,
     metrics: () => metrics.text(),
     nowMs: options.nowMs,
+    bounds: { streams: settings["limits.streams"], socketEvents: settings["limits.socket_events"] },
     onUnexpected: (error) => logUnexpected(logFor("api"), "a request", error),
   });
 }

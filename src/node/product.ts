@@ -12,7 +12,6 @@ import { FEATURES } from "../features/index.ts";
 import {
   DEVICE_NAMES,
   FLEET_ACTIONS,
-  fleetRowProblem,
   type Member,
   type Members,
   NODE_REPORT,
@@ -29,6 +28,7 @@ import { RaftLog } from "../log/engine/raft/index.ts";
 import { CLIENT_LEVEL, levelOf } from "../log/level.ts";
 import type { Log } from "../log/log.ts";
 import { formatPosition } from "../log/position.ts";
+import { presetProblemOf } from "../mcp/index.ts";
 import {
   EdgeParts,
   fullNodeRouting,
@@ -41,13 +41,23 @@ import type { Conditions } from "../observe/conditions.ts";
 import { logFor } from "../observe/logging.ts";
 import { Metrics } from "../observe/metrics.ts";
 import type { Outcome } from "../operation/call.ts";
-import { agentTableOf, changeRulesOf, expiringOf, operationsOf } from "../operation/derive.ts";
+import { CONNECTIONS, type Connections } from "../operation/connections.ts";
+import {
+  agentTableOf,
+  changeRulesOf,
+  eventTypesOf,
+  expiringOf,
+  operationsOf,
+  ownEventsOf,
+  searchedOf,
+} from "../operation/derive.ts";
 import { ExpireDuty } from "../operation/expire-duty.ts";
 import type { Feature, Job } from "../operation/feature.ts";
 import { fleetLimits } from "../operation/fleet-settings.ts";
 import { Invoker, type InvokerOptions } from "../operation/invoke.ts";
 import {
   ACCESS,
+  CALL_AS,
   FIND_CALLERS,
   type FindCallers,
   HOST,
@@ -55,9 +65,12 @@ import {
   LOG,
   NODE,
   REFUSALS,
+  URLS,
 } from "../operation/node-parts.ts";
+import { OWN_TYPES } from "../operation/own-events.ts";
 import { applierOf } from "../operation/registry.ts";
 import type { Routing } from "../operation/routing.ts";
+import { SEARCH_SOURCES } from "../operation/search-source.ts";
 import { serveForwarded } from "../operation/serve-forwarded.ts";
 import { Services } from "../operation/services.ts";
 import { PeerServer } from "../peer/server.ts";
@@ -66,7 +79,7 @@ import { callerLimitsOf } from "./limits.ts";
 import type { NodeState } from "./node-state.ts";
 import { openLog, openStore } from "./open-log.ts";
 import { type OpenSurfaces, openSurfaces } from "./open-surfaces.ts";
-import { countCalls, registerGauges } from "./report/metrics.ts";
+import { connectionMetrics, countCalls, registerGauges } from "./report/metrics.ts";
 import { nodeReport } from "./report/report.ts";
 import { watchFleetSettings } from "./settings-watch.ts";
 
@@ -83,6 +96,7 @@ export interface ProductOptions {
   nowMs: () => number;
   /** What the process was started with, and its outbound connection. */
   host: HostParts;
+  connections: Connections;
   /** The features of this node; by default those of the build. */
   features?: readonly Feature[];
   state: NodeState;
@@ -112,6 +126,8 @@ export interface Product extends Omit<OpenSurfaces, "close"> {
   peerServer: PeerServer;
   /** Returns the names of backups that this node knows and that were made before the change `seq`, newest first. */
   backupsBefore: (seq: number) => readonly string[];
+  /** Returns the name of the newest backup of this node; "": none. */
+  lastBackup: () => string;
   /** Ends open streams and background work. */
   endStreams(): Promise<void>;
 }
@@ -136,7 +152,8 @@ export function openProduct(options: ProductOptions): Product {
   const active = edgeParts === undefined ? base.features : [];
   for (const feature of active) feature.open?.(services);
   const operations = operationsOf(base.features, services);
-  const log = edgeParts?.edge.log ?? openLog({ ...base, apply: applierOf(operations, agentTableOf(base.features)) });
+  const apply = () => applierOf(operations, agentTableOf(base.features), ownEventsOf(base.features));
+  const log = edgeParts?.edge.log ?? openLog({ ...base, apply: apply() });
   closers.add("log", () => log.close());
   services.provide(LOG, log).provide(NODE_REPORT, () => statusOf(base, log));
   const disk = watchDisk(options.settings.data, store, options.conditions);
@@ -148,6 +165,7 @@ export function openProduct(options: ProductOptions): Product {
   const routing = edgeParts?.routing ?? routingOf(base, { log, members });
   const metrics = new Metrics();
   const invoker = openInvoker(base, { operations, log, routing, disk, onOutcome: countCalls(metrics) });
+  services.provide(CALL_AS, (call) => invoker.invoke(call));
   const stopMetrics = registerGauges(metrics, {
     ...base,
     invoker,
@@ -156,8 +174,10 @@ export function openProduct(options: ProductOptions): Product {
     cache: () => edgeParts?.edge.report(),
   });
   closers.add("metrics", stopMetrics);
+  for (const feature of active) feature.metrics?.(metrics, services);
   const peerServer = openPeerServer(base, { log, members, invoker, active });
   const surfaces = openSurfaces({ ...base, invoker, log, members, routing, metrics });
+  connectionMetrics(metrics, () => surfaces.connections());
   return {
     ...surfaces,
     access,
@@ -169,6 +189,7 @@ export function openProduct(options: ProductOptions): Product {
     link,
     peerServer,
     backupsBefore: (seq) => services.find(BACKUPS)?.namesBefore(seq) ?? [],
+    lastBackup: () => services.find(BACKUPS)?.report().last?.name ?? "",
     endStreams: async () => {
       // A running backup would hold the end up until it is made.
       await Promise.all([surfaces.close(), ...jobs.map((job) => job.stop())]);
@@ -192,19 +213,30 @@ function openFoundation(options: ProductOptions): Foundation {
     onError: (error) => logFor("access")("warning", `refused calls could not be written down: ${String(error)}`),
   });
   closers.add("refusals", () => refusals.close());
-  const access = new Access({
-    capability: settings["access.capability"],
-    defaultRole: settings["access.default_role"],
-    admins: settings["access.admins"],
-  });
+  const access = new Access(
+    {
+      capability: settings["access.capability"],
+      defaultRole: settings["access.default_role"],
+      admins: settings["access.admins"],
+    },
+    undefined,
+    presetProblemOf(features),
+  );
   const services = new Services()
     .provide(NODE, { settings, store, conditions, limits: fleetLimits(store.reader, settings), nowMs })
     .provide(HOST, options.host)
+    .provide(CONNECTIONS, options.connections)
+    .provide(URLS, () => options.state.urls())
     .provide(ACCESS, access)
+    .provide(SEARCH_SOURCES, searchedOf(features))
+    .provide(OWN_TYPES, eventTypesOf(features))
     .provide(REFUSALS, refusals)
     .provide(FIND_CALLERS, options.findCallers)
     .provide(REPORTED_HEADS, () => readAcknowledgedHeads(settings.data))
-    .provide(ROW_CHECKS, [fleetRowProblem])
+    .provide(
+      ROW_CHECKS,
+      features.flatMap(({ verify }) => verify ?? []),
+    )
     .provide(PENDING, () => membership.pending())
     .provide(DEVICE_NAMES, () => membership.deviceNames())
     .provide(FLEET_ACTIONS, membership);

@@ -5,17 +5,9 @@ import { columns } from "../../lib/columns.ts";
 import { counted } from "../../lib/counted.ts";
 import { Fault } from "../../lib/fault.ts";
 import { isObject } from "../../lib/json-object.ts";
+import { wholeNumber } from "../../lib/whole-number.ts";
 import { askNode } from "../client.ts";
-import {
-  type Command,
-  countOption,
-  FRESHNESS,
-  given,
-  type Invocation,
-  isSet,
-  textOption,
-  wholeNumber,
-} from "../command.ts";
+import { type Command, countOption, FRESHNESS, given, type Invocation, isSet, textOption } from "../command.ts";
 import { getFromExport } from "../export/export-file.ts";
 import { callerCell, cell, objectsOf, say, showAnswer, showPage, wantsJson, writeData } from "../output.ts";
 import { idArgument, metadataOption, paging } from "./shared-options.ts";
@@ -155,7 +147,9 @@ export const contextList: Command = {
       if (ids) return rows.map((row) => `${row["id"]}\n`).join("");
       return columns(
         rows.map((row) => [
-          ...["id", "etag", "updated_at", "author", "title"].map((field) => cell(row[field])),
+          ...["id", "etag", "updated_at"].map((field) => cell(row[field])),
+          callerCell(row["author"], row),
+          cell(row["title"]),
           remarksOf(row),
         ]),
       );

@@ -1,6 +1,7 @@
 // Arguments and options that several context commands share.
 
 import { Fault } from "../../lib/fault.ts";
+import { VISIBILITIES } from "../../operation/visibility.ts";
 import { type Argument, type Invocation, type Option, textOption, textsOption } from "../command.ts";
 
 /** The context of a command. */
@@ -27,7 +28,7 @@ export const idempotencyKey: Option = {
 /** Metadata of a context. */
 export const titleAndTags: readonly Option[] = [
   { flags: "--title <text>", help: "a short title for lists" },
-  { flags: "--tag <tag>", help: "a tag to find it by; may be given several times", repeated: true },
+  { flags: "--tag <tag>", help: "a tag to find it by; may be given several times", repeated: true, fills: "tags" },
 ];
 
 /** What else a put says of a context. */
@@ -36,6 +37,22 @@ export const details: readonly Option[] = [
   { flags: "--metadata <json>", help: `a JSON object to filter by, such as '{"project": "x"}'` },
   { flags: "--supersedes <id>", help: "a context that it replaces; may be given several times", repeated: true },
 ];
+
+/** Who may read what a put writes. */
+export const readers: readonly Option[] = [
+  { flags: "--visibility <who>", help: "who may read it", offers: VISIBILITIES },
+  {
+    flags: "--to <name>",
+    help: "a reader of a private one: agent, login or tag; may be given several times",
+    repeated: true,
+  },
+];
+
+/** Returns them under the names that operations use. */
+export function readersOf(invocation: Invocation): Record<string, unknown> {
+  const to = textsOption(invocation, "to");
+  return { visibility: filledOption(invocation, "visibility", "--visibility"), to: to.length === 0 ? undefined : to };
+}
 
 /** Pages of a list. */
 export const paging: readonly Option[] = [

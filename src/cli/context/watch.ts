@@ -1,12 +1,11 @@
 // cairn context watch|wait: prints changes. `watch` follows the node's event stream; `wait` asks once.
 
 import { Fault } from "../../lib/fault.ts";
-import { parseObject } from "../../lib/json-object.ts";
 import { askNode } from "../client.ts";
 import { type Command, countOption, given, type Invocation, textOption } from "../command.ts";
-import { INTERRUPTED_EXIT, NEGATIVE_EXIT, TERMINATED_EXIT } from "../exit.ts";
-import { objectsOf, say, showAnswer, wantsJson, writeData } from "../output.ts";
-import { ChangeFollower } from "./follow.ts";
+import { NEGATIVE_EXIT } from "../exit.ts";
+import { objectsOf, say, showAnswer, wantsJson } from "../output.ts";
+import { printStream } from "../print-stream.ts";
 
 const WAIT_SECONDS = 25;
 /** The node may need this long beyond the wait itself, in seconds. */
@@ -28,28 +27,8 @@ export const contextWatch: Command = {
   options: [idOption, sinceOption, { flags: "--count <n>", help: "end after this many changes" }],
   asksNode: true,
   async run(invocation) {
-    const maxCount = countOption(invocation, "count", "--count") ?? Number.POSITIVE_INFINITY;
-    const end = new AbortController();
-    let exit = 0;
-    const endWith = (code: number) => {
-      exit = code;
-      end.abort();
-    };
-    process.once("SIGINT", () => endWith(INTERRUPTED_EXIT));
-    process.once("SIGTERM", () => endWith(TERMINATED_EXIT));
-    let count = 0;
-    try {
-      const follower = new ChangeFollower(invocation, pathOf(invocation), since(invocation), end.signal);
-      for await (const text of follower.changes()) {
-        const line = wantsJson(invocation) ? `${text}\n` : lineOf(parseObject(text) ?? {});
-        count += 1;
-        if (!(await writeData(line)) || count >= maxCount) break;
-      }
-    } catch (error) {
-      if (!end.signal.aborted) throw error;
-    }
-    end.abort();
-    return exit;
+    const maxCount = countOption(invocation, "count", "--count", 1) ?? Number.POSITIVE_INFINITY;
+    return printStream(invocation, { path: pathOf(invocation), since: since(invocation), maxCount }, lineOf);
   },
 };
 

@@ -3,19 +3,12 @@
 import { counted } from "../../lib/counted.ts";
 import { Fault } from "../../lib/fault.ts";
 import { isObject } from "../../lib/json-object.ts";
+import { wholeNumber } from "../../lib/whole-number.ts";
+import { noteUnknown } from "../addressees.ts";
 import { askNode } from "../client.ts";
-import {
-  type Command,
-  countOption,
-  given,
-  type Invocation,
-  isSet,
-  textOption,
-  textsOption,
-  wholeNumber,
-} from "../command.ts";
+import { type Command, countOption, given, type Invocation, isSet, textOption, textsOption } from "../command.ts";
 import { confirmed } from "../confirm.ts";
-import { isRereadable, parseJsonInput, readInput, refuseNoJson, typeByName } from "../input.ts";
+import { isRereadable, parseJsonInput, readInput, refuseNoJson, typeByName, typeOfFile } from "../input.ts";
 import { objectsOf, say, showAnswer } from "../output.ts";
 import { editContext } from "./edit.ts";
 import {
@@ -26,6 +19,8 @@ import {
   idArgument,
   idempotencyKey,
   ifMatch,
+  readers,
+  readersOf,
   titleAndTags,
   titleAndTagsOf,
   writtenLine,
@@ -45,14 +40,16 @@ export const contextPut: Command = {
   options: [
     {
       flags: "--type <type>",
-      help: "content type (default: by the end of the name of file or ID, .json .geojson .ipynb .md .csv .yaml, text/plain for others; a name without one: JSON for an object or array, else text/plain)",
+      fills: "content_type",
+      help: "content type (default: by the end of the name of the file; else as before; for a new context by the end of ID, .json .geojson .ipynb .md .csv .yaml, text/plain for others; a name without one: JSON for an object or array, else text/plain)",
     },
     ...titleAndTags,
     ...details,
+    ...readers,
     ifMatch,
     fence,
     { flags: "--allow-empty", help: "store an empty text also where stdin or a pipe holds nothing" },
-    { flags: "--create", help: "write only if the context does not exist yet" },
+    { flags: "--create", help: "write only if the context does not exist yet", fills: "if_none_match" },
     { flags: "--editor", help: "write the content in $VISUAL or $EDITOR, as context edit does" },
     idempotencyKey,
   ],
@@ -68,8 +65,9 @@ export const contextPut: Command = {
     const content = await readInput(file);
     if (content === "" && !isSet(invocation, "allowEmpty") && !isRereadable(file)) throw emptyInput(file);
     const wanted = textOption(invocation, "type");
-    const type = wanted ?? typeByName(file, id);
-    if (wanted === undefined) refuseNoJson(content, type, file === "-" ? id : file);
+    const before = wanted === undefined ? await typeBefore(invocation, file, id) : undefined;
+    const type = wanted ?? before ?? typeByName(file, id);
+    if (wanted === undefined && before === undefined) refuseNoJson(content, type, file === "-" ? id : file);
     const answer = await askNode(
       invocation,
       "context_put",
@@ -79,13 +77,34 @@ export const contextPut: Command = {
         content_type: type,
         ...titleAndTagsOf(invocation),
         ...detailsOf(invocation),
+        ...readersOf(invocation),
         ...conditionsOf(invocation),
         if_none_match: isSet(invocation, "create") ? "*" : undefined,
       }),
     );
-    return showAnswer(invocation, answer, writtenLine);
+    const exit = await showAnswer(invocation, answer, writtenLine);
+    await noteUnknown(invocation, textsOption(invocation, "to"));
+    return exit;
   },
 };
+
+/**
+ * Returns the type of the context that is there, which is kept; undefined where the file says another one, where there
+ * is no such context, and where no name says a type: then the node keeps it.
+ */
+async function typeBefore(invocation: Invocation, file: string, id: string): Promise<string | undefined> {
+  if (typeOfFile(file) !== undefined || typeByName(file, id) === undefined) return undefined;
+  try {
+    const { body } = await askNode(invocation, "context_metadata", { id });
+    const type = String(body["content_type"]);
+    // A file with another extension says at least that it is text.
+    const isGuess = type === "text/plain" || type === "application/json";
+    return body["deleted"] === true || (file !== "-" && isGuess) ? undefined : type;
+  } catch (error) {
+    if (error instanceof Fault && ["not_found", "deleted", "purged"].includes(error.code)) return undefined;
+    throw error;
+  }
+}
 
 /** A command that failed leaves an empty pipe, as in `false | cairn context put`; an empty file was made by someone. */
 function emptyInput(file: string): Fault {
@@ -115,9 +134,13 @@ In --append, --prepend and --with, \\n is a line break.`,
     },
     { flags: "--append <text>", help: "add this at the end of the text" },
     { flags: "--prepend <text>", help: "add this at the beginning of the text" },
-    { flags: "--replace <text>", help: "replace this text by that of --with" },
-    { flags: "--with <text>", help: "the text that replaces it" },
-    { flags: "--count <n>", help: "number of occurrences that --replace must find (default 1)" },
+    { flags: "--replace <text>", help: "replace this text by that of --with", fills: "old_text" },
+    { flags: "--with <text>", help: "the text that replaces it", fills: "new_text" },
+    {
+      flags: "--count <n>",
+      help: "number of occurrences that --replace must find (default 1)",
+      fills: "expected_count",
+    },
     ifMatch,
     fence,
     idempotencyKey,

@@ -7,6 +7,7 @@ import { Fault } from "../../lib/fault.ts";
 import { readLines } from "../../lib/read-lines.ts";
 import { fileReason } from "../../lib/reason-of.ts";
 import { sha256Hex } from "../../lib/sha256.ts";
+import { shownName } from "../../operation/recipients.ts";
 import { openInput } from "../input.ts";
 
 /**
@@ -79,6 +80,7 @@ export async function getFromExport(
     created_at: found["created_at"],
     updated_at: time,
     ...detailsOf(found),
+    ...readersOf(found),
     content: text,
   };
 }
@@ -89,6 +91,15 @@ function detailsOf({ expires_at, metadata, supersedes }: Record<string, unknown>
     ...(expires_at === undefined ? {} : { expires_at }),
     ...(typeof metadata === "string" ? { metadata: JSON.parse(metadata) } : {}),
     ...(supersedes === undefined ? {} : { supersedes }),
+  };
+}
+
+/** Returns the readers of a line in the form of context_get. */
+function readersOf({ visibility, owner, owner_agent, to }: Record<string, unknown>): Record<string, unknown> {
+  return {
+    ...(visibility === undefined ? {} : { visibility, owner }),
+    ...(owner_agent === undefined ? {} : { owner_agent }),
+    ...(Array.isArray(to) ? { to: to.map((name) => shownName(String(name))) } : {}),
   };
 }
 

@@ -29,6 +29,7 @@ import { isId, ROLE, SPACE } from "./members.ts";
 /** `cairn ticket`. */
 export const ticket: Command = {
   words: ["ticket"],
+  operation: "fleet_ticket_create",
   summary: "create a ticket with which one device can join: valid once, for 15 minutes",
   more: `Run it on the leader. The ticket is a secret and is only written to stdout. Pass it on as the variable
 CAIRN_JOIN_TICKET, as a file named by CAIRN_JOIN_TICKET_FILE, or as a systemd credential, never as an argument.

@@ -12,6 +12,7 @@ const LEAVE_MS = 75_000;
 /** `cairn leave`. */
 export const leave: Command = {
   words: ["leave"],
+  operation: "fleet_leave",
   summary: "take this node out of its fleet; it stops, and its next start begins a fleet of its own",
   more: "A voter loses its vote first; the last one cannot leave. The data is kept under aside/ in the data folder.",
   options: [YES],

@@ -28,6 +28,7 @@ export const SPACE: Option = {
 /** `cairn members`. */
 export const membersList: Command = {
   words: ["members"],
+  operation: "fleet_members",
   summary: "show the members of the fleet, and on the leader the devices that ask to join",
   asksNode: true,
   async run(invocation) {
@@ -77,6 +78,7 @@ function describeWaiting(device: MembersAnswer["pending"][number]): string {
 /** `cairn members approve`. */
 export const membersApprove: Command = {
   words: ["members", "approve"],
+  operation: "fleet_member_approve",
   summary: "admit a device that asks to join the fleet",
   more: `Run it on the leader. The name is the one that the tailnet proves; what a device calls itself is not matched. The
 device asks again by itself; the approval expires after 15 minutes.`,
@@ -114,6 +116,7 @@ device asks again by itself; the approval expires after 15 minutes.`,
 /** `cairn members remove`. */
 export const membersRemove: Command = {
   words: ["members", "remove"],
+  operation: "fleet_member_remove",
   summary: "remove a member from the fleet; its data stays on its disk",
   more: "Run it on the leader. A voter loses its vote first. If the node still runs, prefer cairn leave on it.",
   args: [{ name: "NODE", help: "its tailnet name or id" }],

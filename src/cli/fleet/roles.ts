@@ -11,6 +11,7 @@ import { describeDevice, findDevice, isAmbiguous, type ListedDevice, wordFor } f
 /** `cairn promote`. */
 export const promote: Command = {
   words: ["promote"],
+  operation: "fleet_member_promote",
   summary: "make a regional member central, so that it votes; with --accept-loss: recover this stopped node alone",
   more: `Run it on the leader. The member votes once it has caught up and the number of voters stays odd (1, 3 or 5):
 of two centrals, one waits.
@@ -47,6 +48,7 @@ function promotedLine(found: ListedDevice, members: readonly ListedDevice[]): st
 /** `cairn transfer`. */
 export const transfer: Command = {
   words: ["transfer"],
+  operation: "fleet_transfer",
   summary: "hand the lead to another voter, such as before a restart of this node",
   args: [{ name: "[NODE]", help: "tailnet name or id of the voter (default: the most up-to-date one)" }],
   options: [YES],

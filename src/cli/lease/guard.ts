@@ -3,6 +3,7 @@
 
 import { chmodSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
+import { authorText } from "../../lib/author-text.ts";
 import { childEnvironment } from "../../lib/child-environment.ts";
 import { Fault } from "../../lib/fault.ts";
 import { idSyntaxProblem } from "../../lib/id-syntax.ts";
@@ -20,6 +21,7 @@ const MARK = "# Written by cairn guard install";
 const PAGE = 500;
 const MAX_NAMED = 10;
 const GIT_MS = 30_000;
+const WITHOUT_GUARD = "To commit without the guard: git commit --no-verify";
 
 /** `cairn guard install`. */
 export const guardInstall: Command = {
@@ -33,10 +35,11 @@ own leases by your caller and agent, or by their fences in CAIRN_FENCE. An exist
   asksNode: true,
   async run(invocation) {
     const top = await git(["rev-parse", "--show-toplevel"]);
-    const prefix = (invocation.args[0] ?? (await settingOf()))?.replace(/\/+$/, "").normalize("NFC");
-    if (prefix === undefined || idSyntaxProblem(prefix) !== undefined) {
-      const why = prefix === undefined ? "is missing" : `cannot be ${JSON.stringify(prefix)}`;
-      throw new Fault("invalid_input", `The prefix of the leases of ${top} ${why}`, {
+    const before = await settingOf();
+    const prefix = (invocation.args[0] ?? before)?.replace(/\/+$/, "").normalize("NFC");
+    const problem = prefix === undefined ? "is missing" : prefixProblem(prefix);
+    if (prefix === undefined || problem !== undefined) {
+      throw new Fault("invalid_input", `The prefix of the leases of ${top} ${problem}`, {
         hint: "Give a space and a name: cairn guard install team-a/app",
       });
     }
@@ -52,6 +55,9 @@ own leases by your caller and agent, or by their fences in CAIRN_FENCE. An exist
     chmodSync(hook, 0o755);
     await git(["config", "--local", PREFIX_SETTING, prefix]);
     say(`${hook}: commits are refused where they touch what another one has leased under ${prefix}/`);
+    if (before !== undefined && before !== prefix) {
+      say(`This replaces the prefix ${before}. To return to it: cairn guard install ${shellQuoted(before)}`);
+    }
     return 0;
   },
 };
@@ -68,9 +74,17 @@ export const guardCheck: Command = {
         hint: "Run cairn guard install PREFIX in it, such as cairn guard install team-a/app",
       });
     }
+    const problem = prefixProblem(prefix);
+    if (problem !== undefined) {
+      throw new Fault("config_invalid", `The prefix of this repository's leases ${problem}`, {
+        hint: `Give another one: cairn guard install team-a/app. ${WITHOUT_GUARD}`,
+      });
+    }
     const paths = await stagedPaths();
     if (paths.length === 0) return 0;
-    const foreign = await foreignLeases(invocation, prefix);
+    const foreign = await foreignLeases(invocation, prefix).catch((cause: unknown) => {
+      throw cause instanceof Fault ? unseen(prefix, cause) : cause;
+    });
     const found = paths.flatMap((path) => {
       const lease = namesOver(prefix, path).find((name) => foreign.has(name));
       return lease === undefined ? [] : [`${path}: ${foreign.get(lease)}`];
@@ -80,6 +94,13 @@ export const guardCheck: Command = {
   },
 };
 
+/** Returns what is wrong with a prefix, for behind the word "prefix"; undefined for a valid one. */
+function prefixProblem(prefix: string): string | undefined {
+  // With a segment behind it: the first part of a prefix is a space.
+  const problem = idSyntaxProblem(`${prefix}/x`);
+  return problem === undefined ? undefined : `cannot be ${JSON.stringify(prefix)}: ${problem}`;
+}
+
 /** Returns the names of the leases that are about a path: its own, and those of the folders that it is in. */
 function namesOver(prefix: string, path: string): string[] {
   const names = [prefix];
@@ -87,17 +108,20 @@ function namesOver(prefix: string, path: string): string[] {
   return names;
 }
 
-/** Returns the leases below a prefix that others hold, by name, each in words. */
+/** Returns the leases below a prefix that others hold, by name, each in words. Faults: those of the node. */
 async function foreignLeases(invocation: Invocation, prefix: string): Promise<Map<string, string>> {
   const found = new Map<string, string>();
   const { env } = invocation;
+  // A list leaves out what the caller may not read; a question about one name is refused.
+  const name = prefix.includes("/") ? prefix : `${prefix}/x`;
+  await askNode(invocation, "lease_wait", { name, timeout_seconds: 0 });
   const fences = new Set([env["CAIRN_FENCE"], ...(env["CAIRN_FENCES"] ?? "").split("\n")]);
   const own = new Set((await leasesOf(invocation, prefix, true)).map(({ fence }) => fence));
-  for (const { name, fence, held_by: by, for: what, since } of await leasesOf(invocation, prefix, false)) {
+  for (const { name: leased, fence, held_by: by, for: what, since } of await leasesOf(invocation, prefix, false)) {
     if (own.has(fence) || fences.has(String(fence))) continue;
     const { caller, agent } = isObject(by) ? (by as Record<string, unknown>) : {};
-    const holder = agent === undefined ? String(caller) : `${agent} (${caller})`;
-    found.set(String(name), `${name} is leased by ${holder}${what === "" ? "" : ` for "${what}"`} since ${since}`);
+    const holder = authorText({ author: String(caller), agent: agent === undefined ? "" : String(agent) });
+    found.set(String(leased), `${leased} is leased by ${holder}${what === "" ? "" : ` for "${what}"`} since ${since}`);
   }
   return found;
 }
@@ -155,13 +179,16 @@ async function runGit(words: readonly string[]): Promise<{ code: number; out: st
   return { code: await child.exited, out: out.replace(/\n$/, ""), err: err.trim() };
 }
 
-/** Returns the command of the hook, which asks the same node. */
+/** Returns the command of the hook, which asks the same node as the same agent. */
 function hookCommand(invocation: Invocation): string {
-  const node = ["data", "url"].flatMap((name) => {
+  const asked = ["data", "url", "agent"].flatMap((name) => {
     const value = textOption(invocation, name);
-    return value === undefined ? [] : [`--${name}`, name === "data" ? resolve(value) : value];
+    if (value === undefined) return [];
+    // An agent is a name, or the path of a file with its handle.
+    const isPath = name === "data" || (name === "agent" && value.includes("/"));
+    return [`--${name}`, isPath ? resolve(value) : value];
   });
-  return [...ownCommand(), "guard", "check", ...node].map(shellQuoted).join(" ");
+  return [...ownCommand(), "guard", "check", ...asked].map(shellQuoted).join(" ");
 }
 
 function textOf(path: string): string | undefined {
@@ -181,6 +208,14 @@ function hookExists(hook: string, check: string): Fault {
 function foreignHooks(hooks: string, check: string): Fault {
   return new Fault("data_exists", `The hooks of this repository are in ${hooks}, outside of its git folder`, {
     hint: `Add this line to the pre-commit hook there: ${check} || exit 1`,
+  });
+}
+
+/** The commit is refused where the leases cannot be seen: what others hold is not known. */
+function unseen(prefix: string, cause: Fault): Fault {
+  const hint = cause.hint === undefined ? WITHOUT_GUARD : `${cause.hint} ${WITHOUT_GUARD}`;
+  return cause.retold(`The guard cannot see the leases under ${prefix}/, so it refuses the commit. ${cause.message}`, {
+    hint,
   });
 }
 

@@ -6,6 +6,7 @@ import { pause } from "../../lib/pause.ts";
 import { type Command, countOption, type Invocation, textOption } from "../command.ts";
 import { say } from "../output.ts";
 import { HeldLease } from "./held-lease.ts";
+import { guardOrphans } from "./orphan-guard.ts";
 
 const DEFAULT_TTL_SECONDS = 60;
 /** Longest time that the command gets to end by itself once the lease is nearly lost, in ms. */
@@ -23,7 +24,8 @@ export const leaseRun: Command = {
   cairn lease run team-a/deploy -- ./deploy.sh
   cairn lease run team-a/repo --wait 600 --for "nightly build" -- make -j4
 The lease is renewed while the command runs, and given back at its end. If it cannot be renewed in time, the command and
-its children get SIGTERM, then SIGKILL; the exit code is that of lease_lost. Otherwise it is that of the command. The
+its children get SIGTERM, then SIGKILL; the exit code is that of lease_lost. Otherwise it is that of the command. If
+cairn itself is killed, a guard ends the command in the same way; the lease is free once its time is over. The
 command finds the fence in CAIRN_FENCE: cairn context put --fence "$CAIRN_FENCE" writes only while the lease is held.`,
   args: [
     { name: "NAME", help: "such as team-a/deploy" },
@@ -78,13 +80,15 @@ async function runUnder(lease: HeldLease, ttlMs: number, words: string[], { env 
   const stopPassing = onSignals((signal) => signalGroup(child.pid, signal));
   const done = new AbortController();
   const graceMs = Math.min(MAX_GRACE_MS, ttlMs / 5);
+  const stopGuard = guardOrphans(child.pid, graceMs);
   const keeping = lease.keep(graceMs, done.signal);
   const lost = await Promise.race([keeping, child.exited.then(() => undefined)]);
   if (lost !== undefined) {
-    say(`cairn: the lease of ${lease.name} is lost, ending the command`);
+    say(`the lease of ${lease.name} is lost, ending the command`);
     await endGroup(child, Math.max(0, Math.min(graceMs, lease.leftMs)));
   }
   const code = await child.exited;
+  stopGuard();
   done.abort();
   stopPassing();
   if (lost !== undefined) throw lost.retold(`The command was ended: ${lost.message}`);

@@ -66,7 +66,8 @@ export class Callers {
   }
 
   /**
-   * Raises `grant_invalid` while the newest grants of some caller contain capability objects that count for nothing.
+   * Raises `grant_invalid` while the newest grants of some caller contain capability objects of which all or a part is
+   * ignored.
    */
   #note(caller: Caller): void {
     const problem = this.#options.problems(caller)[0];

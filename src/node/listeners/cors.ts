@@ -8,7 +8,7 @@ const REQUEST_HEADERS =
   "Mcp-Session-Id, Mcp-Protocol-Version, Mcp-Method, Mcp-Name";
 const EXPOSED_HEADERS =
   "ETag, Retry-After, Allow, Accept-Patch, Age, Cairn-Cache, Cairn-Position, Cairn-Version, Cairn-Author, " +
-  "Cairn-Content-Type, Mcp-Session-Id";
+  "Cairn-Author-Agent, Cairn-Content-Type, Mcp-Session-Id";
 const PREFLIGHT_SECONDS = 600;
 
 /** Returns the origin of the request if the settings allow it; undefined if no header has to be added. */

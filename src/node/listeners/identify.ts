@@ -5,7 +5,7 @@ import { timingSafeEqual } from "node:crypto";
 import type { Caller } from "../../access/caller.ts";
 import { Fault } from "../../lib/fault.ts";
 import { judgeHostAndOrigin } from "../../lib/host-origin.ts";
-import { MCP_ROUTE } from "../../mcp/index.ts";
+import { isMcpPath } from "../../mcp/index.ts";
 import type { Callers } from "./callers.ts";
 import type { IdentifyCaller } from "./listen.ts";
 
@@ -33,15 +33,15 @@ export function identifyIngress(secret: string, callers: Callers): IdentifyCalle
 }
 
 /**
- * Identifies requests on the local socket: any process that may open the file is an admin of this node, and on `/mcp`,
- * where `cairn bridge` speaks for agents, a member.
+ * Identifies requests on the local socket: any process that may open the file is an admin of this node, and on the
+ * paths of MCP, where `cairn bridge` speaks for agents, a member.
  */
 export function identifyLocal(): IdentifyCaller {
   const admin = localCaller("local");
   const bridge = localCaller("local:bridge");
   return (request, path) => {
     removeInternal(request.headers);
-    return path === MCP_ROUTE.path ? bridge : admin;
+    return isMcpPath(path) ? bridge : admin;
   };
 }
 

@@ -3,12 +3,12 @@
 
 import { chmodSync, lstatSync, rmSync } from "node:fs";
 import type { Caller } from "../../access/caller.ts";
-import { problemResponse, SAFE_HEADERS } from "../../api/index.ts";
+import { problemResponse, SAFE_HEADERS, type SocketHandlers, UPGRADED, type Upgrade } from "../../api/index.ts";
 import { Fault } from "../../lib/fault.ts";
 import { pause } from "../../lib/pause.ts";
 import type { BodyBudget, BodyHold } from "../../lib/request-body.ts";
 import { logUnexpected, unexpectedFault } from "../../lib/unexpected.ts";
-import { MCP_ROUTE } from "../../mcp/index.ts";
+import { isMcpPath } from "../../mcp/index.ts";
 import type { LogLine } from "../../observe/logging.ts";
 import { isPagePath } from "../../web/index.ts";
 import { preflight, sharedOrigin, shareWith } from "./cors.ts";
@@ -23,7 +23,7 @@ const DRAIN_LOOK_MS = 10;
 
 /** Answers requests of an identified caller. */
 export interface Surface {
-  fetch(request: Request, caller: Caller, hold: BodyHold): Promise<Response>;
+  fetch(request: Request, caller: Caller, hold: BodyHold, upgrade?: Upgrade): Promise<Response>;
 }
 
 /** What a node serves to callers. */
@@ -64,6 +64,27 @@ export interface Listener {
   stop(withinMs: number): Promise<void>;
 }
 
+/** Largest message of a client in bytes; larger events come by POST. */
+const MAX_MESSAGE_BYTES = 2 * 1024 * 1024;
+/** A socket whose client does not even answer pings, which are sent before, is closed after this time, in seconds. */
+const IDLE_SECONDS = 60;
+
+const SOCKETS: Bun.WebSocketHandler<SocketHandlers> = {
+  maxPayloadLength: MAX_MESSAGE_BYTES,
+  idleTimeout: IDLE_SECONDS,
+  sendPings: true,
+  open: (socket) =>
+    socket.data.opened({
+      send: (text) => void socket.sendText(text),
+      buffered: () => socket.getBufferedAmount(),
+      close: (code, reason) => socket.close(code, reason),
+      terminate: () => socket.terminate(),
+    }),
+  message: (socket, data) => socket.data.message(data),
+  drain: (socket) => socket.data.drained(),
+  close: (socket) => socket.data.closed(),
+};
+
 /** Opens a listener. */
 export function listen(options: ListenOptions): Listener {
   const { at } = options;
@@ -71,7 +92,10 @@ export function listen(options: ListenOptions): Listener {
   const common = {
     // Bun would refuse a larger body without a word; `readBytes` does it with a message.
     maxRequestBodySize: Number.MAX_SAFE_INTEGER,
-    fetch: (request: Request) => answer(request, options),
+    // Bun sends nothing where the answer is undefined: the request became a WebSocket.
+    fetch: (request: Request, server: Bun.Server<SocketHandlers>) =>
+      answer(request, options, (handlers) => server.upgrade(request, { data: handlers })) as Promise<Response>,
+    websocket: SOCKETS,
     error: (error: Error) => refusal(error, options.log),
   };
   // A quiet stream lives as long as its client; deadlines for hostile clients are the Go half's. Bun's types have
@@ -100,14 +124,19 @@ function onPort<T>(port: number, open: (port: number) => T): T {
   }
 }
 
-async function answer(request: Request, options: ListenOptions): Promise<Response> {
+async function answer(request: Request, options: ListenOptions, upgrade: Upgrade): Promise<Response | undefined> {
   const origin = sharedOrigin(request, options.origins);
-  const response = await answerCaller(request, options, origin);
+  const response = await answerCaller(request, options, { origin, upgrade });
+  if (response === UPGRADED) return undefined;
   if (options.draining()) response.headers.set("connection", "close");
   return origin === undefined ? response : shareWith(response, origin);
 }
 
-async function answerCaller(request: Request, options: ListenOptions, origin: string | undefined): Promise<Response> {
+async function answerCaller(
+  request: Request,
+  options: ListenOptions,
+  { origin, upgrade }: { origin: string | undefined; upgrade: Upgrade },
+): Promise<Response> {
   try {
     if (options.draining()) {
       throw new Fault("unavailable", "This node is stopping", {
@@ -122,10 +151,10 @@ async function answerCaller(request: Request, options: ListenOptions, origin: st
     if (asked !== undefined) return asked;
     const hold = options.bodies.open(caller.id);
     try {
-      const response = await answerBy(options.surfaces, request, path, { caller, hold });
+      const response = await answerBy(options.surfaces, request, path, { caller, hold, upgrade });
       // The rest of a body that was refused is not waited for, and a caller without any right keeps no connection.
       // Closing our own connection could overtake the response.
-      if (options.hasRights?.(caller) === false) response.headers.set(CLOSE_HEADER, "1");
+      if (response !== UPGRADED && options.hasRights?.(caller) === false) response.headers.set(CLOSE_HEADER, "1");
       return response;
     } finally {
       hold.release();
@@ -140,13 +169,13 @@ async function answerBy(
   surfaces: Surfaces | Surface,
   request: Request,
   path: string,
-  { caller, hold }: { caller: Caller; hold: BodyHold },
+  { caller, hold, upgrade }: { caller: Caller; hold: BodyHold; upgrade: Upgrade },
 ): Promise<Response> {
-  if ("fetch" in surfaces) return surfaces.fetch(request, caller, hold);
+  if ("fetch" in surfaces) return surfaces.fetch(request, caller, hold, upgrade);
   const { api, mcp, web } = surfaces;
-  if (path === MCP_ROUTE.path) return harmless(await mcp.fetch(request, caller, hold));
+  if (isMcpPath(path)) return harmless(await mcp.fetch(request, caller, hold));
   const page = isPagePath(path) ? await web.fetch(request, caller, schemeOf(request), hold) : undefined;
-  return page ?? (await api.fetch(request, caller, hold));
+  return page ?? (await api.fetch(request, caller, hold, upgrade));
 }
 
 /**

@@ -5,7 +5,8 @@ import { findCallers } from "../listeners/find-callers.ts";
 import { type PolicyWatch, watchPolicy } from "../listeners/policy-watch.ts";
 import { openProduct, type Product } from "../product.ts";
 import type { StartContext } from "../start-context.ts";
-import { outboundBy } from "../tailnet/outbound.ts";
+import { noOutbound, outboundBy } from "../tailnet/outbound.ts";
+import { connectionsBy, noConnections } from "../tailnet/outbound-connection.ts";
 import { newSecret } from "../tailnet/up-params.ts";
 import type { OpenedData } from "./open-data.ts";
 
@@ -40,8 +41,10 @@ export function buildNode(start: StartContext, { plan, sockets }: OpenedData): B
       secrets: options.secrets,
       env: options.env,
       command: options.command,
-      outbound: outboundBy(sockets.egress, egressSecret),
+      outbound: start.ownTailnet ? outboundBy(sockets.egress, egressSecret) : noOutbound,
+      tailnet: start.ownTailnet ? outboundBy(sockets.egress, egressSecret, "tailnet") : noOutbound,
     },
+    connections: start.ownTailnet ? connectionsBy(sockets.egress, egressSecret) : noConnections,
     state,
     node,
     membership,

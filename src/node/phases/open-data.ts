@@ -45,6 +45,7 @@ export function openData(start: StartContext): OpenedData {
   // Before anything is written, so that nothing is readable by others.
   process.umask(0o077);
   for (const warning of options.loaded.warnings) log("warning", warning);
+  for (const note of options.loaded.notes) log("info", note);
   const mended = prepareDataFolder(settings.data);
   if (mended !== undefined) log("warning", mended);
   refuseBrokenRestore(settings.data);

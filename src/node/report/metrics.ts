@@ -84,6 +84,14 @@ export function registerGauges(metrics: Metrics, options: NodeMetricsOptions): (
   return () => lag.stop();
 }
 
+/** Registers the open connections by kind; streams of gRPC are those of the Go half, which are event streams here. */
+export function connectionMetrics(metrics: Metrics, connections: () => Readonly<Record<string, number>>): void {
+  const help = "Open streams of changes and events, and WebSockets.";
+  metrics.gauge("tas_mcp_active_connections", help, ["type"], () =>
+    Object.entries(connections()).map(([type, count]) => [[type], count] as const),
+  );
+}
+
 function sizeOf(path: string): number {
   return statSync(path, { throwIfNoEntry: false })?.size ?? 0;
 }

@@ -1,21 +1,55 @@
-// Follows changes on a node's event stream: reconnects after every loss, from the last position that was handled.
+// Follows a node's stream of changes or events: reconnects after every loss, from the last position that was handled.
 
-import { FAULTS, Fault, isFaultCode } from "../../lib/fault.ts";
-import { parseObject } from "../../lib/json-object.ts";
-import { Backoff } from "../../lib/retry.ts";
-import { readEvents } from "../../lib/server-sent-events.ts";
-import { openStream } from "../client.ts";
-import type { Invocation } from "../command.ts";
-import { say } from "../output.ts";
+import { FAULTS, Fault, isFaultCode } from "../lib/fault.ts";
+import { parseObject } from "../lib/json-object.ts";
+import { Backoff } from "../lib/retry.ts";
+import { readEvents } from "../lib/server-sent-events.ts";
+import { openStream } from "./client.ts";
+import type { Invocation } from "./command.ts";
+import { INTERRUPTED_EXIT, TERMINATED_EXIT } from "./exit.ts";
+import { say, wantsJson, writeData } from "./output.ts";
 
-const MAX_EVENT_CHARS = 1024 * 1024;
+/** More than the largest event. */
+const MAX_EVENT_CHARS = 8 * 1024 * 1024;
 /** The node sends something at least every 15 s; a stream that is silent for longer than this, in ms, is dead. */
 const MAX_SILENCE_MS = 45_000;
 /** Waits before reconnecting. */
 const RECONNECT = { firstMs: 100, lastMs: 5_000 };
 
+/**
+ * Prints what a stream brings, one line each, until Ctrl-C or `maxCount`, and returns the exit code. `lineOf` makes the
+ * line for people; with --json it is the JSON of the node.
+ */
+export async function printStream(
+  invocation: Invocation,
+  { path, since, maxCount }: { path: string; since: string; maxCount: number },
+  lineOf: (value: Record<string, unknown>) => string,
+): Promise<number> {
+  const end = new AbortController();
+  let exit = 0;
+  const endWith = (code: number) => {
+    exit = code;
+    end.abort();
+  };
+  process.once("SIGINT", () => endWith(INTERRUPTED_EXIT));
+  process.once("SIGTERM", () => endWith(TERMINATED_EXIT));
+  let count = 0;
+  try {
+    const follower = new StreamFollower(invocation, path, since, end.signal);
+    for await (const text of follower.values()) {
+      const line = wantsJson(invocation) ? `${text}\n` : lineOf(parseObject(text) ?? {});
+      count += 1;
+      if (!(await writeData(line)) || count >= maxCount) break;
+    }
+  } catch (error) {
+    if (!end.signal.aborted) throw error;
+  }
+  end.abort();
+  return exit;
+}
+
 /** Follows the stream at one path of a node. */
-export class ChangeFollower {
+export class StreamFollower {
   readonly #invocation: Invocation;
   readonly #path: string;
   readonly #signal: AbortSignal;
@@ -34,9 +68,10 @@ export class ChangeFollower {
   }
 
   /**
-   * Yields each change as the node's JSON text, until the signal aborts. Throws the Fault of a stream that is refused.
+   * Yields each change or event as the node's JSON text, until the signal aborts. Throws the Fault of a stream that is
+   * refused.
    */
-  async *changes(): AsyncGenerator<string> {
+  async *values(): AsyncGenerator<string> {
     for (;;) {
       try {
         yield* this.#readStream();
@@ -49,7 +84,7 @@ export class ChangeFollower {
     }
   }
 
-  /** Connects once and yields the changes of that stream. */
+  /** Connects once and yields what that stream brings. */
   async *#readStream(): AsyncGenerator<string> {
     const silence = new AbortController();
     const timer = setTimeout(() => silence.abort(), MAX_SILENCE_MS);
@@ -65,8 +100,8 @@ export class ChangeFollower {
         this.#backoff.reset();
         this.#isReported = false;
         if (event.event === "end") refuseFinalEnd(event.data);
-        else if (event.event === "change") yield event.data;
-        // Only after the consumer has handled the change: reconnecting from this position must not skip it.
+        else if (event.data !== "") yield event.data;
+        // Only after the consumer has handled it: reconnecting from this position must not skip it.
         if (event.id !== undefined) this.#position = event.id;
       }
     } finally {
