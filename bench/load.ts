@@ -160,7 +160,7 @@ async function openLane(plan: LoadPlan, requests: readonly Buffer[], index: numb
  * Returns the length of the whole response in these bytes, or undefined while some is missing. Handles Content-Length
  * and chunks; a tunnel and 204 have no body.
  */
-function answerLength(bytes: Buffer): number | undefined {
+export function answerLength(bytes: Buffer): number | undefined {
   const end = bytes.indexOf("\r\n\r\n");
   if (end < 0) return undefined;
   const head = bytes.toString("latin1", 0, end).toLowerCase();

@@ -2,6 +2,7 @@
 // the place of the Go half at ingress.sock, with its secret. `bun node.ts DATA RUNTIME [direct]`; writes to stdout, a
 // pipe to the bench alone, how to connect.
 
+import { join } from "node:path";
 import { loadSettings } from "../src/config/load.ts";
 import { SETTING_TABLES } from "../src/features/index.ts";
 import { startNode } from "../src/node/start.ts";
@@ -32,13 +33,18 @@ class BenchTailnet extends LoopbackTailnet {
 
 const [data = "", runtime = "", engine = "raft"] = process.argv.slice(2);
 configureLogging({ level: "warning", format: "json" });
-const loaded = loadSettings({ tables: SETTING_TABLES, flags: { data, "limits.requests_per_minute": "0" }, env: {} });
+const flags = {
+  ...{ data, "limits.requests_per_minute": "0", "limits.streams_per_caller": "50000" },
+  ...{ "events.caller_bytes": "0", "events.space_bytes": "0" },
+};
+const loaded = loadSettings({ tables: SETTING_TABLES, flags, env: {} });
 /** Wall clock of the start, in ms: all modules are loaded. */
 const begunMs = Date.now();
 const node = await startNode({
   loaded,
   secrets: { authKey: undefined, clientSecret: undefined },
   env: { TMPDIR: runtime },
+  command: [process.execPath, join(import.meta.dir, "..", "src", "main.ts")],
   report: () => {},
   engine: engine === "direct" ? "direct" : "raft",
   tailnet: async (log) => {

@@ -38,7 +38,7 @@ configureLogging({ level: "warning", format: "json" });
 mkdirSync(data, { recursive: true, mode: 0o700 });
 const { settings } = loadSettings({
   tables: SETTING_TABLES,
-  flags: { data, "limits.requests_per_minute": "0" },
+  flags: { data, "limits.requests_per_minute": "0", "limits.streams_per_caller": "50000" },
   env: {},
 });
 const closers = createClosers();
@@ -56,7 +56,14 @@ const product = openProduct({
   state,
   node: new OwnNode(() => state.status(), settings.hostname),
   membership: new Membership("central"),
-  host: { secrets: { authKey: undefined, clientSecret: undefined }, env: {}, command: undefined, outbound: noWayOut },
+  host: {
+    secrets: { authKey: undefined, clientSecret: undefined },
+    env: {},
+    command: undefined,
+    outbound: noWayOut,
+    tailnet: noWayOut,
+  },
+  connections: { open: noWayOut, roots: () => [] },
   edge: undefined,
   findCallers: async () => [],
   onFatal: (fault) => {

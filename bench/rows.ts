@@ -2,13 +2,14 @@
 
 import type { Load } from "./processes.ts";
 
-/** Rows by what is measured: one node, or a fleet. */
+/** Rows by what is measured: one node, a fleet, or what agents do together. */
 export const GROUPS = {
   node: ["get", "put", "mcp", "tailnet", "start"],
   fleet: ["voters", "direct", "first", "failover", "memory", "edge", "catch-up", "latency"],
+  agents: ["messages", "events", "search", "waits", "page", "peers"],
 } as const;
 /** All rows, in the order of the report. */
-export const ROWS = [...GROUPS.node, ...GROUPS.fleet];
+export const ROWS = [...GROUPS.node, ...GROUPS.fleet, ...GROUPS.agents];
 export type RowName = (typeof ROWS)[number];
 
 export interface Bench {
@@ -23,6 +24,10 @@ export interface Bench {
   idleMs: number;
   /** Small documents that a new member catches up with. */
   documents: number;
+  /** Messages that are searched, in one run after the other. */
+  searched: readonly number[];
+  /** Waits that are open at the same time. */
+  waits: number;
   /** Folder for data, on the disk of this clone, so that durable writes reach a real disk. */
   data: string;
   /** Short folder for sockets. */

@@ -81,9 +81,12 @@ async function raftAgainstDirect(bench: Bench, unsynced: string): Promise<Row[]>
   }
 }
 
-interface Voters extends AsyncDisposable {
+/** Running voters. */
+export interface Voters extends AsyncDisposable {
   /** Local socket of the leader. */
   socket: string;
+  /** Local sockets of all, the leader's first. */
+  sockets: string[];
   /** Every process of the fleet. */
   pids: number[];
 }
@@ -97,7 +100,7 @@ interface Member {
 }
 
 /** Starts these members, of which the first one leads, and waits until all of them vote. */
-async function startVoters(bench: Bench, count: number, home: string): Promise<Voters> {
+export async function startVoters(bench: Bench, count: number, home: string): Promise<Voters> {
   const members: Member[] = [];
   const end = async () => {
     // The leader last, when there is no member left that it could transfer leadership to.
@@ -118,7 +121,8 @@ async function startVoters(bench: Bench, count: number, home: string): Promise<V
       return known.every((each) => votersOf(each) === count);
     });
     const pids = members.flatMap(({ program, ready }) => [program.pid, Number(ready["driver"])]);
-    return { socket: String(first.ready["socket"]), pids, [Symbol.asyncDispose]: end };
+    const sockets = members.map(({ ready }) => String(ready["socket"]));
+    return { socket: String(first.ready["socket"]), sockets, pids, [Symbol.asyncDispose]: end };
   } catch (error) {
     await end();
     throw error;
