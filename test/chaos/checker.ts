@@ -2,6 +2,7 @@
 // in write-rules, read-rules, window-rules, right-rules, member-rules and end-rules.
 
 import { judgeEnds, judgeFeeds } from "./end-rules.ts";
+import { judgeEvents } from "./event-rules.ts";
 import { type Finding, Findings, isWrite, type Run } from "./history.ts";
 import { judgeLeases } from "./lease-rules.ts";
 import { judgeMembers, longestOutage } from "./member-rules.ts";
@@ -32,6 +33,9 @@ export function report(run: Run): { isRight: boolean; text: string } {
     `${reads} reads, ${run.rows.length} rows`,
     `${run.feeds.length} feeds of ${run.feeds.reduce((sum, { changes }) => sum + changes.length, 0)} changes`,
     ...(run.holds === undefined ? [] : [`${run.holds.length} holds of leases, ${run.fenced?.length} fenced writes`]),
+    ...(run.events === undefined
+      ? []
+      : [`${run.events.published.length} events, ${run.events.arrivals.length} arrivals`]),
     `no write for ${Math.round(longestOutage(run.rows).ms)} ms at most`,
     `${run.raft?.length ?? 0} votes and leaderships`,
     `${run.ends.length} full nodes at ${[...new Set(run.ends.map(({ seq }) => seq))].join(", ")}`,
@@ -55,6 +59,7 @@ function judge(run: Run): Findings {
   judgeMembers(run, findings);
   judgeRaft(run.raft ?? [], findings);
   judgeLeases(run, findings);
+  judgeEvents(run, findings);
   judgeFeeds(run, reference, writers, findings);
   return findings;
 }

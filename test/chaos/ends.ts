@@ -7,8 +7,10 @@ import type { End, Epoch, SeenChange } from "./history.ts";
 export function endOf(reader: Reader, node: string, digest: string): End {
   const head = reader.get<{ seq: number; hash: Uint8Array; floor: number }>("SELECT seq, hash, floor FROM head");
   if (head === undefined) throw new Error(`${node} has no head`);
+  // A batch of events is no version of a context: its version is their number.
+  const hash = "iif(operation = 'event_append', '', substr(content_hash, 1, 12)) AS hash";
   const changes = reader.all<SeenChange>(
-    "SELECT epoch, seq, target AS key, version, substr(content_hash, 1, 12) AS hash FROM changes ORDER BY seq",
+    `SELECT epoch, seq, target AS key, version, ${hash} FROM changes ORDER BY seq`,
   );
   return {
     node,

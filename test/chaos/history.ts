@@ -184,6 +184,42 @@ export interface FencedWrite {
   seq: number;
 }
 
+/** An event that a node took. */
+export interface Published {
+  id: string;
+  publisher: string;
+  /** Counts the events of its publisher, which sent the next one after this was taken. */
+  n: number;
+  /** Its place, as the node answered. */
+  cursor: string;
+}
+
+/** An event in the log of a node, in order. */
+export interface LoggedEvent {
+  id: string;
+  n: number;
+  cursor: string;
+}
+
+/** A delivery that a receiver took. */
+export interface Arrival {
+  id: string;
+  atMs: number;
+  /** It answered with 200: otherwise the delivery had to be repeated. */
+  wasTold: boolean;
+}
+
+/** What a load of events recorded. */
+export interface EventRun {
+  published: readonly Published[];
+  /** By node. */
+  logs: ReadonlyMap<string, readonly LoggedEvent[]>;
+  /** In order. */
+  arrivals: readonly Arrival[];
+  /** Reports whether the subscription takes an event with that number. */
+  isWanted: (n: number) => boolean;
+}
+
 /** A history: it forked from the one before at `forkSeq`. In order; the first has no parent. */
 export interface Epoch {
   id: string;
@@ -199,6 +235,7 @@ export interface Run {
   /** What clients held, and wrote under it. */
   holds?: readonly Hold[];
   fenced?: readonly FencedWrite[];
+  events?: EventRun;
   /** Votes and leaderships of all members, in any order. */
   raft?: readonly RaftEvent[];
   /** All members that the scenario did not take away. */

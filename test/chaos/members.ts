@@ -4,6 +4,7 @@
 import { contextOperations } from "../../src/features/context/index.ts";
 import { Fault } from "../../src/lib/fault.ts";
 import { formatPosition } from "../../src/log/position.ts";
+import { ANYONE } from "../../src/operation/viewer.ts";
 import { eventually } from "../kit/eventually.ts";
 import { DEFAULT_WRITE_LIMITS } from "../kit/limits.ts";
 import { digestOfStore, type Member, startMember } from "../kit/raft.ts";
@@ -22,6 +23,11 @@ import {
 import { hashOf } from "./documents.ts";
 import { endOf, epochsOf } from "./ends.ts";
 import { type Feed, placeOf, type Run, type SeenChange, tagOf } from "./history.ts";
+
+interface KnownMembers {
+  index: number;
+  members: { server: string; voter: boolean }[];
+}
 
 /** How long a busy machine may need until all members are equal. */
 const SETTLE_MS = 10_000;
@@ -45,20 +51,39 @@ export async function startMembers(
   await first.log.propose(
     commandOf({ parts: [{ operation: "put", key: "before/joining", text: "1" }], idempotencyKey: undefined }),
   );
-  for (const { driver } of others) {
-    const { index } = await first.driver.command<{ index: number }>({ do: "members" });
-    await first.driver.command({ do: "add", server: driver.server, previous: index });
-    await first.driver.command({ do: "promote", server: driver.server });
-  }
+  for (const { driver } of others) await makeVoter(members, driver.server);
   await eventually("the others to have joined", async () => {
     for (const { driver, log } of members) {
-      const known = await driver.command<{ members: { voter: boolean }[] }>({ do: "members" });
+      const known = await driver.command<KnownMembers>({ do: "members" });
       if (known.members.filter(({ voter }) => voter).length !== count) return false;
       if (log.position().epoch !== first.log.position().epoch || log.position().seq < 1) return false;
     }
     return true;
   });
   return members;
+}
+
+/** Adds a server and promotes it, whoever leads: on a busy machine the leadership changes between the steps. */
+async function makeVoter(members: readonly Member[], server: string): Promise<void> {
+  let refused: unknown;
+  await eventually(
+    `${server} to be a voter`,
+    async () => {
+      const leader = members.find(({ log }) => log.leadership().leading);
+      if (leader === undefined) return false;
+      try {
+        const known = await leader.driver.command<KnownMembers>({ do: "members" });
+        const found = known.members.find((member) => member.server === server);
+        if (found?.voter === true) return true;
+        if (found === undefined) await leader.driver.command({ do: "add", server, previous: known.index });
+        else await leader.driver.command({ do: "promote", server });
+      } catch (error) {
+        refused = error;
+      }
+      return false;
+    },
+    { seen: () => refused },
+  );
 }
 
 function commandOf(ask: WriteAsk) {
@@ -109,6 +134,7 @@ async function found({ log, store }: Member, ask: ReadAsk) {
   if (operation?.kind !== "read") throw new Error(`no read ${name}`);
   const context = {
     visible: () => true,
+    viewer: () => ANYONE,
     positionAt: (seq: number) => formatPosition(log.positionAt(seq)),
     reach: async (position: string) => placeOf(position)?.seq ?? 0,
   } as unknown as Parameters<typeof operation.run>[2];

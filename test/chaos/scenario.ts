@@ -7,6 +7,7 @@ import { eventually } from "../kit/eventually.ts";
 import type { Fleet, FleetNode, FleetOptions } from "../kit/fleet.ts";
 import type { Callers, Device } from "./callers.ts";
 import { report } from "./checker.ts";
+import { EventLoad } from "./event-load.ts";
 import { nodeTarget } from "./fleet-clients.ts";
 import { endOfFleet } from "./fleet-end.ts";
 import { asides, whyAside } from "./folders.ts";
@@ -57,6 +58,7 @@ export class Trial {
   readonly #followers: Follower[] = [];
   readonly #subscribers: Subscriber[] = [];
   #leases: LeaseLoad | undefined;
+  #events: EventLoad | undefined;
   readonly #say: (line: string) => void;
   readonly #startedMs = performance.now();
   readonly #outageMs: number;
@@ -164,10 +166,21 @@ export class Trial {
     return this.#leases;
   }
 
+  /** Starts publishers of events, through any node that is up, and a subscription of them. */
+  async events(): Promise<EventLoad> {
+    const space = `events-${this.prefix.replace("/", "")}`;
+    const nodes = () => this.fleet.up(["central", "regional"]);
+    const leader = () => this.fleet.leader();
+    this.#events = new EventLoad({ device: this.device, nodes, leader, random: this.random.fork(), space });
+    await this.#events.start();
+    return this.#events;
+  }
+
   /** Stops loads and followers, compares the nodes, and throws the checker's findings. */
   async judge(): Promise<string> {
     const rows = (await Promise.all(this.#loads.map((load) => load.stop()))).flat();
     await this.#leases?.stop();
+    await this.#events?.stop();
     const members = await Promise.all(this.fleet.nodes.map((node) => this.#memberEnd(node)));
     const { ends, epochs } = await endOfFleet(this.fleet);
     this.say("all full nodes stand still");
@@ -181,7 +194,8 @@ export class Trial {
     if (raft.length === 0) throw new Error("no node logged a vote or a leadership");
     const rest = { feeds, wakes, ends, epochs, members, raft, outageMs: this.#outageMs, mayLose: this.mayLose };
     const leased = this.#leases === undefined ? {} : { holds: this.#leases.holds, fenced: this.#leases.fenced };
-    const run: Run = { rows: [...rows, ...this.rows], ...rest, ...leased };
+    const events = await this.#events?.end(this.fleet.up(["central", "regional"]));
+    const run: Run = { rows: [...rows, ...this.rows], ...rest, ...leased, ...(events && { events }) };
     const { isRight, text } = report(run);
     if (!isRight) throw new Error(`the checker found:\n${text}\n${keep(this.prefix, run)}`);
     return text;
@@ -210,6 +224,7 @@ export class Trial {
   async end(): Promise<void> {
     await Promise.all(this.#loads.map((load) => load.stop()));
     await this.#leases?.stop();
+    await this.#events?.stop(0).catch(() => {});
     await Promise.all(this.#followers.map((follower) => follower.stop([], 0).catch(() => {})));
     await Promise.all(this.#subscribers.map((subscriber) => subscriber.stop([], 0)));
   }

@@ -3,8 +3,11 @@
 import type { FleetOptions } from "../kit/fleet.ts";
 import { shortLogCairn } from "./altered.ts";
 
-/** Settings that keep a test's load from being refused, and show raft events in the log. */
-export const UNLIMITED = ["--limits-requests-per-minute", "0", "--log-level", "debug"];
+/** Settings that keep a test's load from being refused, show raft events in the log, and let events be sent here. */
+export const UNLIMITED = [
+  ...["--limits-requests-per-minute", "0", "--log-level", "debug"],
+  ...["--outbound-allow", "127.0.0.1"],
+];
 
 /** Three voters and an edge, all traffic through the relay so that links can be cut. */
 export const THREE: FleetOptions = { centrals: 3, edges: 1, relayed: true, profile: "lan", args: UNLIMITED };

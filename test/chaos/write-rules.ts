@@ -85,7 +85,7 @@ function areThereOnce(writes: readonly Row[], writers: Writers, run: Run, findin
 }
 
 function versionsCount(reference: Reference, findings: Findings): void {
-  // What is no context has no versions or, as leases, no content.
+  // What is no context has no versions or, as leases and events, no content.
   const ofContexts = reference.changes.filter(({ version, hash }) => version > 0 && hash !== "");
   for (const [, changes] of groupBy(ofContexts, ({ key }) => key)) {
     for (const [at, change] of changes.entries()) {

@@ -23,6 +23,7 @@ import {
 import { lastLine, pathOf } from "./install.ts";
 import { ScriptedModel, type Turn } from "./model.ts";
 import { readText, streamsOf, writeText } from "./over-rest.ts";
+import { VISITS } from "./visits.ts";
 
 /** An agent, and how it gets the addresses of node and model. */
 export interface Agent {
@@ -67,7 +68,7 @@ export async function checkAgent(agent: Agent, folder: string, node: DevNode): P
     if (text === undefined) throw new Error(`the model was shown no result of "${step}": ${ended}`);
     return text;
   };
-  const runs: Record<Check, () => Promise<void> | void> = {
+  const runs: Record<Exclude<Check, keyof typeof VISITS>, () => Promise<void> | void> = {
     connects: () => void result("put"),
     tools: () => {
       for (const name of ["context_put", "context_get", "context_wait"])
@@ -103,20 +104,42 @@ export async function checkAgent(agent: Agent, folder: string, node: DevNode): P
       if (!result("restarted").includes(DIGITS)) throw new Error(`after the restart: ${result("restarted")}`);
     },
   };
+  const visit = (name: keyof typeof VISITS) => () => makeVisit(agent, folder, node, name);
+  const all = { ...runs, memory: visit("memory"), collaboration: visit("collaboration"), openai: visit("openai") };
   const outcomes: Outcome[] = [];
-  for (const check of CHECK_NAMES) outcomes.push(await outcomeOf(check, async () => await runs[check]()));
+  for (const check of CHECK_NAMES) outcomes.push(await outcomeOf(check, async () => await all[check]()));
   return outcomes;
+}
+
+/** Runs the agent once more, with the address of a preset, and a script that makes its steps. */
+async function makeVisit(agent: Agent, folder: string, node: DevNode, name: keyof typeof VISITS): Promise<void> {
+  const { preset, steps, absent, judge } = await VISITS[name](node);
+  const loaded = steps.map(({ tool }) => `mcp__cairn__${tool}`);
+  const turns = steps.map((step) => ({ tool: new RegExp(`(^|cairn.*)${step.tool}$`), arguments: step.arguments }));
+  await using model = new ScriptedModel([searchFor(loaded), ...turns]);
+  const ended = await run(agent, folder, `${node.url}/mcp/${preset}`, model.url);
+  if ([...model.tools].some((one) => one.endsWith(absent))) throw new Error(`${absent} is offered to the model`);
+  const shown = steps.map(({ tool }, at) => {
+    const text = model.shown[at + 1];
+    if (text === undefined) throw new Error(`the model was shown no result of ${tool}: ${ended}`);
+    return text.replaceAll("\\", "");
+  });
+  await judge(shown);
+}
+
+/** A turn that loads tools, for agents that do so on demand. */
+function searchFor(tools: readonly string[]): Turn {
+  return {
+    tool: /^tool_?search$/i,
+    arguments: { query: `select:${tools.join(",")}`, max_results: tools.length },
+  };
 }
 
 /** The script. */
 function stepsFor(node: DevNode, serverArgument = "server"): Record<Step, Turn> {
   const put = (id: string, content: string) => ({ id, content, content_type: "text/plain" });
   return {
-    // Tools that an agent loads on demand.
-    search: {
-      tool: /^tool_?search$/i,
-      arguments: { query: `select:${LOADED.join(",")}`, max_results: LOADED.length },
-    },
+    search: searchFor(LOADED),
     put: { tool: /context_put$/, arguments: put(AWKWARD_ID, JSON_TEXT) },
     digits: { tool: /context_put$/, arguments: put("matrix/digits", DIGITS) },
     get: { tool: /context_get$/, arguments: { id: "matrix/digits" } },

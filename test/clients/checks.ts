@@ -12,6 +12,9 @@ export const CHECKS = {
   wait: "gets the change that it waits for",
   cancel: "cancels a wait, which then ends on the node",
   restart: "works on after a restart of the node",
+  memory: "remembers and recalls at `/mcp/memory`, and is offered no tools of contexts there",
+  collaboration: "takes a name, writes into a session and reads it at `/mcp/collaboration`",
+  openai: "finds a document by `search` and reads it by `fetch` at `/mcp/openai`",
 } as const;
 
 export type Check = keyof typeof CHECKS;

@@ -15,6 +15,8 @@ export interface Package {
   /** With its extras, such as `pydantic-ai-slim[mcp]`. */
   name: string;
   version: string;
+  /** Of `pip`: what it needs in another version than the newest that it allows, such as `fastmcp==2.13.3`. */
+  with?: readonly string[];
 }
 
 /** PATH for a client: its own programs, and a Node that is new enough for all. */
@@ -24,7 +26,7 @@ export function pathOf(folder: string): string {
 
 /** Returns the folder of a client, or in one line why it cannot be installed here. */
 export function install(client: string, wanted: Package): { folder: string } | { missing: string } {
-  const folder = join(ROOT, "build", "clients", `${client}-${wanted.version}`);
+  const folder = join(ROOT, "build", "clients", [`${client}-${wanted.version}`, ...(wanted.with ?? [])].join("+"));
   const done = join(folder, "installed");
   if (existsSync(done)) return { folder };
   rmSync(folder, { recursive: true, force: true });
@@ -52,7 +54,7 @@ export function lastLine(text: string): string {
   return (text.trim().split("\n").at(-1) ?? "").slice(0, 120);
 }
 
-function commands(client: string, folder: string, { registry, name, version }: Package): string[][] {
+function commands(client: string, folder: string, { registry, name, version, with: others = [] }: Package): string[][] {
   if (registry === "npm")
     // `npm test` of this project turns install scripts off; some clients get their executable by one.
     return [
@@ -62,8 +64,12 @@ function commands(client: string, folder: string, { registry, name, version }: P
       ],
     ];
   const python = join(folder, "bin", "python");
-  const pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", `${name}==${version}`];
-  if (registry === "pip") return [["python3", "-m", "venv", folder], pip];
+  const pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
+  if (registry === "pip")
+    return [
+      ["python3", "-m", "venv", folder],
+      [...pip, `${name}==${version}`, ...others],
+    ];
   // Programs of Go and Rust are built with the library, so their drivers are part of what is installed.
   if (registry === "cargo") {
     cpSync(join(DRIVERS, client), folder, { recursive: true });

@@ -19,6 +19,7 @@ import {
 } from "./checks.ts";
 import { copyDrivers, pathOf } from "./install.ts";
 import { readText, streamsOf, writeText } from "./over-rest.ts";
+import { VISITS } from "./visits.ts";
 
 /** A library and how its driver is started: words of the command line before the URL of the server. */
 export interface Library {
@@ -31,10 +32,11 @@ const CANCEL_AFTER_MS = 700;
 /** Runs all checks against the node and returns an outcome for each. */
 export async function checkLibrary(library: Library, folder: string, node: DevNode): Promise<Outcome[]> {
   copyDrivers(folder);
-  await using driver = new Driver([...library.driver(folder), `${node.url}/mcp`], folder);
+  const at = (path: string) => new Driver([...library.driver(folder), `${node.url}${path}`], folder);
+  await using driver = at("/mcp");
   const outcomes: Outcome[] = [];
   for (const check of CHECK_NAMES) {
-    outcomes.push(await outcomeOf(check, () => RUNS[check](driver, node)));
+    outcomes.push(await outcomeOf(check, () => RUNS[check](driver, node, at)));
     const [first] = outcomes;
     if (first?.result === "failed") return outcomes;
   }
@@ -96,7 +98,23 @@ class Driver implements AsyncDisposable {
   }
 }
 
-const RUNS: Readonly<Record<Check, (driver: Driver, node: DevNode) => Promise<void>>> = {
+type Run = (driver: Driver, node: DevNode, at: (path: string) => Driver) => Promise<void>;
+
+/** Makes the steps of a visit with a client that connects to the address of its preset. */
+function visiting(name: keyof typeof VISITS): Run {
+  return async (_driver, node, at) => {
+    const { preset, steps, absent, judge } = await VISITS[name](node);
+    await using driver = at(`/mcp/${preset}`);
+    await driver.next();
+    const { tools } = await driver.ask("tools");
+    if ((tools as string[]).includes(absent)) throw new Error(`${absent} is in the list: ${tools}`);
+    const shown: string[] = [];
+    for (const step of steps) shown.push(await driver.done(step.tool, step.arguments));
+    await judge(shown);
+  };
+}
+
+const RUNS: Readonly<Record<Check, Run>> = {
   async connects(driver) {
     await driver.next();
   },
@@ -161,6 +179,9 @@ const RUNS: Readonly<Record<Check, (driver: Driver, node: DevNode) => Promise<vo
     await node.restart();
     await driver.done("context_get", { id: "matrix/digits" });
   },
+  memory: visiting("memory"),
+  collaboration: visiting("collaboration"),
+  openai: visiting("openai"),
 };
 
 async function* linesOf(stream: ReadableStream<Uint8Array>): AsyncGenerator<string> {

@@ -19,3 +19,12 @@ export async function writeText(node: DevNode, id: string, body: string): Promis
   const { ok, status } = await fetch(`${node.url}/contexts/${id}`, { method: "PUT", headers, body });
   if (!ok) throw new Error(`PUT ${id} responded with ${status}`);
 }
+
+/** Calls an operation and returns its output. Throws when the node refuses it. */
+export async function callOperation(node: DevNode, name: string, input: object): Promise<Record<string, unknown>> {
+  const headers = { "content-type": "application/json" };
+  const body = JSON.stringify(input);
+  const response = await fetch(`${node.url}/operations/${name}`, { method: "POST", headers, body });
+  if (!response.ok) throw new Error(`${name} responded with ${response.status}: ${await response.text()}`);
+  return (await response.json()) as Record<string, unknown>;
+}

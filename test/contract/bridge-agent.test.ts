@@ -40,14 +40,14 @@ afterEach(async () => {
 const fileOf = (name: string) => handleFile(folder, ["bridge", "local"], name);
 const authors = () => core.store.reader.all("SELECT agent, caller FROM changes WHERE target = 'a/x' ORDER BY seq");
 
-async function open(era: Era, name: string, type?: string) {
+async function open(era: Era, name: string, type?: string, preset?: string) {
   const written: string[] = [];
   const log = (level: string, line: string) => void written.push(`${level} ${line}`);
   const agent = { name, type, file: fileOf(name) };
-  const transport = new BridgeTransport(
-    () => new AgentRoute(new SingleNodeRoute(() => ({ socketPath: unix })), agent),
-    log,
-  );
+  const transport = new BridgeTransport(() => {
+    const address = { socketPath: unix, ...(preset === undefined ? {} : { preset }) };
+    return new AgentRoute(new SingleNodeRoute(() => address), agent);
+  }, log);
   const client = newClient(era);
   await client.connect(transport);
   const call = async (tool: string, input: Record<string, unknown> = {}) => {
@@ -96,6 +96,33 @@ describe.each(ERAS)("%s client", (era) => {
   });
 });
 
+describe.each(ERAS)("%s client with a preset", (era) => {
+  test("is offered its tools, and the bridge registers the agent though none of them does", async () => {
+    await using bridge = await open(era, "builder", undefined, "core");
+    const names = (await bridge.client.listTools()).tools.map(({ name }) => name);
+    expect(names).toContain("context_put");
+    expect(names).not.toContain("agent_register");
+    await bridge.call("context_put", { id: "a/x", content: "x" });
+    expect(authors()).toEqual([{ agent: "builder", caller: "local:bridge" }]);
+  });
+
+  test("registers too where a grant names the preset", async () => {
+    const grants = [{ role: "member", spaces: ["a"], preset: "core" }];
+    server.callers["default"] = callerWith({ id: "nANN", login: "ann@x", grants });
+    await using bridge = await open(era, "builder");
+    expect((await bridge.client.listTools()).tools.map(({ name }) => name)).not.toContain("agent_register");
+    await bridge.call("context_put", { id: "a/x", content: "x" });
+    expect(authors()).toEqual([{ agent: "builder", caller: "user:ann@x" }]);
+  });
+
+  test("only reads with read-only, and learns which presets there are", async () => {
+    await using bridge = await open(era, "builder", undefined, "core,read-only");
+    expect(await bridge.call("context_put", { id: "a/x", content: "x" })).toMatchObject({ code: "forbidden" });
+    expect(authors()).toEqual([]);
+    await expect(open(era, "builder", undefined, "cores&x=1")).rejects.toThrow(/does not know .*\?preset=core/s);
+  });
+});
+
 test("many calls at once register once", async () => {
   await using bridge = await open("modern", "builder");
   await Promise.all(Array.from({ length: 20 }, () => bridge.call("whoami")));
@@ -106,7 +133,11 @@ test("a name of another caller, and a file that others can read, end the connect
   await core.call("agent_register", { name: "builder" });
   const words = 'The bridge cannot act as the agent builder: The name "builder" belongs to an agent of local';
   await expect(open("modern", "builder")).rejects.toMatchObject({ message: words, data: { code: "agent_taken" } });
-  writeFileSync(fileOf("builder"), `agent-${"0".repeat(32)}\n`);
+  // One that was there before may be of the other caller, so it is kept.
+  writeFileSync(fileOf("builder"), `agent-${"0".repeat(32)}\n`, { mode: 0o600 });
+  chmodSync(fileOf("builder"), 0o600);
+  await expect(open("modern", "builder")).rejects.toMatchObject({ data: { code: "agent_taken" } });
+  expect(readFileSync(fileOf("builder"), "utf8")).toBe(`agent-${"0".repeat(32)}\n`);
   chmodSync(fileOf("builder"), 0o644);
   const unsafe: unknown = await open("modern", "builder").catch((error: unknown) => error);
   expect(unsafe).toMatchObject({ data: { code: "data_unsafe" } });

@@ -1,7 +1,7 @@
 // The contract of a log, held by every engine alike: `direct`, and `raft` as a fleet of one with a real member process.
 
 import { afterEach, describe, expect, test } from "bun:test";
-import { copyFileSync, mkdirSync } from "node:fs";
+import { copyFileSync, mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { MIGRATIONS } from "../../src/features/index.ts";
 import { Fault } from "../../src/lib/fault.ts";
@@ -9,6 +9,7 @@ import type { Lead } from "../../src/log/duties.ts";
 import { DirectLog } from "../../src/log/engine/direct/index.ts";
 import { KNOWN_LEVEL } from "../../src/log/level.ts";
 import type { Apply, Log } from "../../src/log/log.ts";
+import { forkHistory } from "../../src/log/new-epoch.ts";
 import { verifyChain } from "../../src/log/verify.ts";
 import { Store } from "../../src/store/store.ts";
 import { eventually } from "../kit/eventually.ts";
@@ -84,6 +85,23 @@ describe.each([
     const answers = await Promise.all(Array.from({ length: 1500 }, (_, at) => log.propose(putCommand("a/x", at))));
     expect(answers.map(({ position }) => position.seq)).toEqual(answers.map((_, at) => at + 1));
     expect(answers.map(({ output }) => output["version"])).toEqual(answers.map((_, at) => at + 1));
+  });
+
+  test("a command that is repeated in a new history has the position of its first time", async () => {
+    const folder = temporaryFolder();
+    const before = await open(folder);
+    const command = putCommand("a/x", "one", "k1");
+    const first = await before.log.propose(command);
+    await stop(before);
+    const store = Store.open({ folder: join(folder, "store"), migrations: MIGRATIONS, log: () => {} });
+    const epoch = forkHistory(store, []);
+    store.close();
+    rmSync(join(folder, "raft"), { recursive: true, force: true });
+    const { log } = await open(folder);
+    expect(await log.propose(command)).toEqual(first);
+    const { position } = await log.propose(putCommand("a/x", "two"));
+    expect([position.epoch, first.position.epoch === epoch]).toEqual([epoch, false]);
+    expect(log.sameHistory(first.position)).toBe(true);
   });
 
   test("large commands go through, and one above the cap is refused", async () => {

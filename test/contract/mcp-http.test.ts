@@ -319,7 +319,7 @@ describe("subscriptions/listen", () => {
       error: { code: number };
     };
     expect(wide.error.code).toBe(-32602);
-    // As many as limits.streams_per_caller allows, over all surfaces.
+    // As many as the test core allows a caller, over all surfaces.
     const clients = Array.from({ length: 64 }, () => new AbortController());
     // Kept, for a response that nobody holds is closed by the collector.
     const held: Response[] = [];

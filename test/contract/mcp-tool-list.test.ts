@@ -2,6 +2,7 @@
 // demand, and the preset with the few for daily work.
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { tokensOf } from "../../scripts/page-presets.ts";
 import { FEATURES } from "../../src/features/index.ts";
 import { operationsOf } from "../../src/operation/derive.ts";
 import { Services } from "../../src/operation/services.ts";
@@ -20,9 +21,6 @@ const CORE = [
   "context_wait",
   "prime",
 ];
-/** o200k_base has 4.2 characters of such a list in a token, cl100k_base as many. */
-const CHARS_PER_TOKEN = 4;
-
 let core: Core;
 let server: McpServer;
 
@@ -44,8 +42,7 @@ describe.each(ERAS)("%s client", (era) => {
   test("the list of the core preset has at most 3,500 tokens, the whole one at most 5,500", async () => {
     await using few = await open(era, "?preset=core");
     await using all = await open(era);
-    const tokens = async (one: typeof few) =>
-      Math.ceil(JSON.stringify((await one.client.listTools()).tools).length / CHARS_PER_TOKEN);
+    const tokens = async (one: typeof few) => tokensOf((await one.client.listTools()).tools);
     expect(await tokens(few)).toBeLessThanOrEqual(3500);
     expect(await tokens(all)).toBeLessThanOrEqual(5500);
   });
@@ -121,7 +118,8 @@ describe.each(ERAS)("%s client", (era) => {
 test("every tool of every operation says by which words it is found", () => {
   const operations = operationsOf(FEATURES, new Services());
   const tools = operations.filter(
-    (operation) => operation.access.verb !== "admin" && (operation.kind !== "write" || operation.internal !== true),
+    ({ access, isTool, ...operation }) =>
+      access.verb !== "admin" && isTool !== false && (operation.kind !== "write" || operation.internal !== true),
   );
   for (const { name, search } of tools)
     expect([name, search]).toEqual([name, expect.stringMatching(/^[a-z][^\n]{5,100}$/)]);

@@ -3,26 +3,38 @@
 
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
-import { contextOperations } from "../../src/features/context/index.ts";
+import { LeaseTerms } from "../../src/features/lease/terms.ts";
+import { memoryFeature } from "../../src/features/memory/index.ts";
 import { Fault } from "../../src/lib/fault.ts";
+import { openSleepClock } from "../../src/lib/sleep-clock.ts";
 import type { Answer } from "../../src/operation/answer.ts";
 import type { Call } from "../../src/operation/call.ts";
-import { whoami } from "../../src/operation/whoami.ts";
+import { Agent } from "../../src/simulate/agent.ts";
 import { CheckFailedError, jsonReporter, peopleReporter, simulate, type Target } from "../../src/simulate/index.ts";
-import { type Core, startCore } from "../kit/core.ts";
+import { Latencies } from "../../src/simulate/report.ts";
+import type { Core } from "../kit/core.ts";
 import { Door } from "../kit/mcp-fleet.ts";
+import { Searched } from "../kit/search.ts";
 
+let searched: Searched;
 let core: Core;
 let doors: Door[];
+let leading: AbortController;
 
 beforeEach(() => {
-  core = startCore({ operations: [...contextOperations, whoami] });
+  searched = new Searched({}, [memoryFeature]);
+  core = searched.core;
+  leading = new AbortController();
+  const operations = new Set(["lease_acquire", "lease_release", "lease_force", "lease_expire"]);
+  const about = { reader: core.store.reader, log: () => core.log, operations, clock: openSleepClock() };
+  new LeaseTerms(about).lead({ term: 1, signal: leading.signal });
   doors = [];
 });
 
 afterEach(async () => {
+  leading.abort();
   for (const door of doors) await door[Symbol.asyncDispose]();
-  await core[Symbol.asyncDispose]();
+  await searched[Symbol.asyncDispose]();
 });
 
 type Invoke = (call: Call) => Promise<Answer>;
@@ -69,7 +81,7 @@ describe("a store that tells the truth", () => {
     expect(failure).toBeUndefined();
     const deeds = told.filter(({ event }) => event === "did").map(({ did }) => String(did).split(" ")[0]);
     expect(deeds).toHaveLength(30);
-    expect([...new Set(deeds)].sort()).toEqual(["counted", "handed", "was", "wrote"]);
+    expect([...new Set(deeds)].sort()).toEqual(["counted", "handed", "remembered", "talked", "took", "was", "wrote"]);
     expect(told.at(-1)).toMatchObject({ event: "right" });
     const list = async () => (await core.call("context_list", { prefix: "simulate/" }))["contexts"] as { id: string }[];
     expect((await list()).length).toBe(Number(told.at(-1)?.["contexts"]) + 1);
@@ -99,7 +111,7 @@ describe("a store that tells the truth", () => {
     ]);
     expect(failure).toBeUndefined();
     expect(refused).toBeGreaterThan(5);
-  }, 20_000);
+  });
 
   test("lines for people name seed, space, targets and what was done", async () => {
     const lines: string[] = [];
@@ -122,6 +134,8 @@ describe("a store that tells the truth", () => {
 function unavailable(): Error {
   return new Fault("unavailable", "The leader is away");
 }
+
+const FOR_ALL = { visibility: "public", to: [] };
 
 describe("a store that lies is caught", () => {
   const older = new Map<string, Answer>();
@@ -181,6 +195,40 @@ describe("a store that lies is caught", () => {
         return call.operation === "context_list" ? { ...answer, output: { contexts: [] } } : answer;
       },
     ],
+    [
+      "shows everybody what is for one",
+      /the messages of .* for .* at .*: found \[.*\], expected \[/,
+      async (call, truth) => {
+        if (call.operation === "message_post") return truth({ ...call, input: { ...inputOf(call), ...FOR_ALL } });
+        return truth(call);
+      },
+    ],
+    [
+      "loses a message that it acknowledged",
+      /m_0{12} of .* was acknowledged for two messages/,
+      async (call, truth) => {
+        const answer = await truth(call);
+        if (call.operation !== "message_post" || inputOf(call)["visibility"] !== "private") return answer;
+        return { ...answer, output: { ...answer.output, message: "m_000000000000" } };
+      },
+    ],
+    [
+      "gives a lease away that is held",
+      /was granted to .* while .* holds it/,
+      async (call, truth) => {
+        const answer = await truth(call);
+        if (call.operation !== "lease_acquire") return answer;
+        return { ...answer, output: { ...answer.output, granted: true, safe_seconds: 100, place: 0 } };
+      },
+    ],
+    [
+      "finds nothing",
+      /what .* finds by .*: found \[\]/,
+      async (call, truth) => {
+        const answer = await truth(call);
+        return call.operation === "search" ? { ...answer, output: { ...answer.output, hits: [] } } : answer;
+      },
+    ],
   ];
 
   test.each(cases)("it %s", async (_what, said, lie) => {
@@ -214,4 +262,26 @@ describe("a store that lies is caught", () => {
     const { failure } = await play([planted]);
     expect((failure as CheckFailedError).message).toMatch(/board-0-too is at .*, and no agent wrote it/);
   });
+});
+
+test("an answer that comes late does not take an agent back to an older position", async () => {
+  const read = Promise.withResolvers<void>();
+  const late = Promise.withResolvers<void>();
+  const target = node(async (call, truth) => {
+    const answer = await truth(call);
+    if (call.operation !== "context_list") return answer;
+    read.resolve();
+    await late.promise;
+    return answer;
+  });
+  const options = { latencies: new Latencies(), signal: new AbortController().signal };
+  const agent = await Agent.connect("agent-1", target, "newer", options);
+  const listing = agent.call("context_list", { prefix: "simulate/" });
+  await read.promise;
+  await agent.write("context_put", { id: "simulate/a", content: "1" });
+  const written = agent.position;
+  late.resolve();
+  await listing;
+  expect(agent.position).toBe(written);
+  await agent.close();
 });

@@ -2,7 +2,7 @@
 
 import { expect } from "bun:test";
 import { contextOperations } from "../../src/features/context/index.ts";
-import { AGENTS, STORE_SCHEMA } from "../../src/features/index.ts";
+import { AGENTS, OWN_EVENTS, STORE_SCHEMA } from "../../src/features/index.ts";
 import { drawSecret, fleetFeature, hashOf, PENDING } from "../../src/fleet/index.ts";
 import { isFaultCode } from "../../src/lib/fault.ts";
 import { applyEntry, type BatchState } from "../../src/log/apply-batch.ts";
@@ -127,5 +127,10 @@ export class AppliedFleet {
 /** Applies commands as one entry. */
 export function applyOn(store: Store, state: AppliedFleet["state"], stampMs: number, commands: readonly Command[]) {
   const header = { level: KNOWN_LEVEL, origin: "0".repeat(32), ticket: 1, stampMs };
-  return applyEntry(store, applierOf(OPERATIONS, AGENTS), state, encodeEntry(header, commands.map(packCommand)));
+  return applyEntry(
+    store,
+    applierOf(OPERATIONS, AGENTS, OWN_EVENTS),
+    state,
+    encodeEntry(header, commands.map(packCommand)),
+  );
 }

@@ -3,9 +3,8 @@
 
 import { createServer as createHttp } from "node:http";
 import { type AddressInfo, connect, type Server, type Socket } from "node:net";
-import { join } from "node:path";
 import { createServer as createTls } from "node:tls";
-import { temporaryFolder } from "./temporary.ts";
+import { selfSigned } from "./certificate.ts";
 
 export interface ConnectProxy extends AsyncDisposable {
   /** Its URL. */
@@ -20,16 +19,7 @@ export interface ConnectProxy extends AsyncDisposable {
 
 /** Starts one for a server of this name, whose plain side is at `127.0.0.1:PORT`. Needs openssl. */
 export async function startConnectProxy(name: string, plain: string): Promise<ConnectProxy> {
-  const folder = temporaryFolder();
-  const [key, certificate] = [join(folder, "key.pem"), join(folder, "cert.pem")];
-  const subject = ["-subj", `/CN=${name}`, "-addext", `subjectAltName=DNS:${name}`];
-  const made = Bun.spawnSync({
-    cmd: ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", ...subject].concat(
-      ...["-keyout", key, "-out", certificate],
-    ),
-    stderr: "pipe",
-  });
-  if (made.exitCode !== 0) throw new Error(`openssl: ${made.stderr.toString()}`);
+  const { key, cert, file } = await selfSigned(name);
   let refused: number | undefined;
   const sockets = new Set<Socket>();
   const pipeBoth = (one: Socket, other: Socket): void => {
@@ -40,15 +30,13 @@ export async function startConnectProxy(name: string, plain: string): Promise<Co
     one.pipe(other).pipe(one);
   };
   const port = Number(plain.split(":")[1]);
-  const tls = createTls({ key: await Bun.file(key).text(), cert: await Bun.file(certificate).text() }, (near) =>
-    pipeBoth(near, connect(port, "127.0.0.1")),
-  );
+  const tls = createTls({ key, cert }, (near) => pipeBoth(near, connect(port, "127.0.0.1")));
   await listening(tls);
   const proxy = createHttp();
   await listening(proxy);
   const started: ConnectProxy = {
     url: `http://127.0.0.1:${portOf(proxy)}`,
-    certificate,
+    certificate: file,
     seen: [],
     refuse(status) {
       refused = status;

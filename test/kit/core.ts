@@ -9,14 +9,15 @@ import type { Caller } from "../../src/access/caller.ts";
 import type { Policy } from "../../src/access/policy-file.ts";
 import { Refusals } from "../../src/access/refusals.ts";
 import { type ApiOptions, createApi } from "../../src/api/index.ts";
-import { contextFeature } from "../../src/features/context/index.ts";
+import { contextFeature, ROW_CHECKS } from "../../src/features/context/index.ts";
 import { AGENTS, FEATURES } from "../../src/features/index.ts";
 import type { Fault } from "../../src/lib/fault.ts";
 import { DirectLog } from "../../src/log/engine/direct/index.ts";
 import { CLIENT_LEVEL, levelOf } from "../../src/log/level.ts";
 import type { Log } from "../../src/log/log.ts";
+import { presetProblemOf } from "../../src/mcp/index.ts";
 import type { Operation, WriteLimits } from "../../src/operation/define.ts";
-import { changeRulesOf, operationsOf, schemaOf } from "../../src/operation/derive.ts";
+import { changeRulesOf, operationsOf, ownEventsOf, schemaOf } from "../../src/operation/derive.ts";
 import type { Feature } from "../../src/operation/feature.ts";
 import { type FleetSettings, fleetLimits } from "../../src/operation/fleet-settings.ts";
 import { Invoker, type InvokerOptions } from "../../src/operation/invoke.ts";
@@ -79,6 +80,8 @@ export interface CoreOptions {
   isCandidate?: ApiOptions["isCandidate"];
   /** Times of streams, shorter than the defaults. */
   streams?: ApiOptions["streams"];
+  /** Bounds of its streams. */
+  bounds?: { streams?: number; socketEvents?: number };
 }
 
 export function startCore(options: CoreOptions = {}) {
@@ -97,17 +100,24 @@ export function startCore(options: CoreOptions = {}) {
       throw error;
     },
   });
-  const node = new Services().provide(REFUSALS, refusals);
+  const node = new Services().provide(REFUSALS, refusals).provide(
+    ROW_CHECKS,
+    features.flatMap(({ verify }) => verify ?? []),
+  );
   const operations = options.operations ?? [...operationsOf(features, node), whoami];
   const fatal: unknown[] = [];
   const unexpected: unknown[] = [];
   const opened =
     options.over?.log ??
-    new DirectLog({ store, apply: applierOf(operations, AGENTS), nowMs, onFatal: (error) => fatal.push(error) });
+    new DirectLog({
+      ...{ store, apply: applierOf(operations, AGENTS, ownEventsOf(features)), nowMs },
+      onFatal: (error) => fatal.push(error),
+    });
   const log = options.wrapLog?.(opened) ?? opened;
   const access = new Access(
     { capability: CAPABILITY, defaultRole: "none", admins: [], ...options.access },
     options.policy,
+    presetProblemOf(features),
   );
   const onUnexpected = (error: unknown) => `e${unexpected.push(error)}`;
   const invoker = new Invoker({
@@ -153,6 +163,7 @@ export function startCore(options: CoreOptions = {}) {
     nowMs,
     onUnexpected,
     ...(options.streams === undefined ? {} : { streams: options.streams }),
+    ...(options.bounds === undefined ? {} : { bounds: options.bounds }),
   });
   const call = async (operation: string, input: unknown, caller: Caller = localAdmin) =>
     (await invoker.invoke({ operation, input, caller, signal: new AbortController().signal })).output;

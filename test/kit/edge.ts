@@ -222,8 +222,8 @@ async function asPeer<T>(answer: Promise<T>): Promise<T> {
 
 function raced<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   const gone = Promise.withResolvers<never>();
-  const leave = () =>
-    gone.reject(new Fault("unavailable", "The node nCENTRAL did not answer", { facts: { outcome: "maybe_sent" } }));
+  const silent = new Fault("unavailable", "The node nCENTRAL did not answer", { facts: { outcome: "maybe_sent" } });
+  const leave = () => gone.reject(signal.reason instanceof Fault ? signal.reason : silent);
   if (signal.aborted) leave();
   signal.addEventListener("abort", leave, { once: true });
   work.catch(() => {});

@@ -12,6 +12,15 @@ export const DEFAULT_WRITE_LIMITS: WriteLimits = {
   maxChanges: 1_000_000,
   quota: { callerBytes: 1024 ** 3, spaceBytes: 4 * 1024 ** 3 },
   maxOutcomeBytes: 512 * 1024 ** 2,
+  events: {
+    maxBytes: 1024 ** 2,
+    keepMs: 24 * 3_600_000,
+    keepCount: 1_000_000,
+    keepBytes: 1024 ** 3,
+    callerBytes: 256 * 1024 ** 2,
+    spaceBytes: 512 * 1024 ** 2,
+    dedupeSeconds: 3600,
+  },
 };
 
 /** The settings of a fleet that begins with a node where nothing is set. */

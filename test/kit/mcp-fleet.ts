@@ -7,7 +7,7 @@ import { createApi } from "../../src/api/index.ts";
 import { FEATURES } from "../../src/features/index.ts";
 import { Fault } from "../../src/lib/fault.ts";
 import { toolError } from "../../src/mcp/errors.ts";
-import { createMcp } from "../../src/mcp/index.ts";
+import { createMcp, isMcpPath } from "../../src/mcp/index.ts";
 import { act } from "../../src/operation/define.ts";
 import type { Core } from "./core.ts";
 import { member } from "./mcp-server.ts";
@@ -121,12 +121,12 @@ export class Door implements AsyncDisposable {
       fetch: async (request) => {
         const { pathname } = new URL(request.url);
         const said =
-          pathname === "/mcp" && request.method === "POST" ? describe(await request.clone().text()) : pathname;
+          isMcpPath(pathname) && request.method === "POST" ? describe(await request.clone().text()) : pathname;
         this.asked.push(said);
         if (this.mood === "hangs") await new Promise(() => {});
         if (this.mood === "shut") return Response.json({ code: "forbidden", detail: "no grant" }, { status: 403 });
         if (this.mood === "unreachable") return Response.json({ code: "dial_failed" }, { status: 502 });
-        if (pathname !== "/mcp") return api.fetch(request, caller);
+        if (!isMcpPath(pathname)) return api.fetch(request, caller);
         if (this.mood === "draining") return Response.json({ code: "unavailable" }, { status: 503 });
         if (this.mood === "refuses calls" && said.startsWith("tools/call")) {
           const { id } = (await request.json()) as { id: number };

@@ -18,11 +18,12 @@ export function sampleInputs(registry: Registry, operation: Operation, ids: read
 }
 
 /** Arguments that exclude another one, or that would make every call fail before anything is checked. */
-const ALWAYS = new Set(["content", "patch", "timeout_seconds"]);
+const ALWAYS = new Set(["content", "patch", "timeout_seconds", "context"]);
 const LEFT_OUT = new Set([
   "at",
   "chars",
   "cursor",
+  "data_base64",
   "since",
   "until",
   "updated_since",
@@ -40,12 +41,18 @@ function sampleObject(registry: Registry, schema: Json, id: string, all: boolean
   return Object.fromEntries(
     properties
       .filter(([name]) => required.includes(name) || (all && !LEFT_OUT.has(name)) || ALWAYS.has(name))
+      // A subscription has a target or a context.
+      .filter(([name]) => name !== "target" || !("context" in ((schema["properties"] ?? {}) as Json)))
       .map(([name, property]) => [name, sampleValue(registry, name, property, id, all, where)]),
   );
 }
 
 function sampleValue(registry: Registry, name: string, schema: Json, id: string, all: boolean, where: string): unknown {
   if (name === "id" || (name === "name" && where.startsWith("lease_"))) return id;
+  if (name === "target") return { kind: "http", url: "https://example.com/" };
+  if (name === "context") return { kind: "context", mode: "append", id };
+  if (name === "rules") return [];
+  if (name === "data") return { n: 1 };
   if (name === "fence") return `${id}@1-57`;
   if (name === "prefix") return all ? id : "hidden";
   if (name === "session") return `${spaceOf(id)}/session_0123456789abcdef`;
@@ -60,6 +67,7 @@ function sampleValue(registry: Registry, name: string, schema: Json, id: string,
   if (name === "patch" || name === "metadata") return {};
   if (name === "supersedes") return [`${id}-old`];
   if (name === "expires_in") return 3600;
+  if (name === "visibility") return "private";
   if (name === "value") return "2048";
   if (name === "timeout_seconds") return 0;
   if (name === "lines" && schema["type"] === "string") return "1-";

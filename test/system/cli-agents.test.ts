@@ -3,6 +3,8 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
+import { StdioClientTransport } from "@modelcontextprotocol/client/stdio";
+import { newClient, textOf } from "../kit/mcp-client.ts";
 import { type Finished, spawnNode, type TestNode } from "../kit/node.ts";
 
 type Json = Record<string, unknown>;
@@ -33,14 +35,19 @@ test("an agent is registered, acts, says what it works on, is taken over and end
   await cairn("agents", "status", "reviewing", "--agent", "Builder");
   expect((await cairn("agents")).out).toContain("reviewing");
   const again = await cairn("agents", "register", "builder");
-  expect([again.code, again.err]).toEqual([5, expect.stringContaining("takeover")]);
+  expect([again.code, again.err]).toEqual([5, expect.stringContaining("run cairn agents register with --takeover")]);
   expect(readFileSync(path, "utf8").trim()).toBe(handle);
   await cairn("agents", "register", "builder", "--takeover");
   expect(readFileSync(path, "utf8").trim()).not.toBe(handle);
   expect((await cairn("whoami", "--agent", "builder")).code).toBe(0);
   expect((await cairn("agents", "remove", "builder")).out).toContain("its name is free");
   const ended = await cairn("whoami", "--agent", "builder");
-  expect([ended.code, ended.err]).toEqual([10, expect.stringContaining("agent_register")]);
+  expect([ended.code, ended.err]).toEqual([
+    10,
+    expect.stringContaining("Run cairn agents register again, with --takeover"),
+  ]);
+  const none = await cairn("agents", "status", "x");
+  expect(none.err).toContain("Name your agent with --agent NAME, by the handle that cairn agents register returned.");
   const unknown = await cairn("whoami", "--agent", "nobody");
   expect([unknown.code, unknown.err]).toEqual([4, expect.stringContaining("cairn agents register")]);
   // One that the node draws, and that is then shown on each way.
@@ -61,5 +68,29 @@ test("an agent is registered, acts, says what it works on, is taken over and end
     expect(files.length).toBeGreaterThan(3);
     for (const name of files)
       expect([name, readFileSync(join(node.dataDir, name)).includes(secret.slice(6))]).toEqual([name, false]);
+  }
+}, 120_000);
+
+test("at a URL the bridge and the commands act as one agent: neither ends the other's handle", async () => {
+  await using own = await spawnNode({ args: ["--conformance"] });
+  const url = (await own.ready()).localUrl ?? "";
+  const at = ["--agent", "builder", "--url"];
+  const register = (...more: string[]) => own.cli(["agents", "register", "builder", ...more, "--url", `${url}/`]);
+  expect((await register()).code).toBe(0);
+  const [command = "", ...words] = own.command;
+  const args = [...words, "bridge", ...at, url, "--data", own.dataDir];
+  const client = newClient("modern");
+  await client.connect(new StdioClientTransport({ command, args, env: own.env, stderr: "pipe" }));
+  const agentOfBridge = async () => textOf(await client.callTool({ name: "whoami", arguments: {} }));
+  try {
+    expect(await agentOfBridge()).toMatchObject({ agent: { name: "builder" } });
+    expect((await own.cli(["whoami", ...at, url])).err).toBe("");
+    expect(readdirSync(join(own.dataDir, "agents"))).toHaveLength(1);
+    // A command that takes the name over leaves its handle to the bridge that runs.
+    expect((await register("--takeover")).code).toBe(0);
+    expect(await agentOfBridge()).toMatchObject({ agent: { name: "builder" } });
+    expect((await own.cli(["whoami", ...at, url])).code).toBe(0);
+  } finally {
+    await client.close();
   }
 }, 120_000);

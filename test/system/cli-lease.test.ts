@@ -1,7 +1,16 @@
 // The commands about leases: run under a lease and what becomes of its children, and the guard of git.
 
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { eventually } from "../kit/eventually.ts";
 import { type Finished, spawnNode, type TestNode } from "../kit/node.ts";
@@ -29,9 +38,14 @@ test("acquire prints the fence, list the holder and purpose; renew, release and 
   expect((await cairn("lease", "renew", "team/a", fence)).out).toBe("yours for 293 s more; 0 waiting\n");
   const queued = await cairn("lease", "acquire", "team/a", "--wait", "60");
   expect(queued.out).toContain("not granted yet: place 1");
+  // As with `context wait`: nothing came in time.
+  const still = await cairn("lease", "wait", "team/a", "--timeout", "1");
+  expect([still.out, still.code]).toEqual(["held by local\n", 3]);
+  expect((await cairn("lease", "wait", "team/a", queued.out.split("\n")[0] ?? "", "--timeout", "1")).code).toBe(3);
   expect((await cairn("lease", "release", "team/a", fence)).out).toBe("released, and granted to local\n");
   expect((await cairn("lease", "force", "team/a")).out).toBe("taken from local; free now\n");
-  expect((await cairn("lease", "wait", "team/a")).out).toBe("free\n");
+  const free = await cairn("lease", "wait", "team/a");
+  expect([free.out, free.code]).toEqual(["free\n", 0]);
   expect((await cairn("lease", "acquire", "team/a", "--ttl", "soon")).code).toBe(2);
 });
 
@@ -94,6 +108,24 @@ describe("lease run", () => {
     expect(alive).toEqual([]);
   }, 30_000);
 
+  test("ends the command with its children when cairn itself is killed, and no guard stays behind", async () => {
+    const folder = mkdtempSync(join(node.home, "run-"));
+    const pids = join(folder, "pids");
+    const script = `trap '' TERM; sleep 100 & echo $$ $! > '${pids}'; wait; sleep 100`;
+    const running = start("team/killed", "--ttl", "10", "--", "sh", "-c", script);
+    await eventually("the command to run", () => existsSync(pids) && readFileSync(pids, "utf8").includes(" "));
+    const [group = ""] = readFileSync(pids, "utf8").trim().split(" ");
+    await eventually("the guard", () => guardsOf(group).length === 1);
+    running.child.kill("SIGKILL");
+    await running.child.exited;
+    const alive = () => [...readFileSync(pids, "utf8").trim().split(" "), ...guardsOf(group)].filter(isAlive);
+    await eventually("all of them to end", () => alive().length === 0);
+
+    const ended = start("team/ended", "--", "sh", "-c", "echo $$");
+    const { out } = await ended.finished;
+    expect(guardsOf(out.trim())).toEqual([]);
+  }, 60_000);
+
   test("passes SIGTERM on, gives the lease back, and ends as the command does", async () => {
     const running = start("team/term", "--", "sh", "-c", "trap 'exit 9' TERM; echo on; while :; do sleep 0.1; done");
     await eventually("the lease", async () => (await cairn("lease", "list", "team/term")).out.includes("team/term"));
@@ -111,6 +143,19 @@ describe("lease run", () => {
     expect([code, err]).toEqual([4, expect.stringContaining('no command "no-such-command-here"')]);
   });
 });
+
+/** Returns the guards of a process group. */
+function guardsOf(group: string): string[] {
+  return readdirSync("/proc").filter((pid) => {
+    if (!/^\d+$/.test(pid)) return false;
+    try {
+      const words = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0");
+      return words[3] === "cairn-lease-guard" && words[4] === group;
+    } catch {
+      return false;
+    }
+  });
+}
 
 /** Reports whether a process runs; one that is dead and not reaped does not. */
 function isAlive(pid: string): boolean {
@@ -193,6 +238,19 @@ describe.skipIf(Bun.which("git") === null)("the guard of git [needs git]", () =>
     expect(commit({ CAIRN_FENCES: `team/x@1-1\n${fence}` })).toMatchObject({ code: 0 });
   }, 60_000);
 
+  test("the hook acts as the agent that was named at install: its leases are one's own", async () => {
+    expect(await cairn("agents", "register", "guarded")).toMatchObject({ code: 0 });
+    expect(guard("install", "team/agent", "--agent", "guarded")).toMatchObject({ code: 0 });
+    write("a.ts", "1");
+    await fenceOf("team/agent/a.ts", "--agent", "guarded");
+    expect(commit()).toMatchObject({ code: 0 });
+    write("b.ts", "1");
+    await fenceOf("team/agent/b.ts");
+    expect(commit().err).toContain("b.ts: team/agent/b.ts is leased by local");
+    expect(guard("install", "team/agent", "--agent", "nobody")).toMatchObject({ code: 0 });
+    expect(commit().err).toContain("There is no handle of an agent in");
+  }, 60_000);
+
   test("never overwrites a hook, and says outside of a repository that it is one", () => {
     const hook = join(repository, ".git", "hooks", "pre-commit");
     mkdirSync(join(hook, ".."), { recursive: true });
@@ -220,6 +278,51 @@ describe.skipIf(Bun.which("git") === null)("the guard of git [needs git]", () =>
     const outside = guard("install", "team/app");
     expect([outside.code, outside.err]).toEqual([4, expect.stringContaining("is in no git repository")]);
   });
+
+  test("takes no prefix that cannot be one, says what a prefix replaces, and refuses what it cannot look at", () => {
+    for (const bad of ["Team A", "Team A/app", "team//app", "team/ app"]) {
+      expect(guard("install", bad)).toMatchObject({ code: 2, err: expect.stringContaining(JSON.stringify(bad)) });
+    }
+    expect(guard("check").code).toBe(20);
+    expect(guard("install", "team/app").err).not.toContain("replaces");
+    const again = guard("install", "team/other");
+    expect([again.code, again.err]).toEqual([0, expect.stringContaining("replaces the prefix team/app. To return")]);
+    write("a.ts", "1");
+    // A prefix that was written by hand, and a node that does not run.
+    git("config", "cairn.leases", "Team A");
+    const unusable = commit();
+    expect([unusable.code, unusable.err]).toEqual([1, expect.stringContaining('cannot be "Team A"')]);
+    expect(unusable.err).toContain("git commit --no-verify");
+    git("config", "cairn.leases", "team/app");
+    const none = run([...node.command, "guard", "check", "--data", join(node.home, "no-node")]);
+    expect([none.code, none.err]).toEqual([32, expect.stringContaining("refuses the commit")]);
+    expect(none.err).toContain("git commit --no-verify");
+    expect(run(["git", "commit", "-qm", "x", "--no-verify"]).code).toBe(0);
+  }, 60_000);
+
+  test("refuses the commit where the caller may not read the space of the prefix", async () => {
+    guard("install", "team/app");
+    write("a.ts", "1");
+    const detail = "local may not read in team";
+    // As a node that shows this caller no lease: its list is empty, and a name of the space is refused.
+    using server = Bun.serve({
+      port: 0,
+      hostname: "127.0.0.1",
+      fetch: (request) =>
+        request.url.endsWith("/lease_list")
+          ? Response.json({ leases: [] })
+          : Response.json({ code: "forbidden", detail, hint: "Ask." }, { status: 403 }),
+    });
+    const child = Bun.spawn({
+      cmd: [...node.command, "guard", "check", "--url", server.url.origin],
+      cwd: repository,
+      env: { ...node.env, PATH: process.env["PATH"] ?? "", HOME: node.home },
+      stderr: "pipe",
+    });
+    const err = await new Response(child.stderr).text();
+    expect([await child.exited, err]).toEqual([10, expect.stringContaining(detail)]);
+    expect(err).toContain("git commit --no-verify");
+  }, 60_000);
 
   /** Leases as the loopback caller of the node, which is another one than its socket. */
   async function leaseByOther(name: string, what: string): Promise<string> {

@@ -27,7 +27,7 @@ beforeAll(async () => {
   await tailnet.expect({ hostname: "cairn", user: OWNER });
   node = await startNode({
     tailnet,
-    env: { TS_AUTHKEY: KEY },
+    env: { TS_AUTHKEY: KEY, CAIRN_EVENTS_OWN: "cairn.lease.*" },
     args: ["--access-admins", "root@example.com", "--access-default-role", "reader"],
   });
   await tailnet.grants([

@@ -82,6 +82,7 @@ test("call runs any operation, from an argument and from stdin", async () => {
 
 test.each([
   ["an unknown operation", ["call", "context_putt", "{}"], 2, "There is no operation"],
+  ["an operation with a letter missing", ["call", "message_pst", "{}"], 2, "Did you mean message_post?"],
   ["input that is no JSON", ["call", "whoami", "{"], 2, "not JSON"],
   ["an unknown command", ["contxt"], 2, "Did you mean context"],
   ["a second word that there is not", ["members", "promote", "x"], 2, "There is cairn promote"],

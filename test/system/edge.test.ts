@@ -2,7 +2,7 @@
 // stopped, killed, gone in the middle of an answer, or says that it is no member.
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { readdirSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { Agent, type Answer, joinAgent, localHttp } from "../kit/agent.ts";
 import { eventually } from "../kit/eventually.ts";
@@ -103,6 +103,15 @@ describe("with its full node", () => {
       return newest?.["client"] === undefined ? undefined : newest;
     });
     expect(row).toMatchObject(by);
+  });
+
+  test("a search is answered by its full node, with what was written through the edge", async () => {
+    const written = await atEdge.put("team-a/found", "a heliotrope in the garden");
+    expect(written.status).toBe(201);
+    const position = written.headers.get("cairn-position");
+    const { status, body } = await atEdge.call("search", { query: "heliotrope", min_position: position });
+    expect([status, body["hits"]]).toEqual([200, [expect.objectContaining({ id: "team-a/found" })]]);
+    expect(existsSync(join(edge.dataDir, "search"))).toBe(false);
   });
 
   test("spaces that it is not enrolled for, and rights above a member's, are no matter of it", async () => {

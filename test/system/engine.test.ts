@@ -76,7 +76,9 @@ test("a store that was written without raft is carried over, and is a fleet of o
     await put("a/x", "21")(node);
     expect((await node.cli(["audit", "--verify"])).code).toBe(0);
   });
-  expect(readdirSync(join(dataDir, "raft")).sort()).toEqual(["log.db", "server", "snapshot.json"]);
+  expect(readdirSync(join(dataDir, "raft")).sort()).toEqual([
+    ...["entries", "log.db", "server", "snapshot.json", "votes.db"],
+  ]);
   // Again from its own raft folder.
   await withNode(dataDir, async (node) => expect((await node.cli(["context", "get", "a/x"])).out).toBe("21"));
 }, 60_000);

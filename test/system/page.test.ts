@@ -128,7 +128,7 @@ describe.skipIf(chromium === undefined)("the page in chromium [needs chromium]",
     await browser.withPage(DESK, async (page) => {
       await page.goto(`${base}/?prefix=team-a/`);
       const reached: unknown[] = [];
-      for (let step = 0; step < 30; step++) {
+      for (let step = 0; step < 50; step++) {
         await page.press("Tab");
         reached.push(
           await page.evaluate(

@@ -13,6 +13,10 @@ let edge: FleetNode;
 beforeAll(async () => {
   fleet = await startFleet({ centrals: 3, edges: 1 });
   ({ leader, follower, edge } = await fleet.oneOfEach());
+  // Edges learn from the first heartbeats whether their fleet knows agents.
+  await eventually("the edge to take calls of agents", async () => {
+    return (await edge.call("agent_list", { as: "agent-0" })).status !== 503;
+  });
 }, 300_000);
 
 afterAll(async () => {

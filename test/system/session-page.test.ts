@@ -4,6 +4,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdirSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { callAt } from "../kit/call-at.ts";
 import { Browser, chromium, type Page, shows } from "../kit/chromium.ts";
 import { type DevNode, startDevNode } from "../kit/dev-node.ts";
 import { eventually } from "../kit/eventually.ts";
@@ -26,13 +27,7 @@ afterAll(async () => {
   await node?.[Symbol.asyncDispose]();
 }, 60_000);
 
-async function call(operation: string, input: Record<string, unknown>): Promise<Record<string, unknown>> {
-  const init = { method: "POST", body: JSON.stringify(input), headers: { "content-type": "application/json" } };
-  const response = await fetch(`${node.url}/operations/${operation}`, init);
-  const output = (await response.json()) as Record<string, unknown>;
-  expect([operation, response.status, output["detail"]]).toEqual([operation, 200, undefined]);
-  return output;
-}
+const call = (operation: string, input: Record<string, unknown>) => callAt(node.url, operation, input);
 
 const fill = (form: string, name: string, value: string) =>
   `document.querySelector('form[action$="${form}"]').elements.namedItem("${name}").value = ${JSON.stringify(value)}`;
@@ -77,7 +72,7 @@ describe.skipIf(chromium === undefined)("the pages of sessions in chromium [need
       await send(page, "form=post");
       await page.until("document.querySelector('.thread .thread .said')?.textContent === 'A reply'");
       await send(page, "form=ack");
-      await page.until(shows("1 acknowledged, you too"));
+      await page.until(shows("acknowledged by local:dev, you too"));
       expect(page.complaints).toEqual([]);
       expect(page.requests.filter((url) => !url.startsWith(node.url))).toEqual([]);
     });

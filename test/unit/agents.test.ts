@@ -64,6 +64,37 @@ describe("an agent", () => {
     expect(await core.call("audit_verify", {})).toMatchObject({ ok: true });
   });
 
+  test("is named beside its caller wherever a context shows who wrote it, and by a copy of that", async () => {
+    await using core = start();
+    const { handle } = await register(core, { name: "builder" });
+    await put(core, handle, ann, "a/by-agent");
+    await put(core, undefined, ann, "a/by-caller");
+    const by = { author: "user:ann@example.com", agent: "builder" };
+    const listed = (await core.call("context_list", { prefix: "a/" }, ann))["contexts"] as Rows;
+    expect(listed.map(({ agent }) => agent)).toEqual(["builder", undefined]);
+    const fields = { prefix: "a/", fields: ["agent"] };
+    expect((await core.call("context_list", fields, ann))["contexts"]).toEqual([
+      { id: "a/by-agent", agent: "builder" },
+      { id: "a/by-caller" },
+    ]);
+    const { recent } = await core.call("prime", {}, ann);
+    expect(recent).toContainEqual(expect.objectContaining({ id: "a/by-agent", ...by }));
+    for (const read of ["context_get", "context_metadata"]) {
+      expect(await core.call(read, { id: "a/by-agent" }, ann)).toMatchObject(by);
+      expect(await core.call(read, { id: "a/by-caller" }, ann)).not.toHaveProperty("agent");
+    }
+    const { headers } = await core.http("/contexts/a/by-agent", {}, ann);
+    expect(headers.get("cairn-author-agent")).toBe("builder");
+    const { lines } = await core.call("context_export", { prefix: "a/" });
+    await using copy = start();
+    await copy.call("context_import", { lines });
+    expect(await copy.call("context_metadata", { id: "a/by-agent" })).toMatchObject(by);
+    await core.call("context_delete", { id: "a/by-agent", as: handle }, ann);
+    const gone = core.call("context_get", { id: "a/by-agent" }, ann);
+    await expect(gone).rejects.toMatchObject({ message: expect.stringContaining("builder (user:ann@example.com)") });
+    for (const each of [core, copy]) expect(await each.call("audit_verify", {})).toMatchObject({ ok: true });
+  });
+
   test("is named by whoami, and a call without a handle is the caller itself", async () => {
     await using core = start();
     const { handle } = await register(core, { name: "builder", type: "coder" });
@@ -218,7 +249,14 @@ describe("a name", () => {
     await expect(put(core, handle, bridge("local:dev"))).rejects.toEqual(code("agent_unknown"));
     const takeover = { name: "mine", takeover: true };
     await expect(register(core, takeover, bridge("local:bridge@n1"))).rejects.toEqual(code("agent_taken"));
-    await register(core, { ...takeover, as: handle }, bridge("local:bridge@n1"));
+    const { handle: second } = await register(core, { ...takeover, as: handle }, bridge("local:bridge@n1"));
+    expect(await core.call("audit_verify", {})).toMatchObject({ ok: true });
+    const leave = { name: "mine" };
+    await expect(core.call("agent_leave", leave, bridge("local:bridge"))).rejects.toEqual(code("not_found"));
+    await core.call("agent_leave", { ...leave, as: second }, bridge("local:bridge"));
+    const other = await register(core, { name: "other" }, bridge("local:bridge@n1"));
+    await put(core, other.handle, bridge("local:bridge"));
+    expect(await core.call("audit_verify", {})).toMatchObject({ ok: true });
   });
 });
 
@@ -248,6 +286,9 @@ describe("a registration under one key", () => {
     // Another caller that has seen the hash, in a backup, gains nothing.
     const stolen = { name: "mine", handle_hash: agentKeyOf(handle) };
     await expect(register(core, stolen, bob)).rejects.toEqual(code("invalid_input"));
+    await expect(register(core, { ...stolen, name: "other" })).rejects.toEqual(code("invalid_input"));
+    await register(core, { name: "Builder", handle_hash: agentKeyOf(handle), takeover: true });
+    await put(core, handle);
   });
 });
 
@@ -263,6 +304,22 @@ describe("a takeover", () => {
     expect(taken.status).toBe("fulfilled");
     expect(late).toEqual({ status: "rejected", reason: code("agent_unknown") });
     expect((await core.call("context_list", {}))["contexts"]).toEqual([]);
+  });
+
+  test("keeps when the agent was registered and what it works on, and takes its type only where it says one", async () => {
+    let nowMs = Date.UTC(2026, 0, 1);
+    await using core = start({ nowMs: () => nowMs });
+    const { handle } = await register(core, { name: "builder", type: "coder" });
+    await core.call("agent_status", { doing: "tests", as: handle }, ann);
+    nowMs += 1000;
+    await register(core, { name: "builder", takeover: true });
+    const before = { type: "coder", doing: "tests", doing_until: "2026-01-01T01:00:00.000Z" };
+    const times = { registered_at: "2026-01-01T00:00:00.000Z", seen_at: "2026-01-01T00:00:01.000Z" };
+    expect((await rosterOf(core))[0]).toMatchObject({ ...before, ...times });
+    await register(core, { name: "builder", type: "reviewer", takeover: true });
+    expect((await rosterOf(core))[0]).toMatchObject({ ...before, type: "reviewer" });
+    const outcomes = core.store.reader.all<{ outcome: string }>("SELECT outcome FROM changes ORDER BY seq");
+    expect(outcomes.map(({ outcome }) => outcome)).toEqual(["registered", "status", "taken over", "taken over"]);
   });
 
   test("is possible with a handle that has ended", async () => {
@@ -338,6 +395,7 @@ test("below its fleet level every call about agents or of one is refused in word
   await expect(put(core, newHandle())).rejects.toEqual(low);
   await expect(core.call("context_list", { as: newHandle() })).rejects.toEqual(low);
   await put(core, undefined);
+  expect(await core.call("audit_verify", {})).toMatchObject({ ok: true });
   expect([core.fatal, core.unexpected]).toEqual([[], []]);
 });
 

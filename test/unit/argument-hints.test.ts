@@ -18,10 +18,17 @@ const OPERATIONS = new Map<string, Operation>(
 /** No argument takes any of these, apart from those that take any JSON, or any object. */
 const WRONG = [{ wrong: [1] }, [{ wrong: 1 }], 1e300];
 const ANY_JSON = new Set(["content", "patch", "value", "metadata"]);
+/** Of one operation: what is in them is judged item by item, or later. */
+const ANY_OF = new Set(["event_publish data", "event_publish extensions", "event_publish_many events"]);
 
 const CASES = [...OPERATIONS.values()].flatMap(({ name, kind, input }) =>
   [...Object.keys(input.shape), ...COMMON_NAMES]
-    .filter((argument) => !ANY_JSON.has(argument) && (kind === "write" || argument !== "idempotency_key"))
+    .filter(
+      (argument) =>
+        !ANY_JSON.has(argument) &&
+        !ANY_OF.has(`${name} ${argument}`) &&
+        (kind === "write" || argument !== "idempotency_key"),
+    )
     .map((argument) => [name, argument] as const),
 );
 
@@ -60,4 +67,22 @@ test("a read that gets the key of a write is refused with the arguments that it 
   });
   // Nor is it offered where another name is unknown.
   expect(faultOf(() => parseInput(grep, { pattern: "a", xyzzy: 1 })).hint).toBe(keyed.hint);
+});
+
+test("of several shapes, the refusal names the field that chooses one, or the field of the chosen one", () => {
+  const declare = OPERATIONS.get("event_target_set");
+  if (declare === undefined) throw new Error("event_target_set");
+  const said = (target: object) =>
+    faultOf(() => parseInput(declare, { name: "ops", target, spaces: ["team-a"] })).message;
+  const kinds = '"http", "webhook", "grpc", "notify", "peer", "callback"';
+  expect(said({ kind: "htp", url: "https://example.com" })).toBe(
+    `event_target_set: target.kind: takes one of ${kinds}; it is "htp"`,
+  );
+  expect(said({ url: "https://example.com" })).toBe(
+    `event_target_set: target.kind is missing; it takes one of ${kinds}`,
+  );
+  expect(said({ kind: "http" })).toBe("event_target_set: target.url is missing");
+  expect(said({ kind: "notify", service: "slak" })).toBe(
+    'event_target_set: target.service: takes one of "ntfy", "slack", "discord", "telegram", "email"; it is "slak"',
+  );
 });

@@ -68,7 +68,7 @@ describe("audit_verify finds", () => {
     [
       "a version above the head",
       [
-        "INSERT INTO versions SELECT id, 5, 99, hash, content_type, title, tags, size, author, via, log_time, deleted, purged, encoding, content, client, agent, expires_at, metadata, supersedes FROM versions WHERE seq = 1",
+        "INSERT INTO versions SELECT id, 5, 99, hash, content_type, title, tags, size, author, via, log_time, deleted, purged, encoding, content, client, agent, expires_at, metadata, supersedes, visibility, owner, owner_agent, owner_type, recipients FROM versions WHERE seq = 1",
         "UPDATE contexts SET version = 5 WHERE id = 'a/x'",
       ],
       "the history was cut",

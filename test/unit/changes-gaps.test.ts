@@ -96,3 +96,52 @@ test("below the floor is refused, and so is a place in a history that was left",
   expect(changes.cursor().next(1)).toEqual([]);
   store.close();
 });
+
+test("many waits are woken some at a time, so that what else there is gets its turn, and none is forgotten", async () => {
+  const { changes, store } = feedOf([], 0);
+  let woken = 0;
+  const waits = Array.from({ length: 500 }, async () => {
+    const cursor = changes.cursor();
+    await cursor.wait(AbortSignal.timeout(30_000));
+    expect(seqs(cursor.next(10))).toContain(1);
+    woken += 1;
+  });
+  const turn = () => new Promise((resolve) => setImmediate(resolve));
+  await turn();
+  changes.publish([change(1)]);
+  await turn();
+  expect(woken).toBeGreaterThan(0);
+  expect(woken).toBeLessThan(200);
+  // Another write meanwhile wakes nobody twice, and leaves nobody out.
+  changes.publish([change(2)]);
+  await Promise.all(waits);
+  expect(woken).toBe(500);
+  changes.end();
+  store.close();
+});
+
+test("a listener whose turn has not come is called once for all that was written meanwhile", async () => {
+  const { changes, store } = feedOf([], 0);
+  const calls = new Map<number, number>();
+  for (let at = 0; at < 100; at += 1) changes.onApplied(() => calls.set(at, (calls.get(at) ?? 0) + 1));
+  for (let seq = 1; seq <= 50; seq += 1) changes.publish([change(seq)]);
+  for (let turn = 0; turn < 20; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+  expect(calls.size).toBe(100);
+  expect(calls.get(99)).toBe(1);
+  expect(Math.max(...calls.values())).toBeLessThan(3);
+  changes.end();
+  store.close();
+});
+
+test("a listener that fails keeps no other one from being called", async () => {
+  const { changes, store } = feedOf([], 0);
+  const called = new Set<number>();
+  changes.onApplied(() => {
+    throw new Error("planted");
+  });
+  for (let at = 0; at < 100; at += 1) changes.onApplied(() => called.add(at));
+  expect(() => changes.publish([change(1)])).toThrow("planted");
+  for (let turn = 0; turn < 20; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+  expect(called.size).toBe(100);
+  store.close();
+});

@@ -112,6 +112,15 @@ test.each([
   expect(applyProblems(feature("Date.now();", { "features/x/commands.ts": commands }))).toHaveLength(1);
 });
 
+test.each([
+  ["what follows from changes", "export function own(): AfterChanges {\n  return () => {};\n}"],
+  ["a rule on changes", "export const mayRead: ChangeRule = () => true;"],
+])("%s is code of apply", (_what, code) => {
+  expect(
+    applyProblems(feature("Date.now();", { "features/x/commands.ts": `import "./rows.ts";\n${code}` })),
+  ).toHaveLength(1);
+});
+
 test("an exception is for one file and one use", () => {
   const hash = 'import { createHash, hash } from "node:crypto";';
   const rows = 'import { sha256Hex } from "../../lib/sha256.ts";';

@@ -7,12 +7,12 @@ import { join } from "node:path";
 import fc from "fast-check";
 import { contextFeature } from "../../src/features/context/index.ts";
 import { jsonEqual } from "../../src/lib/json-value.ts";
-import { createWeb } from "../../src/web/index.ts";
 import { type Core, granted, localAdmin, startCore } from "../kit/core.ts";
 import { startEdgePair } from "../kit/edge.ts";
 import { makeStoreAt } from "../kit/level.ts";
 import { temporaryFolder } from "../kit/temporary.ts";
 import { checkUsage } from "../kit/usage.ts";
+import { webOver } from "../kit/web.ts";
 
 const put = (core: Core, id: string, more: Record<string, unknown> = {}, caller?: ReturnType<typeof granted>) =>
   core.call("context_put", { id, content: "text", ...more }, caller);
@@ -277,9 +277,7 @@ describe("both", () => {
 
   test("are shown by the pages, with links to the other contexts", async () => {
     await using core = startCore({ features: [contextFeature] });
-    const features = [contextFeature];
-    const rest = { version: "0.0.0-test", secureUrl: () => undefined, nowMs: Date.now, onUnexpected: String };
-    const web = createWeb({ invoker: core.invoker, features, ...rest });
+    const web = webOver(core, { features: [contextFeature] });
     const page = async (path: string) =>
       (await web.fetch(new Request(`http://cairn${path}`), localAdmin, "http"))?.text() ?? "";
     await put(core, "a/old");

@@ -92,6 +92,20 @@ test("a costly read counts as many requests, a small one as one; callers count a
   expect(await allowed(() => core.call("context_diff", { id: "team/small", from: 1 }, localAdmin))).toBe(1000);
 }, 120_000);
 
+test("a costly read counts for the member that forwards it too", async () => {
+  await using core = await coreWithTexts(5);
+  const forwarded = { via: "nEDGE", role: "member" as const, spaces: undefined };
+  const { signal } = new AbortController();
+  const diff = (name: string) => {
+    const caller = { ...granted({ role: "reader", spaces: ["*"] }), login: `${name}@example.com` };
+    const input = { id: "team/large", from: 1, to: 2 };
+    return core.invoker.invoke({ operation: "context_diff", input, caller, signal, forwarded });
+  };
+  // A member may send a hundred requests here, and this is about 125.
+  await diff("ann");
+  await expect(diff("bob")).rejects.toThrow("via:nEDGE is limited to 100 requests");
+}, 60_000);
+
 /** A line of which nearly each character makes a state of `a[ab]{60}c`. */
 function lineOfStates(length: number): string {
   let seed = 1;
@@ -134,7 +148,7 @@ test("a list of which little matches is made in steps, counts by what it looks a
   core.store.transaction((tx) => {
     tx.run(
       `INSERT INTO contexts WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 30000)
-         SELECT printf('m%s/%06d', i % 2, i), 'm' || (i % 2), 1, '', 'text/plain', '', '', 1, '', 0, 0, 0, 0, '', '' FROM n`,
+         SELECT printf('m%s/%06d', i % 2, i), 'm' || (i % 2), 1, '', 'text/plain', '', '', 1, '', 0, 0, 0, 0, '', '', 'public', '', '', '', '', 0, '' FROM n`,
     );
   });
   const ann = { ...granted({ role: "reader", spaces: ["a", "z", "m1"] }), login: "ann@example.com" };
@@ -176,7 +190,7 @@ async function coreWithRows(requestsPerMinute: number) {
     );
     tx.run(
       `INSERT INTO contexts WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000)
-         SELECT printf('s%05d/x', i), printf('s%05d', i), 1, '', 'text/plain', '', '', 1, '', 0, 0, 0, 0, '', '' FROM n`,
+         SELECT printf('s%05d/x', i), printf('s%05d', i), 1, '', 'text/plain', '', '', 1, '', 0, 0, 0, 0, '', '', 'public', '', '', '', '', 0, '' FROM n`,
     );
     tx.run(
       `INSERT INTO changes (seq, epoch, log_time, caller, via, operation, target, version, content_hash, outcome, hash)

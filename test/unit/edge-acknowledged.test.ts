@@ -123,6 +123,9 @@ test("a planned stop needs no proof in the next boot; a loss of power after it d
   expect(await book(again)).toMatchObject(stale);
   const third = restart(again, otherBoot("third boot"));
   await expect(book(third)).rejects.toMatchObject(unavailable);
+  // A planned stop proves nothing of what the process before may have returned.
+  await third.edge.stop();
+  await expect(book(restart(third, otherBoot("fourth boot")))).rejects.toMatchObject(unavailable);
 });
 
 test("a position that a full disk did not take is known after a planned stop", async () => {
@@ -137,6 +140,19 @@ test("a position that a full disk did not take is known after a planned stop", a
   Reflect.deleteProperty(log, "writePosition");
   await pair.edge.stop();
   await expect(book(restart(pair, otherBoot("second boot")))).rejects.toMatchObject(unavailable);
+});
+
+test("a position that a full disk did not take is written with the next answer that names it", async () => {
+  const pair = await startWithBook();
+  const { log } = pair.edge;
+  log.writePosition = () => {
+    throw new Error("the disk is full");
+  };
+  const { position } = await pair.invoke("context_put", { id: "a/x", content: "mine" }, member);
+  // That of the class again.
+  Reflect.deleteProperty(log, "writePosition");
+  pair.edge.state.acknowledged.add(position);
+  await expect(book(restart(pair))).rejects.toMatchObject(unavailable);
 });
 
 test("where a boot has no name, a killed edge needs the feed's proof, as after a loss of power", async () => {
@@ -154,6 +170,16 @@ test("another history ends what was returned in this one", async () => {
   pair.edge.state.reset();
   const again = restart(pair);
   expect(again.edge.state.acknowledged.isCurrent()).toBe(true);
+});
+
+test("what is returned in another history is written, however far this one was", async () => {
+  const pair = await startWithBook();
+  const { epoch, seq } = pair.edge.log.position();
+  pair.edge.state.acknowledged.add(`${epoch}-${seq + 1_000}`);
+  pair.edge.state.reset();
+  await pair.poll();
+  pair.edge.state.acknowledged.add(`${epoch}-${seq + 1}`);
+  expect(restart(pair).edge.state.acknowledged.isCurrent()).toBe(false);
 });
 
 test("a list of a session is never older than what this edge has followed", async () => {

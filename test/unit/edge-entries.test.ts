@@ -109,7 +109,7 @@ test("what is dropped is gone in memory and in the file; only what makes room co
 test("a change makes older outputs old, and no other", () => {
   const { entries, store, ids } = startEntries();
   const fault = new Fault("not_found", "none");
-  const notFound = { fault, seq: 5, provenMs: 0, untilMs: 0 };
+  const notFound = { who: "ann", fault, seq: 5, provenMs: 0, untilMs: 0 };
   for (const name of ["kept/old", "kept/same", "kept/free"]) entries.put(key(name), entry(5));
   entries.flush();
   for (const name of ["other/old", "other/same"]) entries.putNotFound(key(name), notFound);

@@ -110,6 +110,40 @@ describe("the full node's side", () => {
     expect(wholeEntries(core.log.changes, 20, 100)).toMatchObject({ upTo: 24, more: false });
   });
 
+  test("answers at once where the edge has no position, though it knows everything else", async () => {
+    await using core = startCore();
+    await put(core, "a/x");
+    const server = serverOf(core);
+    const first = await server.serve("n", request(null), soon());
+    const { epoch } = core.log.position();
+    const again = request(null, { holdMs: 5000, terms: first.terms?.id ?? "", epoch });
+    expect(await server.serve("n", again, soon())).toMatchObject({ items: [], terms: null, position: here(core) });
+  });
+
+  test("ends an answer after so many changes: of other spaces, and of one log time", async () => {
+    await using core = startCore();
+    await put(core, "a/x");
+    const { epoch, seq } = core.log.position();
+    const count = 25_000;
+    core.store.transaction((tx) =>
+      tx.run(
+        `INSERT INTO changes (seq, epoch, log_time, caller, via, operation, target, version, content_hash, outcome, hash)
+         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)
+         SELECT ? + i, ?, i / 9000, '', '', 'context_put', 'other/x', 1, '', 'created', x'' FROM n`,
+        count,
+        seq,
+        epoch,
+      ),
+    );
+    core.log.changes.restart({ epoch, seq: seq + count });
+    const answer = await serverOf(core, () => ["a"]).serve("n", request(`${epoch}-${seq}`), soon());
+    expect(answer).toMatchObject({ items: [], more: true });
+    expect(Number(answer.position.split("-")[1])).toBeWithin(20_000, 25_000);
+    // Nine thousand have one log time, as where a clock was set back: no entry has so many.
+    const found = wholeEntries(core.log.changes, seq, 1000);
+    expect([found.changes.length, found.upTo, found.more]).toEqual([4000, seq + 4000, true]);
+  });
+
   test("tells behind, forked, below the floor and no member apart", async () => {
     await using core = startCore();
     for (let n = 0; n < 5; n += 1) await put(core, `a/${n}`);

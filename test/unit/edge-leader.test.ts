@@ -105,6 +105,16 @@ test("a full member follows no hint to a regional as the leader", async () => {
   expect(pair.calls).not.toContain("n1 n2");
 });
 
+test("a node that refuses and names itself as the leader is asked again only after a pause", async () => {
+  await using pair = await pairFor(caller, { withinMs: 300 });
+  pair.useLink(async () => {
+    throw notLeading("n0");
+  });
+  expect(await refusal(put(pair.node(1), 1))).toMatchObject({ details: { outcome: "not_written" } });
+  // 25, 50, 100 and 200 ms apart, each half as long at least.
+  expect(pair.calls.length).toBeLessThan(12);
+});
+
 describe("a write that an edge forwarded", () => {
   const write = { id: "a/x", content: 1 };
 

@@ -7,9 +7,9 @@ import type { CacheReport } from "../../src/fleet/index.ts";
 import { cacheMetrics } from "../../src/node/report/cache-metrics.ts";
 import { Metrics } from "../../src/observe/metrics.ts";
 import { whoami } from "../../src/operation/whoami.ts";
-import { createWeb } from "../../src/web/index.ts";
 import { localAdmin, startCore } from "../kit/core.ts";
 import { ALONE, statusWith } from "../kit/fleet-report.ts";
+import { webOver } from "../kit/web.ts";
 
 const CACHE: CacheReport = {
   upstream: "nSELF",
@@ -51,14 +51,7 @@ async function pageWith(cache: CacheReport | undefined): Promise<string> {
     conditions: [],
   }));
   await using core = startCore({ operations: [...contextOperations, whoami, status] });
-  const web = createWeb({
-    invoker: core.invoker,
-    features: FEATURES,
-    version: "0.0.0-test",
-    secureUrl: () => undefined,
-    nowMs: Date.now,
-    onUnexpected: String,
-  });
+  const web = webOver(core, { features: FEATURES });
   const response = await web.fetch(new Request("http://cairn/"), localAdmin, "http");
   return (await response?.text()) ?? "";
 }

@@ -18,13 +18,14 @@ function edge() {
   const fetches = new Fetches({
     nowMs: () => at.ms,
     feedSeq: () => at.seq,
+    isForAll: (_key, { output }) => output["for"] === undefined,
     store: (key, { seq }) => cached.push(`${key} ${seq}`),
     storeNotFound: (key, fault, { seq }) => cached.push(`${key} ${fault.code} ${seq}`),
   });
   const sent: { answer: (found: Fetched) => void; fail: (error: unknown) => void; signal: AbortSignal }[] = [];
-  const fetch = ({ key = "a/x", minSeq = 0, signal = never } = {}): Promise<Fetched> =>
+  const fetch = ({ key = "a/x", who = "ann", minSeq = 0, signal = never } = {}): Promise<Fetched> =>
     fetches.fetch({
-      ...{ key, minSeq, signal },
+      ...{ key, who, minSeq, signal },
       send: (stop) => {
         const { promise, resolve, reject } = Promise.withResolvers<Fetched>();
         sent.push({ answer: resolve, fail: reject, signal: stop });
@@ -79,6 +80,25 @@ test.each([
   expect(sent).toHaveLength(isShared ? 1 : 2);
   sent[1]?.answer(document(9));
   expect(await other).toEqual(isShared ? fault : document(9));
+});
+
+test("what is not for all, or is not there for one, is not shared with others", async () => {
+  const { fetch, sent } = edge();
+  const own = { ...document(7), output: { for: "ann" } };
+  const ann = [fetch(), fetch()];
+  const bob = fetch({ who: "bob" });
+  sent[0]?.answer(own);
+  expect(await Promise.all(ann)).toEqual([own, own]);
+  await Bun.sleep(0);
+  expect(sent).toHaveLength(2);
+  const missing = new Fault("not_found", "no", {});
+  const again = fetch();
+  sent[1]?.fail(missing);
+  await expect(bob).rejects.toBe(missing);
+  await Bun.sleep(0);
+  expect(sent).toHaveLength(3);
+  sent[2]?.answer(own);
+  expect(await again).toEqual(own);
 });
 
 test("a result is cached only if it is not behind the feed, and nothing changed the key meanwhile", async () => {

@@ -19,6 +19,15 @@ const OTHER_LIMITS: WriteLimits = {
   maxChanges: 1000,
   quota: { callerBytes: 1_000_000, spaceBytes: 2_000_000 },
   maxOutcomeBytes: 1_000_000,
+  events: {
+    maxBytes: 512,
+    keepMs: 1,
+    keepCount: 2,
+    keepBytes: 3,
+    callerBytes: 4,
+    spaceBytes: 5,
+    dedupeSeconds: 6,
+  },
 };
 
 /** Its hash has a form that no sample made from the schema has. */
@@ -33,7 +42,7 @@ describe("the fingerprint of a key", () => {
     (name, operation) => {
       if (operation.kind !== "write") throw new Error(`${name} is no write`);
       let compared = 0;
-      for (const sample of [...sampleInputs(registry, operation, ["team-a/x"]), TICKET]) {
+      for (const sample of [...sampleInputs(registry, operation, ["team-a/x"]), operation.example, TICKET]) {
         const parsed = operation.input.safeParse(sample);
         if (!parsed.success) continue;
         const [one, other] = [DEFAULT_WRITE_LIMITS, OTHER_LIMITS].map((limits) => {

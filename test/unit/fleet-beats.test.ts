@@ -1,7 +1,7 @@
 // Beats with fake clocks and a fake link: what members hear of each other.
 
 import { describe, expect, test } from "bun:test";
-import { Beats } from "../../src/fleet/beats/beats.ts";
+import { Beats, beatOf } from "../../src/fleet/beats/beats.ts";
 import { KnownMembers } from "../../src/fleet/members.ts";
 import { Fault } from "../../src/lib/fault.ts";
 import { fleetMark } from "../../src/peer/fleet-mark.ts";
@@ -48,6 +48,8 @@ describe("beats", () => {
     await beats.round();
     expect(asked).toEqual(["n-b", "n-c"]);
     expect(beats.received("n-b")).toMatchObject({ roundTripMs: 0, skewMs: 0 });
+    const nameOf = (node: string) => beatOf({ ...beats.view(), self: "n-a" }, node)?.node;
+    expect([nameOf("n-a"), nameOf("n-b"), nameOf("n-edge")]).toEqual(["n-a", "n-b", undefined]);
   });
 
   test("a clock that is ahead shows, with half the round trip taken off", async () => {
@@ -117,6 +119,25 @@ describe("beats", () => {
     members.set([member("a"), member("b")]);
     await beats.round();
     expect([beats.received("n-c"), beats.leaderNode()]).toEqual([undefined, "n-b"]);
+  });
+
+  test("only who says that it leads, and was heard lately, is taken for the leader, whatever the terms", async () => {
+    const { beats, clock, answer } = startBeats(["a", "b", "c"]);
+    const says = (leading: string, term: number) => (node: string) =>
+      beat(node.slice(2), { leading: node === leading, term: node === "n-c" ? term : 3 });
+    answer(says("n-b", 9));
+    await beats.round();
+    expect(beats.leaderNode()).toBe("n-b");
+    answer(says("n-c", 9));
+    await beats.round();
+    expect(beats.leaderNode()).toBe("n-c");
+    clock.monotonicMs += 60_000;
+    answer((node) => {
+      if (node === "n-c") throw new Fault("unavailable", "no route");
+      return beat("b", { leading: true, term: 3 });
+    });
+    await beats.round();
+    expect([beats.isAway("n-c"), beats.leaderNode()]).toEqual([true, "n-b"]);
   });
 
   test("a member that may not lead is not believed when it reports that it leads, whatever its term", async () => {

@@ -27,16 +27,9 @@ const INTERNAL = [
   "fleet_member_update",
   "fleet_member_forget",
   "fleet_level_raise",
+  "fleet_observe",
 ];
-const IDEMPOTENT = [
-  "fleet_member_approve",
-  "fleet_member_promote",
-  "fleet_profile_set",
-  "fleet_settings_set",
-  "node_status",
-  "fleet_members",
-  "fleet_settings",
-];
+const IDEMPOTENT = ["fleet_member_approve", "fleet_member_promote", "fleet_profile_set", "fleet_settings_set"];
 const DESTRUCTIVE = ["fleet_member_remove", "fleet_settings_set", "fleet_leave"];
 
 describe("the begin of a fleet", () => {
@@ -414,6 +407,7 @@ test("replayed on a copy of the store, however cut into entries, everything ends
   if (first === undefined || second === undefined) throw new Error("no stores");
   Object.assign(fleet, { store: first });
   fleet.begin();
+  fleet.run("fleet_settings_set", { name: "events.own", value: "*" });
   const ticket = fleet.ticket("regional");
   fleet.join("n2", { ticket });
   fleet.join("n3", { ticket });
@@ -423,6 +417,7 @@ test("replayed on a copy of the store, however cut into entries, everything ends
   fleet.nowMs += MINUTE;
   fleet.join("n2", { server: "s-other" });
   fleet.run("fleet_profile_set", { profile: "wan" });
+  fleet.run("fleet_observe", { observed: [{ target: "fleet/health/n3", value: "down", outcome: "down" }] }, "node");
   fleet.run("fleet_member_remove", { node: "n3" });
   fleet.run("fleet_member_forget", { node: "n3", server: "s-n3" });
 
@@ -440,5 +435,7 @@ test("replayed on a copy of the store, however cut into entries, everything ends
   }
   const tables = DIGEST_TABLES;
   expect(fleet.members()).toEqual(["n1 s1 central active", "n2 s-other central active"]);
+  const types = second.reader.all<{ type: string }>("SELECT type FROM events ORDER BY offset").map(({ type }) => type);
+  expect(types.slice(-3)).toEqual(["cairn.member.down", "cairn.member.changed", "cairn.member.changed"]);
   expect(digestOf(second.reader, tables)).toBe(digestOf(first.reader, tables));
 });

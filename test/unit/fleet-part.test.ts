@@ -111,6 +111,59 @@ describe("the fleet's part of status", () => {
     );
     expect(fleetPart(facts({ ...three, isAway: () => true })).fleet.survives).toStartWith("No writes now: 1 of 3");
   });
+
+  test("a raft voter that is no member, and one of a removed node, is not counted as there", () => {
+    const strange = { members: ["a", "b"].map((name) => member(name)), raft: raft(["a", "b", "x"]) };
+    expect(fleetPart(facts(strange)).fleet).toMatchObject({ voters: 3, survives: expect.stringMatching(/^No more/) });
+    expect(fleetPart(facts({ ...strange, removed: true })).fleet.survives).not.toContain("may fail;");
+  });
+
+  test("the leader is the member of the server that leads where no beat names it, and an edge never is", () => {
+    const leads = (server: string) => {
+      const { fleet, members } = fleetPart(facts({ leaderNode: undefined, leadership: { server, term: 2 } }));
+      const marked = members.filter(({ leader }) => leader).map(({ name }) => name);
+      return [fleet.leader, fleet.leader_node, marked, members.map(({ lag }) => lag)];
+    };
+    expect(leads("s-b")).toEqual(["b", "n-b", ["b"], [0, 0, 0]]);
+    // Without one a member is compared with this node.
+    for (const server of ["", "s-x"]) expect(leads(server)).toEqual(["", "", [], [0, 3, 3]]);
+  });
+
+  test("a node is itself by its id, and by its server as long as it knows no id", () => {
+    const own = (more: Partial<FleetFacts>) =>
+      fleetPart(facts(more))
+        .members.filter(({ self }) => self)
+        .map(({ name }) => name);
+    expect([own({}), own({ raft: raft(["a"], { server: "s-b" }) })]).toEqual([["a"], ["a"]]);
+    expect([own({ self: "" }), own({ self: "", raft: undefined }), own({ self: "n-x" })]).toEqual([["a"], [], []]);
+  });
+
+  test("a node that is alone is its own member, of which it knows what it measures", () => {
+    const alone = fleetPart(facts({ members: [], own: beat("a", { fsyncP99Ms: 1.26, conditions: ["disk_low"] }) }));
+    expect(alone).toMatchObject({ fleet_size: 1, fleet: { leader: "a", voters: 1 } });
+    expect(alone.fleet).not.toHaveProperty("settings");
+    expect(alone.members[0]).toMatchObject({ self: true, votes: true, fsync_p99_ms: 1.3, conditions: ["disk_low"] });
+    const early = fleetPart(facts({ members: [], own: undefined }));
+    expect(early.members[0]).toMatchObject({ fsync_p99_ms: null, conditions: [] });
+    const settings = { "history.max_versions": "7" };
+    expect(fleetPart(facts({ fleet: { ...facts().fleet, settings } })).fleet.settings).toEqual(settings);
+  });
+
+  test("another member has the version and level of its newest beat, and those of the table without one", () => {
+    const newer = (node: string) => (node === "n-b" ? heardOf("b", { version: "2", level: 3 }) : undefined);
+    const [, b, e] = fleetPart(facts({ received: newer })).members;
+    expect([b?.version, b?.level, e?.version, e?.level]).toEqual(["2", 3, "1", 1]);
+  });
+
+  test("on an edge only centrals that stay count as voters, the one that leads first", () => {
+    const leaving = { ...member("a"), state: "leaving" as const };
+    const members = [leaving, member("b"), member("c"), member("d", "regional"), member("e", "edge")];
+    const found = (leaderNode: string) =>
+      fleetPart(facts({ raft: undefined, self: "n-e", role: "edge", members, leaderNode }))
+        .members.filter(({ votes }) => votes)
+        .map(({ name }) => name);
+    expect([found("n-b"), found("n-c"), found("n-d")]).toEqual([["b"], ["c"], ["b"]]);
+  });
 });
 
 describe("other fleets in sight", () => {

@@ -56,6 +56,8 @@ describe("an edit of the fleet's rows from outside is found:", () => {
       `UPDATE meta SET value = replace(value, '7', '8') WHERE key = 'fleet_settings'`,
       "max_days of the",
     ],
+    ["another edge mode", "UPDATE meta SET value = 'stale' WHERE key = 'edge:run'", "edges may keep a space is not as"],
+    ["an edge mode that is gone", "DELETE FROM meta WHERE key = 'edge:run'", "edges may keep a space is not as"],
     ["a planted edge mode", "INSERT INTO meta VALUES ('edge:secret', 'stale')", "edges may keep a space"],
   ];
   test.each(edits)("%s", async (_name, sql, problem) => {
@@ -66,6 +68,7 @@ describe("an edit of the fleet's rows from outside is found:", () => {
     fleet.run("fleet_member_remove", { node: "n4" });
     fleet.run("fleet_profile_set", { profile: "lan" });
     fleet.run("fleet_settings_set", { name: "history.max_days", value: 7 });
+    fleet.run("space_configure", { space: "run", edge: "never" });
     fleet.ticket("edge");
     fleet.run("fleet_member_approve", { node: "n5", role: "edge" });
     expect(await auditOf(fleet)).toBeUndefined();

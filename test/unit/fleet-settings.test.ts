@@ -6,20 +6,28 @@ import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { loadSettings } from "../../src/config/load.ts";
+import { SETTINGS } from "../../src/config/settings.ts";
 import { contextFeature } from "../../src/features/context/index.ts";
 import { fleetFeature } from "../../src/fleet/index.ts";
+import { fleetSettings } from "../../src/fleet/settings-commands.ts";
 import { levelOf } from "../../src/log/level.ts";
 import { writeMeta } from "../../src/log/meta.ts";
 import { watchFleetSettings } from "../../src/node/settings-watch.ts";
 import { Conditions } from "../../src/observe/conditions.ts";
 import {
+  changedFleetSettings,
   FLEET_SETTINGS,
   FLEET_SETTINGS_LEVEL,
   type FleetSettings,
+  fleetLimits,
   storedFleetSettings,
+  writeLimitsOf,
 } from "../../src/operation/fleet-settings.ts";
+import { NODE } from "../../src/operation/node-parts.ts";
+import { Services } from "../../src/operation/services.ts";
 import { type Core, type CoreOptions, granted, startCore } from "../kit/core.ts";
 import { DEFAULT_FLEET_SETTINGS } from "../kit/limits.ts";
+import { refusal } from "../kit/refusal.ts";
 
 const features = [contextFeature, fleetFeature];
 
@@ -129,6 +137,83 @@ describe("the limits of a fleet", () => {
       details: { field: "value" },
     });
     expect(storedFleetSettings(core.store.reader)).toEqual({});
+  });
+
+  test.each([[true], [null], [{}], ["1".repeat(65_537)]])("refuse %p, which is no value", async (value) => {
+    await using core = nodeWith({});
+    expect((await refusal(core.call("fleet_settings_set", { name: "history.spaces", value }))).code).toBe(
+      "invalid_input",
+    );
+  });
+
+  test("are listed with their values, of the log or else of this node", async () => {
+    await using core = nodeWith({});
+    const listed = fleetSettings(
+      new Services().provide(NODE, { settings: { ...DEFAULT_FLEET_SETTINGS, "history.max_days": 3 } } as never),
+    );
+    await core.call("fleet_settings_set", { name: "history.spaces", value: "b=2,a=1" });
+    const { settings } = (await listed.run(core.store.reader, {}, {} as never)) as {
+      settings: Record<string, unknown>[];
+    };
+    expect(settings.map(({ name }) => name)).toEqual([...FLEET_SETTINGS]);
+    const shown = (wanted: string) => settings.find(({ name }) => name === wanted);
+    expect(shown("history.spaces")).toMatchObject({ value: "b=2,a=1", stored: true });
+    expect(shown("history.max_days")).toMatchObject({ value: "3", stored: false });
+  });
+
+  test("are the same row in whatever order they were set, and a long value is cut where changes show it", async () => {
+    const [one, other] = [nodeWith({}), nodeWith({})];
+    const long = Array.from({ length: 60 }, (_, at) => `s${at}=1`).join(",");
+    const calls = [
+      { name: "history.spaces", value: long },
+      { name: "history.max_days", value: "5" },
+    ];
+    for (const [core, list] of [
+      [one, calls],
+      [other, calls.toReversed()],
+    ] as const)
+      for (const input of list) await core.call("fleet_settings_set", input);
+    const row = (core: Core) => core.store.reader.all("SELECT * FROM meta WHERE key = 'fleet_settings'");
+    expect(row(one)).toHaveLength(1);
+    expect(row(one)).toEqual(row(other));
+    const outcomes = one.store.reader.all<{ outcome: string }>("SELECT outcome FROM changes ORDER BY seq");
+    expect(outcomes[0]?.outcome).toHaveLength(256);
+    expect(long).toStartWith(String(outcomes[0]?.outcome.slice(0, 255)));
+    for (const core of [one, other]) await core[Symbol.asyncDispose]();
+  });
+
+  test("of a space are what its entry says, and else those of all; up to 1000 spaces may have some", () => {
+    const entries = ["a=10", "b=10/30", "c=0/0/0", "d=10/30/1"];
+    const days = { ...DEFAULT_FLEET_SETTINGS, "history.max_days": 7, "history.keep_hours": 5 };
+    expect(writeLimitsOf({ ...days, "history.spaces": entries }).history.spaces).toEqual({
+      a: { maxVersions: 10, maxDays: 7, keepHours: 5 },
+      b: { maxVersions: 10, maxDays: 30, keepHours: 5 },
+      c: { maxVersions: 0, maxDays: 0, keepHours: 0 },
+      d: { maxVersions: 10, maxDays: 30, keepHours: 1 },
+    });
+    const many = Array.from({ length: 1000 }, (_, at) => `s${at}=1`);
+    expect(Object.keys(writeLimitsOf({ ...days, "history.spaces": many }).history.spaces)).toHaveLength(1000);
+    expect(() => writeLimitsOf({ ...days, "history.spaces": [...many, "a=1"] })).toThrow("at most 1000 entries");
+  });
+
+  test("of a node keep no hours below the level, and are shown where they are not as built in", async () => {
+    await using core = nodeWith({});
+    const own = { ...DEFAULT_FLEET_SETTINGS, "history.keep_hours": 5, "history.spaces": ["a=1/2/3"] };
+    const history = () => fleetLimits(core.store.reader, own)().history;
+    expect([history().keepHours, history().spaces["a"]?.keepHours]).toEqual([5, 3]);
+    await core.call("fleet_settings_set", { name: "history.max_days", value: 3 });
+    await core.call("fleet_settings_set", {
+      name: "history.max_versions",
+      value: SETTINGS["history.max_versions"].default,
+    });
+    expect(changedFleetSettings(core.store.reader)).toEqual({ "history.max_days": "3" });
+    core.store.transaction((tx) => {
+      tx.run("DELETE FROM meta WHERE key = 'fleet_settings'");
+      writeMeta(tx, { fleet_level: FLEET_SETTINGS_LEVEL - 1 });
+    });
+    expect([history().keepHours, history().spaces["a"]]).toEqual([0, { maxVersions: 1, maxDays: 2, keepHours: 0 }]);
+    core.store.transaction((tx) => writeMeta(tx, { fleet_level: FLEET_SETTINGS_LEVEL }));
+    expect(history().keepHours).toBe(5);
   });
 
   test("settings of one node are none of the fleet's", async () => {

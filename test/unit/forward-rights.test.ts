@@ -5,8 +5,10 @@ import { describe, expect, test } from "bun:test";
 import { z } from "zod";
 import type { Caller } from "../../src/access/caller.ts";
 import { contextOperations } from "../../src/features/context/index.ts";
+import { keepNumbers } from "../../src/lib/json-value.ts";
 import { act } from "../../src/operation/define.ts";
-import { ask, member, pairFor, put, versions } from "../kit/asking.ts";
+import { serveForwarded } from "../../src/operation/serve-forwarded.ts";
+import { ask, get, member, pairFor, put, versions } from "../kit/asking.ts";
 import { callerWith, granted, localAdmin } from "../kit/core.ts";
 import { type Pair, startPair } from "../kit/pair.ts";
 import { refusal } from "../kit/refusal.ts";
@@ -143,6 +145,25 @@ describe("rights of what is forwarded", () => {
     const frame = { operation: "node_poke", input: "{}", caller: operator.id, readOnly: false };
     expect(await refusal(pair.deliver(1, 0, frame))).toMatchObject({ code: "forbidden" });
     expect((await ask(pair.node(0), "node_poke", {}, operator)).output).toEqual({ done: 1 });
+  });
+
+  test("numbers keep their digits, there and back", async () => {
+    await using pair = await pairFor(member);
+    const text = '{"big":12345678901234567890,"price":0.1000000000000000055511151231257827}';
+    await put(pair.node(1), keepNumbers(text, JSON.parse(text)));
+    expect(pair.frames).toMatchObject([{ operation: "context_put" }]);
+    const found = await get(pair.node(1), { consistency: "leader" });
+    expect(JSON.stringify(found.output["content"])).toBe(text);
+  });
+
+  test("a device that is no member brings nothing", async () => {
+    await using pair = await pairFor(member);
+    const { handle } = serveForwarded({ invoker: pair.node(0).core.invoker, callerOf: async () => member });
+    const input = { operation: "context_list", input: "{}", caller: member.id, readOnly: false };
+    const signal = new AbortController().signal;
+    const frame = { node: "nX", input, signal };
+    expect(await refusal(handle({ ...frame, member: undefined }))).toMatchObject({ code: "not_a_member" });
+    expect(await handle({ ...frame, member: { role: "regional", spaces: [] } })).toHaveProperty("output");
   });
 
   test("a connection that only reads stays so", async () => {

@@ -14,7 +14,7 @@ const ends = (pattern: string, text: string, options = {}) =>
   new LinearPattern(pattern, options).endOfMatch(text, { start: 0, end: text.length }, plenty());
 
 /** Patterns of what both engines know, over few characters, so that they match often. */
-const anyPattern: fc.Arbitrary<string> = fc.letrec<{ node: string }>((tie) => ({
+const anyNestedPattern: fc.Arbitrary<string> = fc.letrec<{ node: string }>((tie) => ({
   node: fc.oneof(
     { maxDepth: 4, withCrossShrink: true },
     fc.constantFrom("a", "b", "é", ".", "[ab]", "[^a]", "[b-d]", "\\w", "\\D", "\\s", "^", "$", "\\.", "x"),
@@ -23,6 +23,9 @@ const anyPattern: fc.Arbitrary<string> = fc.letrec<{ node: string }>((tie) => ({
     fc.tuple(tie("node"), fc.constantFrom("*", "+", "?", "{2}", "{1,3}", "{0,}", "*?")).map(([a, c]) => `(?:${a})${c}`),
   ),
 })).node;
+/** RegExp tries too often, gives up and reports no match where four quantifiers are one in the other. */
+const isTooNested = (pattern: string) => /(\)[*+?{][^()]*){4}/.test(pattern);
+const anyPattern = anyNestedPattern.filter((pattern) => !isTooNested(pattern));
 const anyLine = fc.string({ unit: fc.constantFrom("a", "b", "c", "x", ".", " ", "é", "1"), maxLength: 12 });
 
 describe("patterns", () => {

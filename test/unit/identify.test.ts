@@ -136,7 +136,9 @@ test("the local socket is admin, on /mcp the bridge, and never whom a header nam
   expect(await identify(asked, "/contexts")).toMatchObject({ kind: "local", id: "local" });
   expect([...asked.headers.keys()]).toEqual([]);
   expect(await identify(request(headers), "/mcp")).toMatchObject({ kind: "local", id: "local:bridge" });
-  expect(await identify(request({}), "/mcp/")).toMatchObject({ id: "local" });
+  for (const path of ["/mcp/collaboration", "/mcp/collaboration/", "/mcp/unknown", "/mcp/"])
+    expect(await identify(request(headers), path)).toMatchObject({ kind: "local", id: "local:bridge" });
+  expect(await identify(request({}), "/mcps")).toMatchObject({ id: "local" });
 });
 
 test("the loopback port is a member for its own host and origin only", async () => {

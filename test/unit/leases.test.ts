@@ -11,13 +11,13 @@ import type { Claim } from "../../src/features/lease/rows.ts";
 import { Fault } from "../../src/lib/fault.ts";
 import type { Log } from "../../src/log/log.ts";
 import { FENCE_LEVEL } from "../../src/operation/fence.ts";
-import { createWeb } from "../../src/web/index.ts";
 import { callerWith } from "../kit/core.ts";
 import { LESSEES, type Leases, startLeases } from "../kit/leases.ts";
 import { makeStoreAt } from "../kit/level.ts";
 import { logWith } from "../kit/log-with.ts";
 import { refusal } from "../kit/refusal.ts";
 import { temporaryFolder } from "../kit/temporary.ts";
+import { webOver } from "../kit/web.ts";
 
 let leases: Leases;
 beforeEach(() => {
@@ -41,6 +41,11 @@ describe("a lease that is held", () => {
     expect(refused.details).toMatchObject({ held_by: "user:ann@x", expires_in_seconds: 40, waiting: 0 });
     // The fence is no secret, and it helps only its holder, which may have lost it.
     expect(refused.details).not.toHaveProperty("fence");
+    expect(refused.details).not.toHaveProperty("held_by_agent");
+    const { handle } = (await leases.call("ann", "agent_register", { name: "builder" })) as { handle: string };
+    await acquire("ann", "team/b", { as: handle });
+    expect((await refusal(acquire("bob", "team/b"))).details).toMatchObject({ held_by_agent: "builder" });
+    expect(refused).toMatchObject({ hint: expect.not.stringContaining("team/a@") });
   });
 
   test("is refused to its own holder too, with the fence: two processes of one caller are two", async () => {
@@ -391,14 +396,8 @@ test("the feature has no write whose changes the leader would not see", () => {
 
 test("the overview shows leases to callers that may see them, and what others wrote as text", async () => {
   const unexpected: unknown[] = [];
-  const web = createWeb({
-    invoker: leases.core.invoker,
-    features: FEATURES,
-    version: "0.0.0-test",
-    secureUrl: () => undefined,
-    nowMs: leases.wallMs,
-    onUnexpected: (error) => `w${unexpected.push(error)}`,
-  });
+  const onUnexpected = (error: unknown) => `w${unexpected.push(error)}`;
+  const web = webOver(leases.core, { features: FEATURES, nowMs: leases.wallMs, onUnexpected });
   const page = async (caller: Caller) => (await web.fetch(new Request("http://cairn/"), caller, "http"))?.text() ?? "";
   const ann = LESSEES["ann"] ?? callerWith();
   expect(await page(ann)).toContain("No lease that you may see is held.");
@@ -438,5 +437,6 @@ test("below its fleet level every call is refused in words, and a write with a f
   }
   await low.call("", "context_put", { id: "team/x", content: "x" });
   await low.pass(1_000);
+  expect(await low.call("", "audit_verify", {})).toMatchObject({ ok: true });
   expect([low.core.fatal, low.core.unexpected]).toEqual([[], []]);
 });

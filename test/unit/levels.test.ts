@@ -14,18 +14,19 @@ import { verifyVersions } from "../../src/features/context/verify-versions.ts";
 import { FEATURES, MIGRATIONS, STORE_SCHEMA } from "../../src/features/index.ts";
 import { fleetValue } from "../../src/fleet/index.ts";
 import { Fault } from "../../src/lib/fault.ts";
+import { applyCommands, type BatchResult } from "../../src/log/apply-batch.ts";
 import { writeApplied } from "../../src/log/engine/raft/applied-state.ts";
 import { installStore } from "../../src/log/engine/raft/install.ts";
 import { fleetOf, openHistory } from "../../src/log/history.ts";
 import { LatestChanges } from "../../src/log/latest-changes.ts";
 import { CLIENT_LEVEL, KNOWN_LEVEL, levelOf } from "../../src/log/level.ts";
-import type { Command } from "../../src/log/log.ts";
+import type { Apply, Command, Stamp } from "../../src/log/log.ts";
 import { writeMeta } from "../../src/log/meta.ts";
 import { STATE_HASH_LEVEL } from "../../src/log/state-hash.ts";
 import { verifyChain } from "../../src/log/verify.ts";
 import { openEdgeStore } from "../../src/membership/edge-parts.ts";
 import { migrationsOf } from "../../src/operation/derive.ts";
-import { Store } from "../../src/store/store.ts";
+import { Store, type Writer } from "../../src/store/store.ts";
 import { AppliedFleet, applyOn } from "../kit/applied-fleet.ts";
 import { startCore } from "../kit/core.ts";
 import { exampleCalls } from "../kit/examples.ts";
@@ -134,6 +135,35 @@ describe("a store of a lower level", () => {
       "problem",
     );
     expect(await verifyVersions(store.reader, latest, { signal, spend: () => {} })).toEqual({ versions: 3 });
+  });
+
+  test("takes no agent from a command, neither for its stamp nor for its change and chain", () => {
+    const { store, state, nowMs } = fleetAt(BEFORE);
+    const plain: Command = { ...command("toy", {}), caller: "ann" };
+    const agent = { name: "builder", key: "0".repeat(64), type: "coder" };
+    const stamps: object[] = [];
+    const apply: Apply = Object.assign(
+      (_tx: Writer, _command: Command, stamp: Stamp) => {
+        stamps.push(stamp);
+        return { output: {}, changes: [{ target: "a/x", version: 0, contentHash: "", outcome: "made" }] };
+      },
+      { asked: (): [Command["v"], Command["input"]] => [1, {}] },
+    );
+    /** What an entry with the command makes of the state, which stays as it is. */
+    const made = (of: Command) => {
+      let result: BatchResult | undefined;
+      const undone = new Error("undone");
+      const work = () =>
+        store.transaction((tx) => {
+          const header = { level: BEFORE, origin: "0".repeat(32), ticket: 1, stampMs: nowMs };
+          result = applyCommands(store, tx, apply, state, { header, commands: [of] });
+          throw undone;
+        });
+      expect(work).toThrow(undone);
+      return result;
+    };
+    expect(made({ ...plain, agent })).toEqual(made(plain));
+    expect(stamps[0]).toEqual(stamps[1]);
   });
 
   test("can be used by the build of that level again, and by none after the level was raised", () => {

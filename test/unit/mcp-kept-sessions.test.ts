@@ -7,7 +7,7 @@ import { KeptSessions } from "../../src/mcp/kept-sessions.ts";
 import { temporaryFolder } from "../kit/temporary.ts";
 
 const params = { protocolVersion: "2025-11-25", capabilities: {}, clientInfo: { name: "c", version: "1" } };
-const opened = (id: string, owner = "ann") => ({ id, owner, callerId: `n-${owner}`, params });
+const opened = (id: string, owner = "ann") => ({ ...{ id, owner, connection: "all" }, callerId: `n-${owner}`, params });
 
 function open(file: string | undefined, lines: string[] = [], nowMs = () => 1000) {
   return new KeptSessions(file, (_level, message) => lines.push(message), nowMs);
@@ -27,7 +27,7 @@ test("a later run knows the sessions that were not ended, with what they watch",
   expect(statSync(file).mode & 0o777).toBe(0o600);
   const second = open(file);
   expect(shown(second)).toEqual({ a: ["ann", "cairn:///s/2"], b: ["bob", "cairn:///s/3"] });
-  expect(second.find("a")).toMatchObject({ callerId: "n-ann", params, usedMs: 1000 });
+  expect(second.find("a")).toMatchObject({ callerId: "n-ann", connection: "all", params, usedMs: 1000 });
   expect([second.owners.count("ann"), second.owners.count("bob")]).toEqual([1, 1]);
   second.remove(second.find("a") ?? b);
   expect(shown(open(file))).toEqual({ b: ["bob", "cairn:///s/3"] });
@@ -39,7 +39,14 @@ test("a later run knows the sessions that were not ended, with what they watch",
 test("a line that was cut or is something else costs itself alone", () => {
   const file = join(temporaryFolder(), "sessions");
   open(file).add(opened("a"));
-  const others = ["null", "[]", '{"what":"open","id":7}', '{"what":"open","id":"x","owner":"ann"}', '{"what":"watch"}'];
+  const others = [
+    "null",
+    "[]",
+    '{"what":"open","id":7}',
+    '{"what":"open","id":"x","owner":"ann"}',
+    '{"what":"open","id":"y","owner":"ann","callerId":"n","params":{}}',
+    '{"what":"watch"}',
+  ];
   appendFileSync(file, `${others.join("\n")}\n{"what":"watch","id":"nobody","uri":"u"}\n{"what":"open","id":"b","own`);
   const second = open(file);
   expect(shown(second)).toEqual({ a: ["ann"] });

@@ -9,7 +9,7 @@ import { handoffId } from "../../src/features/context/prompts/handoff-text.ts";
 import { Fault } from "../../src/lib/fault.ts";
 import { visibleJson } from "../../src/lib/printable.ts";
 import { pageOf } from "../../src/mcp/page.ts";
-import { callerByUrl } from "../../src/mcp/preset.ts";
+import { callerByUrl, connectionOf, givenByUrl } from "../../src/mcp/preset.ts";
 import { callerWith, granted, startCore } from "../kit/core.ts";
 
 test("pages of any size give each entry once and in order, even while entries come and go", () => {
@@ -49,13 +49,75 @@ test("a cursor of another list or of nobody is refused", () => {
   );
 });
 
+test("path and query of a URL name one preset, and read-only beside it", () => {
+  const caller = callerWith({ own: true });
+  const asked = (path: string, granted?: string) => {
+    const found = callerByUrl(`http://x${path}`, caller, { known: ["all", "core", "notes"], granted });
+    return found instanceof Fault ? found.code : connectionOf(found);
+  };
+  const ways: Record<string, readonly string[]> = {
+    all: ["/mcp", "/mcp?", "/mcp/all", "/mcp?preset=all"],
+    core: ["/mcp/core", "/mcp/core/", "/mcp?preset=core", "/mcp/core?preset=core"],
+    notes: ["/mcp/notes", "/mcp?preset=notes"],
+    "all,read-only": [
+      "/mcp/read-only",
+      "/mcp?preset=read-only",
+      "/mcp/all?preset=read-only",
+      "/mcp?preset=read-only,all",
+    ],
+    "core,read-only": ["/mcp/core?preset=read-only", "/mcp/read-only?preset=core", "/mcp?preset=core,read-only"],
+    not_found: ["/mcp/", "/mcp/cores", "/mcp/core/x", "/mcp/core,read-only", "/mcp/Core", "/mcp/__proto__"],
+    invalid_input: [
+      "/mcp?preset=",
+      "/mcp?preset=core,",
+      "/mcp?preset=core,notes",
+      "/mcp/core?preset=notes",
+      "/mcp/core?x=1",
+    ],
+  };
+  for (const [expected, paths] of Object.entries(ways))
+    expect(Object.fromEntries(paths.map((path) => [path, asked(path)]))).toEqual(
+      Object.fromEntries(paths.map((path) => [path, expected])),
+    );
+  // A grant decides where the URL says nothing, and for nothing where this build has no such preset.
+  const granted = { core: "core", "notes,read-only": "notes,read-only", "read-only": "all,read-only" };
+  for (const [preset, expected] of Object.entries(granted)) expect(asked("/mcp", preset)).toBe(expected);
+  for (const preset of ["cores", "core,notes", "", "core,"]) expect(asked("/mcp", preset)).toBe("all");
+  expect(asked("/mcp/notes", "core,read-only")).toBe("notes");
+  expect(asked("/mcp?preset=read-only", "core")).toBe("all,read-only");
+  expect(asked("/mcp?preset=all", "read-only")).toBe("all");
+});
+
+test("a URL gives the arguments that its preset names, each once", () => {
+  const caller = callerWith({ own: true });
+  const argumentsOf = (preset: string) => (preset === "notes" ? ["space", "scope"] : []);
+  const asked = (path: string) =>
+    callerByUrl(`http://x${path}`, caller, { known: ["all", "notes"], granted: undefined, argumentsOf });
+  const given = (path: string) => {
+    const found = asked(path);
+    return found instanceof Fault ? found.code : [connectionOf(found), givenByUrl(found)];
+  };
+  expect(given("/mcp/notes?space=team-a")).toEqual(["notes?space=team-a", { space: "team-a" }]);
+  expect(given("/mcp?space=a&preset=notes,read-only&scope=b")).toEqual([
+    "notes?scope=b&space=a,read-only",
+    { space: "a", scope: "b" },
+  ]);
+  expect(given("/mcp/notes")).toEqual(["notes", {}]);
+  const refused = ["?space=a", "/notes?space=a&space=b", "/notes?id=a", `/notes?space=${"x".repeat(257)}`];
+  for (const path of refused) expect(given(`/mcp${path}`)).toBe("invalid_input");
+  expect(asked("/mcp/notes?space=a&scope=b")).toBe(asked("/mcp/notes?scope=b&space=a") as never);
+  expect(asked("/mcp/notes?space=a")).not.toBe(asked("/mcp/notes?space=b") as never);
+});
+
 test("a read-only caller is one object for each caller, and nothing more than a reader", async () => {
   const caller = callerWith({ own: true });
-  const reader = callerByUrl("http://x/mcp?preset=read-only", caller);
-  expect(reader).toBe(callerByUrl("http://y/mcp?preset=read-only", caller));
-  expect(callerByUrl("http://x/mcp", caller)).toBe(caller);
-  expect(callerByUrl("http://x/mcp?", caller)).toBe(caller);
-  expect(callerByUrl("http://x/mcp?preset=read-write", caller)).toBeInstanceOf(Fault);
+  const asked = (path: string) =>
+    callerByUrl(`http://x${path}`, caller, { known: ["all", "core"], granted: undefined });
+  const reader = asked("/mcp?preset=read-only");
+  expect(reader).toBe(asked("/mcp?preset=read-only"));
+  expect(asked("/mcp")).toBe(caller);
+  expect(asked("/mcp?")).toBe(caller);
+  expect(asked("/mcp?preset=read-write")).toBeInstanceOf(Fault);
   if (reader instanceof Fault) throw reader;
   await using core = startCore();
   expect(core.access.rights(reader).grants.map((grant) => grant.role)).toEqual(["reader"]);

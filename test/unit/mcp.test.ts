@@ -18,7 +18,7 @@ import { type Core, granted, localAdmin, startCore } from "../kit/core.ts";
 
 const bytes = (text: string) => new TextEncoder().encode(text);
 const settle = () => Bun.sleep(1);
-const index = new ResourceIndex(FEATURES);
+const index = new ResourceIndex(FEATURES.filter(({ apart }) => apart !== true));
 
 describe("metered stream", () => {
   function setup() {
@@ -283,20 +283,25 @@ test("a session that nobody used for long is closed, one with an open stream is 
   const tools = new Tools(core.invoker);
   const parts = {
     invoker: core.invoker,
-    features: FEATURES,
+    instructions: [],
+    urlArguments: [],
     version: "0",
     tools,
     index,
     resources: new Resources(core.invoker, index),
-    prompts: new Prompts(core.invoker, tools, FEATURES),
+    prompts: new Prompts(core.invoker, tools, []),
     subscriptions,
     fixtures: undefined,
     keepAliveMs: 10_000,
   };
-  const sessions = new Sessions(parts, () => {}, {
-    limits: { perCaller: 2, overall: 3, idleMs: 1000 },
-    nowMs: () => nowMs,
-  });
+  const sessions = new Sessions(
+    () => parts,
+    () => {},
+    {
+      limits: { perCaller: 2, overall: 3, idleMs: 1000 },
+      nowMs: () => nowMs,
+    },
+  );
   const open = async (caller = localAdmin) => {
     const body = {
       jsonrpc: "2.0",

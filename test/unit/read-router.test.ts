@@ -1,7 +1,11 @@
 // Reads anywhere: what is read here, what goes to the leader, and the age of what is returned.
 
 import { describe, expect, test } from "bun:test";
+import { z } from "zod";
+import { contextOperations } from "../../src/features/context/index.ts";
+import { agentKeyOf } from "../../src/lib/agent-key.ts";
 import { Fault } from "../../src/lib/fault.ts";
+import { read } from "../../src/operation/define.ts";
 import { ask, get, member, pairFor, put } from "../kit/asking.ts";
 import { callerWith, localAdmin, startCore } from "../kit/core.ts";
 import { eventually } from "../kit/eventually.ts";
@@ -49,9 +53,14 @@ describe("reads", () => {
     await pair.node(1).catchUp();
     expect((await late).output["content"]).toBe(1);
     const [epoch, seq] = position.split("-");
-    const far = await pair.node(1).core.http("/contexts/team-a/x", {
-      headers: { "cairn-min-position": `${epoch}-${Number(seq) + 9}` },
-    });
+    const never = `${epoch}-${Number(seq) + 9}`;
+    const headers = { "cairn-min-position": never };
+    const [far, fault] = await Promise.all([
+      pair.node(1).core.http("/contexts/team-a/x", { headers }),
+      refusal(get(pair.node(1), { min_position: never })),
+    ]);
+    // Another node may have applied more.
+    expect(fault).toMatchObject({ facts: { applied: position } });
     expect(far.status).toBe(503);
     expect(far.headers.get("retry-after")).toBe("1");
   });
@@ -102,7 +111,9 @@ describe("reads", () => {
     await put(pair.node(0), "acknowledged");
     expect((await get(pair.node(1))).output["content"]).toBe("acknowledged");
     pair.elect("");
-    const refused = await inTime(10_000, pair.node(1).core.http("/contexts/team-a/x", {}, member));
+    const asked = pair.node(1).core.http("/contexts/team-a/x", {}, member);
+    const [refused, fault] = await inTime(10_000, Promise.all([asked, refusal(get(pair.node(1)))]));
+    expect([fault.code, (fault as Fault).facts.applied]).toEqual(["unavailable", undefined]);
     expect([refused.status, refused.headers.get("retry-after")]).toEqual([503, "1"]);
     expect(await refusal(get(pair.node(1), { consistency: "any" }))).toMatchObject({ code: "not_found" });
     const waiting = get(pair.node(1));
@@ -114,6 +125,19 @@ describe("reads", () => {
     const calls = pair.calls.length;
     expect((await get(pair.node(1))).output["content"]).toBe("acknowledged");
     expect(pair.calls).toHaveLength(calls);
+  });
+
+  test("of a session wait until this node is current also for a caller of which it knows nothing", async () => {
+    await using pair = await pairFor(member);
+    await put(pair.node(0), 1);
+    await pair.node(1).catchUp();
+    pair.elect("");
+    pair.ages.set("n1", Number.POSITIVE_INFINITY);
+    const waiting = get(pair.node(1));
+    await Bun.sleep(50);
+    pair.ages.set("n1", 100);
+    expect((await waiting).output["content"]).toBe(1);
+    expect(pair.calls).toEqual([]);
   });
 
   test("of a session go through a barrier of the leader while this node is not current, and end with its own lead", async () => {
@@ -185,6 +209,32 @@ describe("reads", () => {
     expect(await refusal(get(pair.node(0), far))).toMatchObject({ code: "unavailable" });
   });
 
+  test("that follow changes are made here, from the position that they name, whatever else the call asks", async () => {
+    const ran: string[] = [];
+    const follower = read({
+      ...{ name: "toy_follow", title: "A toy", description: "Follows what its node has." },
+      ...{ input: z.object({}), output: z.object({ here: z.number() }) },
+      access: { verb: "read", spaces: "visible" },
+      followsTables: true,
+      follow: () => ({ since: undefined, show: () => undefined }),
+      run: (_reader, _input, { position }) => {
+        ran.push("here");
+        return { here: position().seq };
+      },
+    });
+    await using pair = await pairFor(member, { operations: [...contextOperations, follower] });
+    pair.node(1).behind = true;
+    const { position } = await put(pair.node(0), 1);
+    const leader = { consistency: "leader" };
+    expect((await ask(pair.node(1), "toy_follow", leader)).output).toEqual({ here: 0 });
+    const waiting = ask(pair.node(1), "toy_follow", { ...leader, min_position: position });
+    await Bun.sleep(30);
+    expect(ran).toEqual(["here"]);
+    await pair.node(1).catchUp();
+    expect((await waiting).output).toEqual({ here: 1 });
+    expect(pair.calls).toEqual([]);
+  });
+
   test("of the leader are made here by a node that takes the lead while it looks for one", async () => {
     await using pair = await pairFor(member);
     await put(pair.node(0), 1);
@@ -244,6 +294,82 @@ describe("reads", () => {
     const codes = await Promise.all(others.map(async (core) => (await refusal(core.call("context_get", linear))).code));
     expect(codes).toEqual(["unavailable", "unavailable", "storage_full"]);
     for (const core of others) await core[Symbol.asyncDispose]();
+  });
+
+  test("that are asked of another node say what they need: a position, an agent, and how long they may wait", async () => {
+    const waiting = read({
+      ...{ name: "toy_wait", title: "A toy", description: "Waits.", waits: true },
+      input: z.object({ since: z.string().optional(), timeout_seconds: z.number().optional() }),
+      output: z.object({ there: z.boolean() }),
+      access: { verb: "read", spaces: "visible" },
+      run: () => ({ there: false }),
+    });
+    const calls: unknown[] = [];
+    await using core = startCore({
+      operations: [...contextOperations, waiting],
+      routing: () => ({
+        ...{ mode: () => "replica", hasOtherNodes: () => true, self: () => "n0", leader: () => undefined },
+        forward: async (call) => {
+          calls.push(call);
+          return { output: { there: true }, position: "0123456789-5" };
+        },
+      }),
+    });
+    const handle = `agent-${"0".repeat(32)}`;
+    const asked = { consistency: "leader", min_position: "0123456789-4" };
+    await core.call("toy_wait", { ...asked, timeout_seconds: 7, as: handle });
+    await core.call("toy_wait", { consistency: "leader" });
+    await core.call("context_get", linear);
+    const { caller } = calls[0] as { caller: unknown };
+    const sent = { operation: "toy_wait", kind: "read", caller };
+    expect(calls).toEqual([
+      { ...sent, input: { ...asked, timeout_seconds: 7 }, waitMs: 7_000, agentKey: agentKeyOf(handle) },
+      { ...sent, input: { consistency: "leader" }, waitMs: 20_000 },
+      { ...sent, operation: "context_get", input: expect.objectContaining(linear) },
+    ]);
+  });
+
+  test("on an edge, of a session, need the newest position that their caller saw or names; others what they name", async () => {
+    const needed: unknown[] = [];
+    await using core = startCore({
+      routing: (log) => ({
+        ...{ mode: () => "edge", hasOtherNodes: () => true, self: () => "n0", leader: () => undefined },
+        fleetLevel: () => 3,
+        readCached: async ({ consistency, minPosition, agentKey }) => {
+          needed.push(["cache", consistency, minPosition, agentKey]);
+          return undefined;
+        },
+        forward: async ({ kind, input }) => {
+          const position = `${log.position().epoch}-9`;
+          if (kind === "write") return { output: { id: "team-a/x", version: 1, etag: "1-a", created: true }, position };
+          needed.push(["upstream", input["min_position"]]);
+          return { output: {}, position: `${log.position().epoch}-2` };
+        },
+      }),
+    });
+    const { epoch } = core.log.position();
+    const ask = async (more: object) => {
+      needed.length = 0;
+      await refusal(core.call("context_get", { id: "team-a/x", ...more })).catch(() => {});
+      return needed.slice();
+    };
+    const named = { min_position: `${epoch}-3` };
+    expect(await ask(named)).toEqual([
+      ["cache", "session", `${epoch}-3`, undefined],
+      ["upstream", `${epoch}-3`],
+    ]);
+    await core.call("context_put", { id: "team-a/x", content: 1 });
+    for (const more of [{}, named])
+      expect(await ask(more)).toEqual([
+        ["cache", "session", `${epoch}-9`, undefined],
+        ["upstream", `${epoch}-9`],
+      ]);
+    const handle = `agent-${"0".repeat(32)}`;
+    expect((await ask({ as: handle }))[0]).toEqual(["cache", "session", `${epoch}-9`, agentKeyOf(handle)]);
+    expect(await ask({ ...named, consistency: "any" })).toEqual([
+      ["cache", "any", `${epoch}-3`, undefined],
+      ["upstream", `${epoch}-3`],
+    ]);
   });
 
   test("of a node without a fleet have no age, those of a leader the time since they arrived", async () => {

@@ -34,6 +34,15 @@ const LIMITS: WriteLimits = {
   maxChanges: 0,
   quota: { callerBytes: 20_000, spaceBytes: 30_000 },
   maxOutcomeBytes: 1_500,
+  events: {
+    maxBytes: 1024 ** 2,
+    keepMs: 0,
+    keepCount: 0,
+    keepBytes: 0,
+    callerBytes: 0,
+    spaceBytes: 0,
+    dedupeSeconds: 3600,
+  },
 };
 const operations = [...contextOperations, ...leaseOperations(new Services()), ...operationsOf([sessionFeature])];
 const apply = applierOf(operations);
@@ -186,6 +195,18 @@ const anyCommand = fc.oneof(
       expires_in: fc.constantFrom(1, 60, 40_000),
       supersedes: fc.constantFrom([], ["s0/other", "other"]),
     }),
+  }),
+  fc.record({
+    operation: fc.constant("context_put"),
+    input: fc.record(
+      {
+        id: fc.constantFrom(...IDS, "s0/own", "own"),
+        content: fc.constantFrom(1, "text"),
+        visibility: fc.constantFrom("public", "private", "admin_only"),
+        supersedes: fc.constantFrom([], ["s0/other", "other"]),
+      },
+      { requiredKeys: ["id", "content", "visibility"] },
+    ),
   }),
   fc.record({
     operation: fc.constant("changes_compact"),

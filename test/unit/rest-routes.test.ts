@@ -77,7 +77,7 @@ test("what a row declares are arguments of its operation", () => {
       ...Object.keys(constants),
       ...Object.entries(query).flatMap(([name, { argument = name }]) => (name === chooses ? [] : [argument])),
       ...(method === "GET" ? [] : conditions.map((name) => name.replaceAll("-", "_"))),
-      ...(body === undefined ? [] : body.kind === "json" ? body.members : [body.argument, body.typeArgument]),
+      ...(body === undefined ? [] : "members" in body ? body.members : [body.argument, body.typeArgument]),
     ];
     const known = Object.keys((registry.get(row.operation)?.inputSchema["properties"] ?? {}) as object);
     expect([row.operationId, given.filter((name) => !known.includes(name))]).toEqual([row.operationId, []]);

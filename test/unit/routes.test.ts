@@ -56,7 +56,8 @@ test("every path that the listener serves has a row", async () => {
     log,
   });
   const isServed = async (path: string): Promise<boolean> => {
-    const response = await fetch(`http://cairn${path}`, { unix, method: "HEAD", signal: AbortSignal.timeout(10_000) });
+    const signal = AbortSignal.timeout(10_000);
+    const response = await fetch(`http://cairn${path}`, { unix, method: "HEAD", redirect: "manual", signal });
     await response.body?.cancel();
     return response.status !== 404;
   };

@@ -50,6 +50,24 @@ describe("the macros", () => {
     expect((await helper.list(session)).at(-1)).toMatchObject({ text: "All done", kind: "summary", agent: "Lead" });
   });
 
+  test("session_end gives back leases and keeps the summary for all, whatever private contexts others have put", async () => {
+    await using core = startSessions();
+    const lead = new Someone(core, ann);
+    const planter = new Someone(core, bob);
+    for (const to of [[], ["ann@example.com"]]) {
+      const { session } = await lead.call("session_create", { purpose: "Ship", space: "team-a" });
+      const { fence } = await lead.call("lease_acquire", { name: "team-a/x" });
+      const planted = `team-a/sessions/${String(session).slice("team-a/".length)}/summary`;
+      await planter.call("context_put", { id: planted, content: "mine", visibility: "private", to });
+      const ended = await lead.call("session_end", { session, summary: "All done", fences: [fence] });
+      expect(ended["released"]).toEqual(["team-a/x"]);
+      expect(ended["summary"]).not.toBe(planted);
+      const reader = new Someone(core, user("rob", { role: "reader", spaces: ["team-a"] }));
+      expect(await reader.call("context_get", { id: ended["summary"] })).toMatchObject({ content: "All done" });
+      expect(await planter.call("context_get", { id: planted })).toMatchObject({ content: "mine" });
+    }
+  });
+
   test("a macro gives no right, is the same write under its key, and says which step failed", async () => {
     await using core = startSessions();
     const reader = new Someone(core, user("rob", { role: "reader", spaces: ["*"] }));

@@ -2,13 +2,14 @@
 // road that shows one message too many, or counts it, or hides one that may be read, fails.
 
 import { expect, test } from "bun:test";
-import type { Caller } from "../../src/access/caller.ts";
 import { sessionFeature } from "../../src/features/session/index.ts";
 import { agentKeyOf } from "../../src/lib/agent-key.ts";
 import { ResourceIndex } from "../../src/mcp/resource-index.ts";
 import { Subscriptions } from "../../src/mcp/subscriptions.ts";
 import type { Core } from "../kit/core.ts";
-import { type Shown, Someone, startSessions, user } from "../kit/sessions.ts";
+import { randomFrom } from "../kit/random-from.ts";
+import { type Reader, readersOf, SPACES } from "../kit/readers.ts";
+import { type Shown, startSessions } from "../kit/sessions.ts";
 
 /** What the model knows of a message. */
 interface Said {
@@ -23,20 +24,6 @@ interface Said {
   changes: string[];
 }
 
-interface Reader extends Someone {
-  label: string;
-  login: string;
-  agent?: string;
-  /** Of its agent, where a grant lists it. */
-  type?: string;
-  spaces: readonly string[];
-  isAdmin: boolean;
-}
-
-const SPACES = ["team-a", "team-b"];
-const TYPES = ["reviewer", "builder", "unlisted"];
-const LISTED = ["reviewer", "builder"];
-
 /** The plain model, from docs/features.md 3. */
 function mayRead({ visibility, by, to, session }: Said, who: Reader): boolean {
   if (!who.spaces.includes(session.split("/")[0] ?? "")) return false;
@@ -45,36 +32,6 @@ function mayRead({ visibility, by, to, session }: Said, who: Reader): boolean {
   if (visibility === "admin_only") return who.isAdmin;
   if (visibility === "agent_only") return isAuthor || (by.type !== undefined && by.type === who.type);
   return isAuthor || to.some((name) => name === who.agent || name === who.login);
-}
-
-/** A random number below `n`, from a seed. */
-function randomFrom(seed: number): (n: number) => number {
-  let state = seed;
-  return (n) => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    return Math.floor((state / 2 ** 32) * n);
-  };
-}
-
-async function readersOf(core: ReturnType<typeof startSessions>): Promise<Reader[]> {
-  const readers: Reader[] = [];
-  const add = (who: Someone, more: Omit<Reader, keyof Someone>) => readers.push(Object.assign(who, more));
-  for (const [login, role, spaces] of [
-    ["ann", "member", SPACES],
-    ["bob", "member", ["team-a"]],
-    ["ada", "admin", SPACES],
-  ] as const) {
-    const caller: Caller = user(login, { role, spaces: [...spaces], agent_types: LISTED });
-    const itself = new Someone(core, caller);
-    const about = { login: `${login}@example.com`, spaces, isAdmin: role === "admin" };
-    add(itself, { ...about, label: login });
-    for (const type of TYPES) {
-      const agent = `${login}-${type}`;
-      const counted = LISTED.includes(type) ? { type } : {};
-      add(await itself.as(agent, type), { ...about, ...counted, agent, label: agent });
-    }
-  }
-  return readers;
 }
 
 test.each([1, 2, 3])(

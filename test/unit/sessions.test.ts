@@ -107,22 +107,6 @@ describe("messages", () => {
     await expect(one.list(session, { thread: ids[1], before: newest["older"] })).rejects.toEqual(code("invalid_input"));
   });
 
-  test("reply only to earlier messages of the same session, and not too deep", async () => {
-    await using core = startSessions();
-    const one = new Someone(core, ann);
-    const [session, other] = [await one.create(), await one.create("Other")];
-    const elsewhere = await one.post(other, "elsewhere");
-    await expect(one.post(session, "x", { parent: elsewhere })).rejects.toEqual(code("not_found"));
-    await expect(one.post(session, "x", { parent: "m_000000000000" })).rejects.toEqual(code("not_found"));
-    let parent = await one.post(session, "0");
-    for (let depth = 1; depth <= 64; depth += 1) parent = await one.post(session, `${depth}`, { parent });
-    await expect(one.post(session, "65", { parent })).rejects.toMatchObject({
-      code: "too_large",
-      hint: expect.any(String),
-    });
-    expect((await one.list(session)).at(-1)).toMatchObject({ text: "64", depth: 64 });
-  });
-
   test("are edited by their author in versions that stay readable", async () => {
     await using core = startSessions();
     const [one, two] = [new Someone(core, ann), new Someone(core, bob)];
@@ -364,6 +348,27 @@ describe("acknowledgements and the inbox", () => {
 });
 
 describe("message_wait", () => {
+  test("a session is looked for in a state that has the position the caller names", async () => {
+    await using core = startSessions();
+    const one = new Someone(core, ann);
+    const unknown = "session_00000000000000ff";
+    const here = String((await one.call("message_wait", { timeout_seconds: 0 }))["position"]);
+    const [epoch, seq] = [here.slice(0, here.lastIndexOf("-")), Number(here.slice(here.lastIndexOf("-") + 1))];
+    const ahead = { session: unknown, since: `${epoch}-${seq + 1}` };
+    const wait = (more: object) => one.call("message_wait", { timeout_seconds: 0, ...more });
+    await expect(wait({ session: unknown, since: here })).rejects.toEqual(code("not_found"));
+    await expect(wait(ahead)).rejects.toEqual(code("unavailable"));
+    await expect(wait({ ...ahead, min_position: here })).rejects.toEqual(code("unavailable"));
+    await expect(wait({ since: "12" })).rejects.toEqual(code("invalid_input"));
+    await expect(one.call("message_list", { session: unknown, after: ahead.since })).rejects.toEqual(
+      code("unavailable"),
+    );
+    const signal = AbortSignal.timeout(10_000);
+    const follow = (input: object) => core.invoker.follow({ operation: "message_wait", caller: ann, signal, input });
+    await expect(follow({ session: unknown, since: here })).rejects.toEqual(code("not_found"));
+    await expect(follow(ahead)).rejects.toEqual(code("unavailable"));
+  });
+
   test("returns what others did after a position, at once or when it comes", async () => {
     await using core = startSessions();
     const [one, two] = [new Someone(core, ann), new Someone(core, bob)];

@@ -168,6 +168,45 @@ test("a mistyped CAIRN_ variable is named with the one that was meant", () => {
   expect(warnings[0]).toContain("CAIRN_ACCESS_ADMINS");
 });
 
+test("variables of tas-mcp are other names of settings, and are said", () => {
+  const env = {
+    ...{ FORWARD_TO: "https://a.example.com/in,https://b.example.com", FORWARD_TIMEOUT: "1m" },
+    ...{ MAX_EVENT_SIZE: "2MB", BUFFER_SIZE: "1000", MAX_CONNECTIONS: "100" },
+  };
+  const { settings, origins, notes, warnings } = load({ data: folder(), env });
+  expect(settings).toMatchObject({
+    ...{ "events.forward_to": ["https://a.example.com/in", "https://b.example.com"], "events.forward_timeout": 60 },
+    ...{ "events.max_bytes": 2 * 1024 * 1024, "limits.socket_events": 1000, "limits.streams": 100 },
+  });
+  expect(warnings).toEqual([]);
+  expect(notes).toHaveLength(5);
+  expect(notes).toContain("The variable MAX_EVENT_SIZE sets events.max_bytes to 2097152");
+  expect(origins.get("limits.streams")).toBe("MAX_CONNECTIONS");
+  expect(load({ data: folder() }).notes).toEqual([]);
+});
+
+test("a variable of tas-mcp wins over the file, gives way to a flag, and must agree with that of the setting", () => {
+  const file = folder("[limits]\nstreams = 7\n");
+  expect(load({ data: file, env: { MAX_CONNECTIONS: "8" } }).settings["limits.streams"]).toBe(8);
+  const flagged = load({ data: file, env: { MAX_CONNECTIONS: "8" }, flags: { "limits.streams": "9" } });
+  expect([flagged.settings["limits.streams"], flagged.notes]).toEqual([9, []]);
+  const same = { MAX_EVENT_SIZE: "1MB", CAIRN_EVENTS_MAX_BYTES: "1MiB" };
+  expect(load({ data: folder(), env: same }).settings["events.max_bytes"]).toBe(1024 * 1024);
+  const fault = faultOf(() => load({ data: folder(), env: { MAX_EVENT_SIZE: "1MB", CAIRN_EVENTS_MAX_BYTES: "2MiB" } }));
+  expect(fault.code).toBe("config_invalid");
+  expect(fault.message).toContain("MAX_EVENT_SIZE and CAIRN_EVENTS_MAX_BYTES");
+  for (const [name, value] of [
+    ["FORWARD_TO", "ftp://a.example.com"],
+    ["FORWARD_TO", "https://ann:pw@a.example.com"],
+    ["FORWARD_TIMEOUT", "soon"],
+    ["FORWARD_TIMEOUT", "2h"],
+    ["MAX_EVENT_SIZE", "1TB"],
+    ["BUFFER_SIZE", "0"],
+    ["MAX_CONNECTIONS", "many"],
+  ] as const)
+    expect(faultOf(() => load({ data: folder(), env: { [name]: value } })).message).toContain(name);
+});
+
 test("every setting has its own flag, variable and help", () => {
   const rows = SETTING_ROWS;
   expect(new Set(rows.map(([key]) => flagOf(key))).size).toBe(rows.length);
@@ -257,6 +296,9 @@ test.each([
   "--s3-access-key-id=canary-1",
   "--outbound-proxy-credentials=canary-1",
   "CAIRN_OUTBOUND_PROXY_CREDENTIALS=canary-1",
+  "--embeddings-key=canary-1",
+  "CAIRN_CHAT_KEY=canary-1",
+  "--chat-key canary-1",
   "--authkey=canary-1",
   "--join-ticket=canary-1",
   "--ticket canary-1",

@@ -14,7 +14,8 @@ import { temporaryFolder } from "../kit/temporary.ts";
 
 const INSERT =
   "INSERT INTO versions (id, version, seq, hash, content_type, title, tags, size, author, via, log_time, deleted, purged, encoding, content) VALUES (?,1,?,'','text/plain',?,'',1,'a','',1,0,0,0,?)";
-const INSERT_HEAD = "INSERT INTO contexts VALUES (?,'a',1,'','text/plain',?,'',1,'a',1,1,0,0,'','')";
+const INSERT_HEAD =
+  "INSERT INTO contexts VALUES (?,'a',1,'','text/plain',?,'',1,'a',1,1,0,0,'','','public','','','','',0,'')";
 
 const open = (folder = join(temporaryFolder(), "store")) =>
   Store.open({

@@ -5,7 +5,7 @@ import { type PartResult, reportLines, time } from "../../scripts/test-report.ts
 
 const part = (name: string, change: Partial<PartResult> = {}): PartResult => ({
   name,
-  counts: { passed: 10, failed: 0, skipped: [] },
+  counts: { passed: 10, failed: 0, failures: [], skipped: [] },
   seconds: 30,
   budgetSeconds: 60,
   files: [],
@@ -15,8 +15,10 @@ const part = (name: string, change: Partial<PartResult> = {}): PartResult => ({
 test("each part has its counts, its time, its share and what is planned; the last line sums up", () => {
   const lines = reportLines(
     [
-      part("build native", { counts: { passed: 0, failed: 0, skipped: [] }, budgetSeconds: undefined }),
-      part("unit", { counts: { passed: 9, failed: 1, skipped: [{ name: "a", why: "needs root" }] } }),
+      part("build native", { counts: { passed: 0, failed: 0, failures: [], skipped: [] }, budgetSeconds: undefined }),
+      part("unit", {
+        counts: { passed: 9, failed: 1, failures: ["b.test.ts: adds"], skipped: [{ name: "a", why: "needs root" }] },
+      }),
       part("system", { seconds: 540, budgetSeconds: 600 }),
     ],
     585,
@@ -27,6 +29,9 @@ test("each part has its counts, its time, its share and what is planned; the las
     "unit | 9 | 1 | 1 | 30.0 s | 5 % | 60.0 s",
     "system | 10 | 0 | 0 | 9:00 min | 90 % | 10:00 min",
     "all | 19 | 1 | 1 | 9:45 min | 45:00 min",
+    "",
+    "Failed:",
+    " | b.test.ts: adds",
     "",
     "Skipped:",
     " | a: needs root",

@@ -6,7 +6,8 @@ import { fileTimes, readGoEvents, readJunit, refuseSilentSkips } from "../../scr
 test("readJunit() counts, and names what was skipped with its reason", () => {
   const xml = `<testsuites><testsuite name="a.test.ts">
     <testcase name="adds" classname="sums" time="0.1" />
-    <testcase name="fails &quot;loudly&quot;" classname=""><failure type="AssertionError">x &lt; y</failure></testcase>
+    <testcase name="fails &quot;loudly&quot;" classname="in &gt; groups" time="1" file="test/unit/a.test.ts" line="3">
+      <failure type="AssertionError" message="Expected: 1&#10;Received:   2&#10;">x &lt; y</failure></testcase>
     <testcase name="as another user [needs root]" classname="socket"><skipped /></testcase>
     <testcase name="somehow" classname=""><skipped/></testcase>
     <testcase name="ends" classname="running [needs qemu] &gt; arm64 [needs gcc]"><skipped /></testcase>
@@ -15,6 +16,7 @@ test("readJunit() counts, and names what was skipped with its reason", () => {
   expect(readJunit(xml)).toEqual({
     passed: 1,
     failed: 1,
+    failures: ['test/unit/a.test.ts: groups: in: fails "loudly": Expected: 1 Received: 2'],
     skipped: [
       { name: "socket: as another user", why: "needs root" },
       { name: "somehow", why: "" },
@@ -24,6 +26,7 @@ test("readJunit() counts, and names what was skipped with its reason", () => {
   expect(refuseSilentSkips(readJunit(xml))).toEqual({
     passed: 1,
     failed: 2,
+    failures: ['test/unit/a.test.ts: groups: in: fails "loudly": Expected: 1 Received: 2', "somehow"],
     skipped: [
       { name: "socket: as another user", why: "needs root" },
       { name: "somehow", why: "no reason given, which counts as a failure" },
@@ -60,7 +63,12 @@ test("readGoEvents() counts tests, shows what failed and why others were skipped
       event({ Action: "fail", Package: "m/core", Elapsed: 1 }),
     ].join("\n"),
   );
-  expect(counts).toEqual({ passed: 1, failed: 1, skipped: [{ name: "core TestC", why: "needs root" }] });
+  expect(counts).toEqual({
+    passed: 1,
+    failed: 1,
+    failures: ["core TestB"],
+    skipped: [{ name: "core TestC", why: "needs root" }],
+  });
   expect(lines.join("\n")).toContain("got 1, want 2");
 });
 
@@ -71,5 +79,5 @@ test("readGoEvents() counts a package that does not build, or dies, as a failure
       event({ Action: "fail", Package: "m/x", FailedBuild: "m/x" }),
     ].join("\n"),
   );
-  expect(counts.failed).toBe(1);
+  expect(counts).toEqual({ passed: 0, failed: 1, failures: ["m/x"], skipped: [] });
 });

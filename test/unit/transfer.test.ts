@@ -65,7 +65,7 @@ function stateOf(core: Core): unknown[] {
   return [
     core.store.reader.all("SELECT * FROM contexts ORDER BY id"),
     core.store.reader.all(
-      "SELECT id, version, hash, content_type, title, tags, size, author, via, log_time, deleted, purged, content, expires_at, metadata, supersedes FROM versions ORDER BY id, version",
+      "SELECT id, version, hash, content_type, title, tags, size, author, via, log_time, deleted, purged, content, expires_at, metadata, supersedes, visibility, owner, owner_agent, owner_type, recipients FROM versions ORDER BY id, version",
     ),
     core.store.reader.all("SELECT * FROM superseded ORDER BY id, successor"),
     core.store.reader.all("SELECT * FROM usage WHERE bytes <> 0 ORDER BY kind, name"),

@@ -46,9 +46,14 @@ const person = fc.record({
 const row = fc.record({
   visibility: fc.constantFrom(...VISIBILITIES, "Public", "", "secret"),
   by: person,
-  to: fc.array(fc.constantFrom("one", "ONE", "two", "ann@x", "bob@x", "tag:ci", "tag:db", "node:n1", "three"), {
-    maxLength: 3,
-  }),
+  to: fc.array(
+    fc.constantFrom(
+      ...["one", "ONE", "two", "ann@x", "bob@x", "tag:ci", "tag:db", "node:n1", "three"],
+      // Other names begin like these.
+      ...["oneself", "ann@x.org", "tag:ci2", "node:n12"],
+    ),
+    { maxLength: 3 },
+  ),
 });
 
 /** The rule in the words of features.md 3, with nothing of the code. */
@@ -146,6 +151,13 @@ test("anyone reads what is public, by function and SQL", () => {
       expect([isRead, found]).toEqual([visibility === "public", visibility === "public"]);
     }),
   );
+});
+
+test("rows without a type are read by their author, and by no viewer without one", () => {
+  const author = { caller: "user:ann@x" };
+  const viewer: Viewer = { callers: ["user:bob@x"], tags: [], agent: "one", isAdmin: false };
+  for (const each of [author, { ...author, type: "" }])
+    expect(mayRead({ visibility: "agent_only", author: each, to: [] }, viewer)).toBe(false);
 });
 
 test("an unknown word is an error where it is written, and is read by nobody", () => {

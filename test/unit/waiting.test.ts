@@ -83,12 +83,12 @@ test("each command gets its own outcome, and all that wait are refused at the en
   resolveBatch(
     batch?.items ?? [],
     [{ output: { n: 1 }, seq: 7 }, { fault: new Fault("not_found", "no", {}) }, { output: { n: 3 }, seq: 8 }],
-    "e",
+    (seq) => ({ epoch: seq < 8 ? "d" : "e", seq }),
   );
   add(COSTLY);
   add();
   waiting.rejectAll(() => new Fault("cancelled", "gone", {}));
   await Bun.sleep(0);
-  expect(ended).toEqual(['{"n":1} at e-7', "not_found", '{"n":3} at e-8', "cancelled", "cancelled"]);
+  expect(ended).toEqual(['{"n":1} at d-7', "not_found", '{"n":3} at e-8', "cancelled", "cancelled"]);
   expect([waiting.length, waiting.takeBatch()]).toEqual([0, undefined]);
 });

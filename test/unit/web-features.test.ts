@@ -3,11 +3,13 @@
 
 import { expect, test } from "bun:test";
 import { z } from "zod";
+import { auditQuery } from "../../src/features/context/audit-query.ts";
 import { contextFeature, contextOperations } from "../../src/features/context/index.ts";
 import { Fault } from "../../src/lib/fault.ts";
 import { read } from "../../src/operation/define.ts";
 import type { Feature } from "../../src/operation/feature.ts";
 import type { Section } from "../../src/operation/page.ts";
+import { Services } from "../../src/operation/services.ts";
 import { whoami } from "../../src/operation/whoami.ts";
 import { createWeb } from "../../src/web/index.ts";
 import { Site } from "../../src/web/site.ts";
@@ -63,7 +65,7 @@ const memos: Feature = {
 };
 
 function start(features: readonly Feature[]) {
-  const core = startCore({ operations: [...contextOperations, whoami, memoCount] });
+  const core = startCore({ operations: [...contextOperations, auditQuery(new Services()), whoami, memoCount] });
   const web = createWeb({
     invoker: core.invoker,
     features,
@@ -93,19 +95,23 @@ test("pages are found by their path; one that ends with / has all below it that 
 test("the bar links pages by their order, and shows what the feature says of the node", async () => {
   await using web = start([contextFeature, memos]);
   const { text } = await web.ask("/ui/memos/a");
-  expect(text).toContain('<nav aria-label="Pages"><a href="/ui/memos/new">New</a><a href="/ui/memos">Memos</a></nav>');
+  const bar = (own: string) =>
+    `<nav aria-label="Pages"><a href="/">Overview</a>${own}<a href="/ui/connect">Connect</a></nav>`;
+  const memosLink = '<a href="/ui/memos" aria-current="page">Memos</a>';
+  const [before, after] = ['<a href="/ui/contexts">Contexts</a>', '<a href="/ui/audit">Audit</a>'];
+  expect(text).toContain(bar(`<a href="/ui/memos/new">New</a>${before}${memosLink}${after}`));
   expect(text).toContain("<title>a on node.example.ts.net</title>");
   expect(text).toContain('<span class="pill failing">failing</span>');
   expect(text).toContain(".memo { color: red; }");
-  await using bare = start([contextFeature]);
-  expect((await bare.ask("/")).text).not.toContain("<nav aria-label");
+  await using bare = start([]);
+  expect((await bare.ask("/ui/nothing")).text).toContain(bar(""));
 });
 
 test("sections stand in their order among those of others, and the same call runs once a visit", async () => {
   await using web = start([memos, contextFeature]);
   runs = 0;
   const { text } = await web.ask("/");
-  const places = ["first 1.", 'id="you"', "Connect", "last 1."].map((words) => text.indexOf(words));
+  const places = ["first 1.", 'id="you"', 'id="connect-title"', "last 1."].map((words) => text.indexOf(words));
   expect(places.every((place) => place > 0)).toBe(true);
   expect(places).toEqual([...places].sort((a, b) => a - b));
   expect(text).toContain("<title>node.example.ts.net: contexts</title>");

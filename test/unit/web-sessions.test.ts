@@ -3,21 +3,16 @@
 import { describe, expect, test } from "bun:test";
 import type { Caller } from "../../src/access/caller.ts";
 import { FEATURES } from "../../src/features/index.ts";
-import { createWeb, type Scheme } from "../../src/web/index.ts";
+import { operationsOf } from "../../src/operation/derive.ts";
+import type { Scheme } from "../../src/web/index.ts";
 import { granted, localAdmin } from "../kit/core.ts";
 import { Someone, startSessions, user } from "../kit/sessions.ts";
+import { webOver } from "../kit/web.ts";
 
 function start() {
   const core = startSessions();
   const unexpected: unknown[] = [];
-  const web = createWeb({
-    invoker: core.invoker,
-    features: FEATURES.filter(({ name }) => name !== "fleet"),
-    version: "0.0.0-test",
-    secureUrl: () => undefined,
-    nowMs: Date.now,
-    onUnexpected: (error) => `w${unexpected.push(error)}`,
-  });
+  const web = webOver(core, { onUnexpected: (error) => `w${unexpected.push(error)}` });
   const ask = async (path: string, init: RequestInit = {}, caller: Caller = localAdmin, scheme: Scheme = "http") => {
     const response = await web.fetch(new Request(`http://cairn${path}`, init), caller, scheme);
     if (response === undefined) throw new Error(`${path} is no page`);
@@ -35,6 +30,44 @@ function start() {
 
 const SAME = { origin: "http://cairn" };
 const HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)> \u202eevil & \"quoted\" 'x'";
+
+/** What a page says, without marks, and the names of operations in it. */
+async function said(response: Response) {
+  const text = (await response.text()).replaceAll(/<script>.*?<\/script>|<style>.*?<\/style>|<[^>]*>/gs, " ");
+  const words = text.match(/[a-z]+(?:_[a-z]+)+/g) ?? [];
+  return {
+    status: response.status,
+    text: text.replaceAll(/\s+/g, " "),
+    named: words.filter((word) => NAMES.has(word)),
+  };
+}
+
+const NAMES = new Set(operationsOf(FEATURES).map(({ name }) => name));
+
+describe("what fails on a page", () => {
+  test("is said with the buttons and pages that there are, never with names of operations", async () => {
+    await using web = start();
+    const one = new Someone(web.core);
+    const session = await one.create("Work", "team-a");
+    await one.call("session_close", { session });
+    const closed = await said(await web.post(`/ui/sessions/${session}?form=post`, { text: "late" }));
+    expect(closed).toMatchObject({ status: 409, named: [] });
+    expect(closed.text).toContain("Open it again with “Open again”, or begin another with “Begin”.");
+    for (const path of [
+      "/ui/contexts/team-a/none",
+      "/ui/contexts?cursor=x",
+      "/ui/sessions/team-a/session_none",
+      "/ui/sessions?state=none",
+      `/ui/sessions/${session}/${session}`,
+      "/ui/search?q=",
+      "/ui/audit?cursor=x",
+      "/ui/leases?cursor=x",
+    ])
+      expect([path, (await said(await web.ask(path))).named]).toEqual([path, []]);
+    const json = await web.ask("/ui/sessions?state=none&format=json");
+    expect(await json.text()).toContain("session_list");
+  });
+});
 
 describe("the pages of sessions", () => {
   test("show threads, participants and states, and everything that others wrote as text alone", async () => {
@@ -110,10 +143,21 @@ describe("a form", () => {
     const acked = await web.post(`${path}?form=ack`, { message: String(message?.message) }, SAME, user("ann"));
     expect(acked.status).toBe(303);
     expect(await one.list(session)).toMatchObject([{ acked: true }]);
+    const open = await web.page(path);
+    expect(open).toMatch(/acknowledged by <bdi>ann@example.com<\/bdi>/);
+    expect(open).toContain(`href="/ui/messages/${session}/${message?.message}"`);
+    // Texts are shown as they were written.
+    expect(open).toContain("Write a message");
+    expect(open).not.toContain("Markdown");
     await web.post(`${path}?form=close`, {});
-    expect(await web.page(path)).toContain("Open again");
+    const closed = await web.page(path);
+    expect(closed).toContain("Open again");
+    expect(closed).not.toMatch(/Write a message|form=post|Reply<|reply=/);
+    expect(await web.page(`${path}?reply=${message?.message}`)).not.toContain("Write a reply");
+    const reader = granted({ role: "reader", spaces: ["team-a"] });
+    expect(await web.page(path, reader)).not.toContain("Open again");
     const late = await web.post(`${path}?form=post`, { text: "Late" });
-    expect([late.status, await late.text()]).toEqual([409, expect.stringContaining("session_reopen")]);
+    expect([late.status, await late.text()]).toEqual([409, expect.stringContaining("“Open again”")]);
   });
 
   test("is taken from a page of this node alone, and of callers with the right", async () => {
@@ -127,6 +171,7 @@ describe("a form", () => {
     expect(await statusOf({ origin: "http://evil.example" })).toBe(403);
     expect(await statusOf({ origin: "http://cairn:81" })).toBe(403);
     expect(await statusOf({ origin: "https://cairn" })).toBe(403);
+    expect(await statusOf({ ...SAME, "sec-fetch-site": "cross-site" })).toBe(403);
     expect(await statusOf({ ...SAME, "sec-fetch-site": "cross-site" })).toBe(403);
     expect(await statusOf(SAME, granted({ role: "reader", spaces: ["*"] }))).toBe(403);
     expect(await statusOf(SAME, granted({ role: "member", spaces: ["team-b"] }))).toBe(403);

@@ -135,9 +135,9 @@ describe("headers", () => {
     expect((await web.ask("/", localAdmin)).status).toBe(200);
   });
 
-  test("only / and /ui/ are pages, and they are only read", async () => {
+  test("only /, /ui and what is below are pages, and they are only read", async () => {
     await using web = start();
-    for (const path of ["/contexts", "/ui", "/uix/a", "/mcp", "/health"])
+    for (const path of ["/contexts", "/uix", "/uix/a", "/mcp", "/health"])
       expect(await web.web.fetch(new Request(`http://cairn${path}`), localAdmin, "http")).toBeUndefined();
     for (const method of ["POST", "PUT", "DELETE", "PATCH", "OPTIONS"]) {
       const refused = await web.ask("/", localAdmin, { method });

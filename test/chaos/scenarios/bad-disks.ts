@@ -82,7 +82,8 @@ export const syncFails: Scenario = {
         const generation = Number(readFileSync(join(dataDir, "store", "CURRENT"), "utf8"));
         // It may get a copy of the store first, or even two.
         const wals = [0, 1, 2].map((more) => join("store", String(generation + more), "cairn.db-wal"));
-        const files = part === "raft" ? [join("raft", "log.db")] : wals;
+        const segments = [1, 2, 3].map((more) => join("raft", "entries", `${more}`.padStart(20, "0").concat(".seg")));
+        const files = part === "raft" ? [join("raft", "votes.db"), ...segments] : wals;
         // Counted for each thread of the process.
         const after = trial.random.between(4, 10) + (isLeader && part === "raft" ? 30 : 0);
         await killed(node);

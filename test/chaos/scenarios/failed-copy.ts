@@ -10,6 +10,8 @@ import type { Scenario } from "../scenario.ts";
 import { THREE } from "../shapes.ts";
 
 const ONE_WAY_MS = 100;
+/** A copy of some megabytes: it takes seconds over the slow link, and no minute. */
+const PADDING = 3_000;
 
 export const failedCopy: Scenario = {
   name: "failed-copy",
@@ -19,7 +21,7 @@ export const failedCopy: Scenario = {
   seconds: 90,
   async run(trial) {
     const { fleet } = trial;
-    const load = trial.load({ padding: 10_000 });
+    const load = trial.load({ padding: PADDING });
     await load.more(100);
     const node = await fleet.joining("regional");
     const [store, raft] = [join(node.dataDir, "store"), join(node.dataDir, "raft")];
@@ -36,6 +38,8 @@ export const failedCopy: Scenario = {
     await killed(node);
     await node.restart();
     await first.more(1);
+    // Each copy would be larger than the one before, and the slow link has to carry two of them.
+    await load.stop();
     const leader = await fleet.leader();
     await fleet.link(leader, node, { delayMs: ONE_WAY_MS });
     await first.more(1);
@@ -45,8 +49,9 @@ export const failedCopy: Scenario = {
     rmSync(`${current}.new`, { recursive: true });
     await node.restart();
     await fleet.joined(node);
-    await load.more(20);
-    await load.stop();
+    const later = trial.load();
+    await later.more(20);
+    await later.stop();
     trial.say(`all are at ${await fleet.settle()}, ${node.name} too`);
   },
 };

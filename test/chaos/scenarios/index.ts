@@ -6,6 +6,7 @@ import { costlyPatch } from "./costly-patch.ts";
 import { DISK_SCENARIOS } from "./disk.ts";
 import { duplicates } from "./duplicates.ts";
 import { halfOpenEdge, upstreamMidway } from "./edges.ts";
+import { eventsAllKilled, eventsLeaderKilled, eventsReceiverDown } from "./events.ts";
 import { failedCopy } from "./failed-copy.ts";
 import { forwardsRepeated } from "./forwards-repeated.ts";
 import { forgedJoins } from "./joins.ts";
@@ -39,6 +40,8 @@ export const SCENARIOS: readonly Scenario[] = [
   stalledLeader,
   leaseLeaderKilled,
   leaseLeaderPaused,
+  eventsLeaderKilled,
+  eventsReceiverDown,
   powerCutAll,
   powerCutOne,
   powerCutCopies,
@@ -64,6 +67,7 @@ export const SCENARIOS: readonly Scenario[] = [
   stalledFollower,
   settingsDiffer,
   leaseQuorumLost,
+  eventsAllKilled,
   promoted,
   recovered,
   ...DISK_SCENARIOS,

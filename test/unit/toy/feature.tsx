@@ -210,7 +210,9 @@ export function counterFeature(migration: number, traces: Traces = { jobs: [], l
         },
       },
     }),
-    events: { "cairn.counter.added": "A counter was added to." },
+    events: {
+      "cairn.counter.added": { when: "a counter was added to", subject: "the counter", operations: ["counter_add"] },
+    },
     duties: (node) => [
       () => {
         traces.leads += node.get(LOG).leadership().leading ? 1 : 0;

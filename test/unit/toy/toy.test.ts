@@ -207,7 +207,7 @@ test("the generated pages of the docs tell of it", () => {
   const pages = generatedFiles(features);
   const here = (page: string, text: string) => expect(pages.get(`docs/${page}.md`)).toContain(text);
   here("operations", "### counter_add");
-  here("operations", "`cairn.counter.added`");
+  here("events", "`cairn.counter.added`");
   here("routes", "`GET /counters/{id}`");
   here("tables", "| `counters` | counter | replicated |");
   here("settings", "`--counter-start`");

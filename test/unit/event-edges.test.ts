@@ -1,0 +1,79 @@
+// Edges of the event log that other tests pass by: callers whose events meet, bounds that are met exactly, and what an
+// open stream does where rights end or retention was faster.
+
+import { afterEach, beforeEach, expect, test } from "bun:test";
+import { EventFeed } from "../../src/features/event/feed.ts";
+import { offsetSince } from "../../src/features/event/start-of.ts";
+import { EventPlace } from "../../src/features/event/wait.ts";
+import type { CallContext } from "../../src/operation/define.ts";
+import { type Events, startEvents } from "../kit/events.ts";
+import { faultOf } from "../kit/refusal.ts";
+
+let events: Events;
+beforeEach(() => {
+  events = startEvents();
+});
+afterEach(() => events[Symbol.asyncDispose]());
+
+const types = (count: number, type: string) => Array.from({ length: count }, () => ({ type }));
+
+test("events of several callers that come at once are each one's own", async () => {
+  const names = ["ann", "bob", "ann", "eve", "bob", "ann"];
+  await Promise.all(names.map((name) => events.publishMany(name, types(5, name))));
+  const { events: all } = await events.list({ limit: 100 });
+  expect(all).toHaveLength(30);
+  for (const { cairncaller, type } of all) expect(cairncaller).toBe(`user:${type}@x`);
+});
+
+test("an event is no duplicate once the window is over, to the millisecond", async () => {
+  const event = { type: "t", id: "1" };
+  await events.publish("ann", event);
+  events.pass(3_600_000 - 1);
+  expect((await events.publish("ann", event)).duplicate).toBe(true);
+  events.pass(1);
+  expect((await events.publish("ann", event)).duplicate).toBe(false);
+});
+
+test("retention keeps as many events as it says, and no counts of who has none", async () => {
+  for (let at = 0; at < 20; at++) await events.publish(at < 10 ? "ann" : "bob", { type: "t" });
+  events.limits.events.keepCount = 10;
+  await events.retain();
+  expect((await events.list()).oldest).toEndWith("-e10");
+  const names = events.core.store.reader.all<{ name: string }>("SELECT name FROM event_usage WHERE kind = 'caller'");
+  expect(names).toEqual([{ name: "user:bob@x" }]);
+});
+
+test("a cursor is waited for only where its event is not there", async () => {
+  const { cursor } = await events.publish("ann", { type: "t" });
+  const waits: number[] = [];
+  const feed = {
+    wait: async (offset: number) => {
+      waits.push(offset);
+    },
+  } as unknown as EventFeed;
+  const context = { reach: async () => 0, signal: new AbortController().signal };
+  expect(await offsetSince(events.core.store.reader, feed, cursor, context)).toBe(1);
+  // The feed returns at once where its newest event lies after this offset.
+  expect(waits).toEqual([0]);
+});
+
+test("an open stream judges rights before it gives an event, and ends where retention was faster", async () => {
+  const { store, log } = events.core;
+  const feed = new EventFeed(store.reader, () => log);
+  const context = {
+    ...{ position: () => log.position(), visible: () => true, spend: () => {}, author: "user:bob@x" },
+  } as unknown as CallContext;
+  const place = new EventPlace(feed, {}, 0, context, store.reader);
+  let judged = 0;
+  const judge = () => {
+    judged += 1;
+    throw new Error("rights ended");
+  };
+  expect(place.take(10, judge).items).toEqual([]);
+  for (let at = 0; at < 20; at++) await events.publish("ann", { type: "t" });
+  expect(() => place.take(10, judge)).toThrow("rights ended");
+  expect([judged, place.position.split("-e")[1]]).toEqual([1, "0"]);
+  events.limits.events.keepCount = 10;
+  await events.retain();
+  expect(faultOf(() => place.take(10, () => {})).code).toBe("below_floor");
+});
