@@ -3,8 +3,10 @@
 import type { Caller } from "../../src/access/caller.ts";
 import { agentFeature } from "../../src/features/agent/index.ts";
 import { contextFeature, ROW_CHECKS } from "../../src/features/context/index.ts";
+import { EVENT_LOG } from "../../src/features/event/event-log.ts";
 import { EVENT_FEED, EventFeed } from "../../src/features/event/feed.ts";
 import { eventFeature } from "../../src/features/event/index.ts";
+import { ReplicatedEventLog } from "../../src/features/event/replicated-log.ts";
 import { Retention } from "../../src/features/event/retention.ts";
 import type { WriteLimits } from "../../src/operation/define.ts";
 import { eventTypesOf, operationsOf } from "../../src/operation/derive.ts";
@@ -53,7 +55,8 @@ export function startEvents(options: Omit<CoreOptions, "limits"> & { events?: Pa
     .provide(OWN_TYPES, eventTypesOf(features))
     .provide(REFUSALS, core.refusals)
     .provide(ROW_CHECKS, eventFeature.verify === undefined ? [] : [eventFeature.verify])
-    .provide(EVENT_FEED, new EventFeed(reader, () => core.log));
+    .provide(EVENT_LOG, new ReplicatedEventLog(reader, () => core.log));
+  node.provide(EVENT_FEED, new EventFeed(node.get(EVENT_LOG)));
   const retention = new Retention({
     ...{ reader, log: () => core.log, limits: () => limits },
     onError: (error) => {

@@ -2,7 +2,9 @@
 
 import { Access } from "../../src/access/access.ts";
 import type { Caller } from "../../src/access/caller.ts";
+import { EVENT_LOG } from "../../src/features/event/event-log.ts";
 import { EVENT_FEED, EventFeed } from "../../src/features/event/feed.ts";
+import { ReplicatedEventLog } from "../../src/features/event/replicated-log.ts";
 import { subscriptionConditions } from "../../src/features/event/subscription/conditions.ts";
 import { Conditions } from "../../src/observe/conditions.ts";
 import { CONNECTIONS } from "../../src/operation/connections.ts";
@@ -44,7 +46,8 @@ export function providePlayed(
       const caller = tailnet.get(name);
       return caller === undefined ? [] : [{ caller, note: "" }];
     })
-    .provide(EVENT_FEED, new EventFeed(core.store.reader, () => core.log))
+    .provide(EVENT_LOG, new ReplicatedEventLog(core.store.reader, () => core.log))
     .provide(CALL_AS, (call) => core.invoker.invoke(call));
+  node.provide(EVENT_FEED, new EventFeed(node.get(EVENT_LOG)));
   return { tailnet, conditions };
 }

@@ -3,6 +3,7 @@
 
 import { afterEach, beforeEach, expect, test } from "bun:test";
 import { EventFeed } from "../../src/features/event/feed.ts";
+import { ReplicatedEventLog } from "../../src/features/event/replicated-log.ts";
 import { offsetSince } from "../../src/features/event/start-of.ts";
 import { EventPlace } from "../../src/features/event/wait.ts";
 import type { CallContext } from "../../src/operation/define.ts";
@@ -47,23 +48,24 @@ test("a cursor is waited for only where its event is not there", async () => {
   const { cursor } = await events.publish("ann", { type: "t" });
   const waits: number[] = [];
   const feed = {
+    log: new ReplicatedEventLog(events.core.store.reader, () => events.core.log),
     wait: async (offset: number) => {
       waits.push(offset);
     },
   } as unknown as EventFeed;
   const context = { reach: async () => 0, signal: new AbortController().signal };
-  expect(await offsetSince(events.core.store.reader, feed, cursor, context)).toBe(1);
+  expect(await offsetSince(feed, cursor, context)).toBe(1);
   // The feed returns at once where its newest event lies after this offset.
   expect(waits).toEqual([0]);
 });
 
 test("an open stream judges rights before it gives an event, and ends where retention was faster", async () => {
   const { store, log } = events.core;
-  const feed = new EventFeed(store.reader, () => log);
+  const feed = new EventFeed(new ReplicatedEventLog(store.reader, () => log));
   const context = {
     ...{ position: () => log.position(), visible: () => true, spend: () => {}, author: "user:bob@x" },
   } as unknown as CallContext;
-  const place = new EventPlace(feed, {}, 0, context, store.reader);
+  const place = new EventPlace(feed, {}, 0, context);
   let judged = 0;
   const judge = () => {
     judged += 1;
@@ -76,4 +78,44 @@ test("an open stream judges rights before it gives an event, and ends where rete
   events.limits.events.keepCount = 10;
   await events.retain();
   expect(faultOf(() => place.take(10, () => {})).code).toBe("below_floor");
+});
+
+test("an open stream of a log that has to be asked says when its events have come, and fails as the log does", async () => {
+  const here = new ReplicatedEventLog(events.core.store.reader, () => events.core.log);
+  const asked: number[] = [];
+  let broken: Error | undefined;
+  const far = new Proxy(here, {
+    get(of, key) {
+      if (key !== "after") return Reflect.get(of, key).bind?.(of) ?? Reflect.get(of, key);
+      return async (offset: number, max: number) => {
+        asked.push(offset);
+        if (broken !== undefined) throw broken;
+        return of.after(offset, max);
+      };
+    },
+  });
+  const context = { visible: () => true, spend: () => {}, author: "user:bob@x" } as unknown as CallContext;
+  const place = new EventPlace(new EventFeed(far), {}, 0, context);
+  const followed = { close: () => {} };
+  const news = async (act: () => unknown) => {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    followed.close();
+    followed.close = place.onNews(() => resolve());
+    act();
+    await promise;
+  };
+  await events.publishMany(
+    "ann",
+    Array.from({ length: 5 }, (_, at) => ({ type: "t", id: `${at}` })),
+  );
+  const take = (max: number) => place.take(max, () => {}).items.map(({ value }) => value["id"]);
+  await news(() => expect(take(2)).toEqual([]));
+  expect([take(2), take(2), take(2)]).toEqual([["0", "1"], ["2", "3"], ["4"]]);
+  // One question is under way at a time, and what came is not asked for again.
+  expect(asked).toEqual([0]);
+  broken = new Error("the log is away");
+  await news(() => expect([take(2), take(2)]).toEqual([[], []]));
+  expect(() => take(2)).toThrow("the log is away");
+  expect(asked).toEqual([0, 5]);
+  followed.close();
 });

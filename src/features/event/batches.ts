@@ -3,7 +3,8 @@
 
 import { Fault } from "../../lib/fault.ts";
 import type { MacroSteps } from "../../operation/define.ts";
-import { type Appended, eventAppend, MAX_APPENDED } from "./append.ts";
+import { MAX_APPENDED } from "./append.ts";
+import type { EventLog } from "./event-log.ts";
 import type { EventItem } from "./item.ts";
 
 /** Most bytes of one command, unless a single event is larger. */
@@ -34,7 +35,12 @@ interface Lane {
 
 /** The batches of one node. */
 export class Batches {
+  readonly #log: () => Pick<EventLog, "append">;
   readonly #lanes = new Map<string, Lane>();
+
+  constructor(log: () => Pick<EventLog, "append">) {
+    this.#log = log;
+  }
 
   /** Appends events of a call, and returns what becomes of each. A promise rejects with the Fault of its command. */
   append(steps: MacroSteps, space: string, items: readonly EventItem[]): Promise<Placed>[] {
@@ -63,7 +69,7 @@ export class Batches {
   }
 
   async #empty(lane: Lane): Promise<void> {
-    while (lane.waiting.length > 0) await send(lane.space, lane.waiting.splice(0, fitting(lane.waiting)));
+    while (lane.waiting.length > 0) await send(this.#log(), lane.space, lane.waiting.splice(0, fitting(lane.waiting)));
   }
 }
 
@@ -86,13 +92,13 @@ function fitting(items: readonly Waiting[]): number {
   return count;
 }
 
-/** The command is the first call's step, but does not end with that call: it has events of others. */
-async function send(space: string, batch: readonly Waiting[]): Promise<void> {
+/** It is done in the name of the first call, but does not end with that call: it has events of others. */
+async function send(log: Pick<EventLog, "append">, space: string, batch: readonly Waiting[]): Promise<void> {
   try {
     const events = batch.map(({ item }) => item);
     const ask = batch[0]?.ask;
     if (ask === undefined) return;
-    const done = (await ask(eventAppend.name, { space, events }, new AbortController().signal)) as unknown as Appended;
+    const done = await log.append({ ask }, space, events);
     const duplicates = new Set(done.duplicates);
     const looped = new Set(done.looped);
     for (const [index, { item, placed }] of batch.entries()) {

@@ -8,6 +8,7 @@ import { ServiceKey, type Services } from "../../operation/services.ts";
 import { eventAppend } from "./append.ts";
 import { legacyEvent } from "./codecs/legacy.ts";
 import { eventCommands } from "./commands.ts";
+import { EVENT_LOG } from "./event-log.ts";
 import { eventMetrics } from "./event-metrics.ts";
 import { EVENT_FEED, EventFeed } from "./feed.ts";
 import { eventGet, eventList } from "./list.ts";
@@ -22,6 +23,7 @@ import { eventsPage } from "./pages/events-page.tsx";
 import { eventPosition } from "./position.ts";
 import positions from "./positions.sql" with { type: "text" };
 import { publishOperations } from "./publish.ts";
+import { ReplicatedEventLog } from "./replicated-log.ts";
 import { eventRoutes } from "./rest.ts";
 import { Retention } from "./retention.ts";
 import { EVENT_LEVEL } from "./rows.ts";
@@ -41,7 +43,7 @@ export function eventOperations(node: Services): readonly Operation[] {
     eventTrim,
     eventPosition,
     eventList(node),
-    eventGet,
+    eventGet(node),
     eventWait(node),
     eventsRecent(node),
     eventTypes(node),
@@ -62,7 +64,8 @@ export const eventFeature: Feature = {
     const log = () => node.get(LOG);
     const onError = (error: unknown) => logFor("events")("warning", `old events were not removed: ${String(error)}`);
     node.provide(EVENT_METER, new EventMeter());
-    node.provide(EVENT_FEED, new EventFeed(store.reader, log));
+    node.provide(EVENT_LOG, new ReplicatedEventLog(store.reader, log));
+    node.provide(EVENT_FEED, new EventFeed(node.get(EVENT_LOG)));
     node.provide(RETENTION, new Retention({ reader: store.reader, log, limits, onError }));
   },
   operations: eventOperations,

@@ -3,10 +3,10 @@
 // wake-up, never a queue.
 
 import { Fault } from "../../lib/fault.ts";
-import type { Log } from "../../log/log.ts";
 import { ServiceKey } from "../../operation/services.ts";
-import type { Reader } from "../../store/store.ts";
-import { type EventRow, eventHead, eventsAfter } from "./rows.ts";
+import { cursorText } from "./cursor.ts";
+import type { EventLog, Soon } from "./event-log.ts";
+import type { EventRow } from "./rows.ts";
 import { type ShownEvent, shown } from "./shown.ts";
 
 /** Most events, and bytes of them, that are kept in memory. */
@@ -25,19 +25,22 @@ export interface FedEvent {
 
 /** The feed of events of a full member. */
 export class EventFeed {
-  readonly #reader: Reader;
-  readonly #log: () => Log;
+  readonly log: EventLog;
   readonly #listeners = new Set<() => void>();
   readonly #kept = new Map<number, FedEvent>();
   #keptBytes = 0;
-  #epoch = "";
+  #name = "";
   #tail = -1;
   #isDue = false;
   #stop: (() => void) | undefined;
 
-  constructor(reader: Reader, log: () => Log) {
-    this.#reader = reader;
-    this.#log = log;
+  constructor(log: EventLog) {
+    this.log = log;
+  }
+
+  /** Returns the cursor of an offset. */
+  cursorOf(offset: number): string {
+    return cursorText(this.log.name(), offset);
   }
 
   /**
@@ -60,9 +63,9 @@ export class EventFeed {
   }
 
   /** Returns the events after an offset, at most `max`, oldest first. */
-  after(offset: number, max: number): FedEvent[] {
-    const epoch = this.#log().position().epoch;
-    if (epoch !== this.#epoch) this.#forget(epoch);
+  after(offset: number, max: number): Soon<FedEvent[]> {
+    const name = this.log.name();
+    if (name !== this.#name) this.#forget(name);
     const found: FedEvent[] = [];
     for (let next = offset + 1; found.length < max; next += 1) {
       const kept = this.#kept.get(next);
@@ -70,8 +73,9 @@ export class EventFeed {
       found.push(kept);
     }
     if (found.length === max) return found;
-    const rows = eventsAfter(this.#reader, offset + found.length, max - found.length);
-    return [...found, ...rows.map((row) => this.#keep(row))];
+    const rest = this.log.after(offset + found.length, max - found.length);
+    const all = (rows: readonly EventRow[]) => [...found, ...rows.map((row) => this.#keep(row, name))];
+    return rest instanceof Promise ? rest.then(all) : all(rest);
   }
 
   /**
@@ -88,7 +92,7 @@ export class EventFeed {
     try {
       signal.throwIfAborted();
       this.#refuseEnded();
-      if (deadline.aborted || eventHead(this.#reader).tail > offset) return;
+      if (deadline.aborted || this.log.head().tail > offset) return;
       await woken.promise;
       this.#refuseEnded();
     } finally {
@@ -99,19 +103,18 @@ export class EventFeed {
   }
 
   #refuseEnded(): void {
-    if (!this.#log().changes.ended) return;
+    if (!this.log.isOver) return;
     throw new Fault("unavailable", "This node is stopping", {
       hint: "Go on from your last cursor on another node.",
     });
   }
 
   #listen(): () => void {
-    const { changes } = this.#log();
-    this.#tail = eventHead(this.#reader).tail;
-    return changes.onHead(() => {
+    this.#tail = this.log.head().tail;
+    return this.log.onHead(() => {
       // The store is closed next.
-      if (changes.ended) for (const listener of [...this.#listeners]) listener();
-      if (changes.ended || this.#isDue) return;
+      if (this.log.isOver) for (const listener of [...this.#listeners]) listener();
+      if (this.log.isOver || this.#isDue) return;
       this.#isDue = true;
       setImmediate(() => this.#wake());
     });
@@ -120,8 +123,8 @@ export class EventFeed {
   #wake(): void {
     this.#isDue = false;
     // Without a reader nothing is read: the store may be closed by now.
-    if (this.#listeners.size === 0 || this.#log().changes.ended) return;
-    const { tail } = eventHead(this.#reader);
+    if (this.#listeners.size === 0 || this.log.isOver) return;
+    const { tail } = this.log.head();
     if (tail === this.#tail) return;
     this.#tail = tail;
     this.#callSome([...this.#listeners]);
@@ -134,10 +137,10 @@ export class EventFeed {
     for (const listener of listeners.slice(0, WOKEN_AT_ONCE)) if (this.#listeners.has(listener)) listener();
   }
 
-  #keep(row: EventRow): FedEvent {
-    const value = shown(row, this.#epoch);
+  #keep(row: EventRow, name: string): FedEvent {
+    const value = shown(row, name);
     const event = { row, value, text: JSON.stringify(value) };
-    if (this.#kept.has(row.offset)) return event;
+    if (name !== this.#name || this.#kept.has(row.offset)) return event;
     this.#kept.set(row.offset, event);
     this.#keptBytes += event.text.length;
     for (const [offset, oldest] of this.#kept) {
@@ -148,8 +151,8 @@ export class EventFeed {
     return event;
   }
 
-  #forget(epoch: string): void {
-    this.#epoch = epoch;
+  #forget(name: string): void {
+    this.#name = name;
     this.#kept.clear();
     this.#keptBytes = 0;
   }

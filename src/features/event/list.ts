@@ -6,13 +6,12 @@ import { SHOW_ROW } from "../../lib/work.ts";
 import { type CallContext, type ReadOperation, read } from "../../operation/define.ts";
 import type { Services } from "../../operation/services.ts";
 import { refuseBelowLevel } from "../../operation/versions.ts";
-import type { Reader } from "../../store/store.ts";
 import { chosen, chosenAliases, cursorArgument, timeArgument } from "./arguments.ts";
 import { chooser } from "./chosen.ts";
-import { cursorText, offsetOf } from "./cursor.ts";
+import { EVENT_LOG, type EventLog, type Soon } from "./event-log.ts";
 import { EVENT_FEED, type EventFeed } from "./feed.ts";
 import { readPage } from "./read-events.ts";
-import { EVENT_LEVEL, type EventRow, eventAt, eventHead, eventsAfter, eventsBefore } from "./rows.ts";
+import { EVENT_LEVEL, type EventRow } from "./rows.ts";
 import { shown, shownEvent } from "./shown.ts";
 import { offsetAt, offsetSince } from "./start-of.ts";
 
@@ -57,24 +56,21 @@ export function eventList(node: Services): ReadOperation<typeof input, typeof ou
       refuseBelowLevel(reader, EVENT_LEVEL, "event_list");
       const places = Object.entries({ since, before, after }).filter(([, value]) => value !== undefined);
       if (places.length > 1) throw twoPlaces(places.map(([name]) => name));
-      const { epoch } = context.position();
+      const feed = node.get(EVENT_FEED);
+      const { log } = feed;
       const isUp = since !== undefined || after !== undefined;
       const source = {
-        next: (at: number, max: number) => (isUp ? eventsAfter(reader, at, max) : eventsBefore(reader, at, max)),
+        next: (at: number, max: number) => (isUp ? log.after(at, max) : log.before(at, max)),
         rowOf: (row: EventRow) => row,
         isChosen: chooser(wanted, context),
       };
-      const head = eventHead(reader);
-      const page = await readPage(
-        source,
-        await startOf(reader, node.get(EVENT_FEED), { since, before, after }, context),
-        limit,
-        context,
-      );
+      const start = await startOf(feed, { since, before, after }, context);
+      const head = log.head();
+      const page = await readPage(source, start, limit, context);
       return {
-        events: page.found.map((row) => shown(row, epoch)),
-        cursor: cursorText(epoch, isUp ? page.at : Math.min(page.at, head.tail)),
-        oldest: cursorText(epoch, head.floor),
+        events: page.found.map((row) => shown(row, log.name())),
+        cursor: feed.cursorOf(isUp ? page.at : Math.min(page.at, head.tail)),
+        oldest: feed.cursorOf(head.floor),
         more: page.more,
       };
     },
@@ -87,15 +83,10 @@ interface Places {
   after: string | undefined;
 }
 
-async function startOf(
-  reader: Reader,
-  feed: EventFeed,
-  { since, before, after }: Places,
-  context: CallContext,
-): Promise<number> {
-  if (since !== undefined) return offsetSince(reader, feed, since, context);
-  if (after !== undefined) return offsetAt(reader, after);
-  return before === undefined ? Number.MAX_SAFE_INTEGER : offsetOf(reader, before);
+async function startOf(feed: EventFeed, { since, before, after }: Places, context: CallContext): Promise<number> {
+  if (since !== undefined) return offsetSince(feed, since, context);
+  if (after !== undefined) return offsetAt(feed, after);
+  return before === undefined ? Number.MAX_SAFE_INTEGER : feed.log.judge(before);
 }
 
 function twoPlaces(names: readonly string[]): Fault {
@@ -105,43 +96,45 @@ function twoPlaces(names: readonly string[]): Fault {
   });
 }
 
-/** Reads one event. */
-export const eventGet = read({
-  name: "event_get",
-  title: "Read an event",
-  search: "one event, show event, payload",
-  description: "Returns one kept event: by its cursor (cairnposition), or by its id and source.",
-  input: z.object({
-    event: cursorArgument.optional().describe("cairnposition of the event."),
-    id: z.string().min(1).max(128).optional().describe("Id of the event, with source."),
-    source: z.string().min(1).max(1100).optional().describe("Source of the event as events show it, with id."),
-  }),
-  example: { id: "build-7", source: "user:ann@example.com/ci" },
-  samples: { event: "1f3a9c0b22-e7" },
-  output: z.object({ event: shownEvent }),
-  access: { verb: "read", spaces: "visible" },
-  aliases: { cursor: "event", cairnposition: "event", event_id: "id" },
-  run(reader, { event, id, source }, context) {
-    refuseBelowLevel(reader, EVENT_LEVEL, "event_get");
-    context.spend(SHOW_ROW);
-    const row = event === undefined ? bySource(reader, source, id) : eventAt(reader, offsetOf(reader, event));
-    if (row !== undefined && context.visible(row.space)) return { event: shown(row, context.position().epoch) };
-    throw new Fault("not_found", `There is no event ${event ?? `${source} ${id}`} that you may read`, {
-      hint: "event_list shows those that are kept.",
-    });
-  },
+const getInput = z.object({
+  event: cursorArgument.optional().describe("cairnposition of the event."),
+  id: z.string().min(1).max(128).optional().describe("Id of the event, with source."),
+  source: z.string().min(1).max(1100).optional().describe("Source of the event as events show it, with id."),
 });
+const getOutput = z.object({ event: shownEvent });
 
-function bySource(reader: Reader, source: string | undefined, id: string | undefined): EventRow | undefined {
+/** Returns the operation that reads one event. */
+export function eventGet(node: Services): ReadOperation<typeof getInput, typeof getOutput> {
+  return read({
+    name: "event_get",
+    title: "Read an event",
+    search: "one event, show event, payload",
+    description: "Returns one kept event: by its cursor (cairnposition), or by its id and source.",
+    input: getInput,
+    example: { id: "build-7", source: "user:ann@example.com/ci" },
+    samples: { event: "1f3a9c0b22-e7" },
+    output: getOutput,
+    access: { verb: "read", spaces: "visible" },
+    aliases: { cursor: "event", cairnposition: "event", event_id: "id" },
+    async run(reader, { event, id, source }, context) {
+      refuseBelowLevel(reader, EVENT_LEVEL, "event_get");
+      context.spend(SHOW_ROW);
+      const log = node.get(EVENT_LOG);
+      const row = await (event === undefined ? bySource(log, source, id) : log.at(log.judge(event)));
+      if (row !== undefined && context.visible(row.space)) return { event: shown(row, log.name()) };
+      throw new Fault("not_found", `There is no event ${event ?? `${source} ${id}`} that you may read`, {
+        hint: "event_list shows those that are kept.",
+      });
+    },
+  });
+}
+
+function bySource(log: EventLog, source: string | undefined, id: string | undefined): Soon<EventRow | undefined> {
   if (source === undefined || id === undefined) {
     throw new Fault("invalid_input", "event_get: event, or id and source, are missing", {
       hint: 'For example: {"id": "build-7", "source": "user:ann@example.com/ci"}.',
       details: { field: id === undefined ? "id" : "source" },
     });
   }
-  return reader.get<EventRow>(
-    "SELECT * FROM events WHERE source = ? AND id = ? ORDER BY offset DESC LIMIT 1",
-    source,
-    id,
-  );
+  return log.find(source, id);
 }

@@ -12,6 +12,7 @@ import type { Services } from "../../operation/services.ts";
 import { spaceArgument } from "./arguments.ts";
 import { Batches, type Placed } from "./batches.ts";
 import { cursorText } from "./cursor.ts";
+import { EVENT_LOG } from "./event-log.ts";
 import { type EventItem, itemOf, MAX, type SaidEvent, sizeOf } from "./item.ts";
 import { EVENT_METER } from "./meter.ts";
 
@@ -73,7 +74,7 @@ type Result = z.output<typeof manyOutput>["results"][number];
 
 /** Returns the operations. */
 export function publishOperations(node: Services): readonly Operation[] {
-  const batches = new Batches();
+  const batches = new Batches(() => node.get(EVENT_LOG));
   const tools: PublishTools = {
     batches,
     maxBytes: () => node.get(NODE).limits().events.maxBytes,

@@ -3,6 +3,7 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { LOOK_AT_ROW, READ_BYTE, SHOW_ROW } from "../../lib/work.ts";
 import type { CallContext } from "../../operation/define.ts";
+import type { Soon } from "./event-log.ts";
 import { type EventRow, STEP_BYTES } from "./rows.ts";
 
 /** Events read before other work gets a turn. */
@@ -24,7 +25,7 @@ export interface Page<Found> {
 /** Where the events of a page come from. */
 export interface PageSource<Found> {
   /** Returns the next events of the direction of the page: at most `max`, and no more once they have `STEP_BYTES`. */
-  next(at: number, max: number): readonly Found[];
+  next(at: number, max: number): Soon<readonly Found[]>;
   rowOf(found: Found): EventRow;
   isChosen(row: EventRow): boolean;
 }
@@ -39,7 +40,7 @@ export async function readPage<Found>(
   const found: Found[] = [];
   let bytes = 0;
   for (let steps = 1; ; steps += 1) {
-    const step = next(at, STEP);
+    const step = await next(at, STEP);
     const stepBytes = step.reduce((sum, each) => sum + rowOf(each).size, 0);
     const isLast = step.length < STEP && stepBytes < STEP_BYTES;
     if (!isLast) spend(LOOK_AT_ROW * step.length + READ_BYTE * stepBytes);

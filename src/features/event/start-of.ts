@@ -2,10 +2,9 @@
 
 import { isPosition } from "../../log/position.ts";
 import type { CallContext } from "../../operation/define.ts";
-import type { Reader } from "../../store/store.ts";
-import { noCursor, offsetAfterChange, offsetBefore, offsetOf, parseCursor } from "./cursor.ts";
+import { noCursor, parseCursor } from "./cursor.ts";
+import type { Soon } from "./event-log.ts";
 import type { EventFeed } from "./feed.ts";
-import { eventHead } from "./rows.ts";
 
 /** How long a node that is behind another one waits for the event of a cursor, in ms. */
 const MAX_BEHIND_MS = 2000;
@@ -14,24 +13,23 @@ const OLDEST = "oldest";
 
 /**
  * Returns the offset of a cursor; of `oldest`, that before the oldest kept event; or of a position, after which the
- * events lie that were ordered after it. Waits up to 2 s for what this node has not applied. Faults of `offsetOf` and
- * `CallContext.reach`.
+ * events lie that were ordered after it. Waits up to 2 s for what this node does not have yet. Faults of
+ * `EventLog.judge` and `CallContext.reach`.
  */
 export async function offsetSince(
-  reader: Reader,
   feed: EventFeed,
   since: string,
   { reach, signal }: Pick<CallContext, "reach" | "signal">,
 ): Promise<number> {
-  if (since === OLDEST) return eventHead(reader).floor;
-  if (isPosition(since)) return offsetAfterChange(reader, await reach(since));
+  if (since === OLDEST) return feed.log.head().floor;
+  if (isPosition(since)) return feed.log.offsetAfterChange(await reach(since));
   const cursor = parseCursor(since);
   if (cursor === undefined) throw noCursor(since);
   await feed.wait(cursor.offset - 1, signal, AbortSignal.timeout(MAX_BEHIND_MS));
-  return offsetOf(reader, since);
+  return feed.log.judge(since);
 }
 
 /** Returns the offset behind which the events lie that were ordered at a time or later. */
-export function offsetAt(reader: Reader, time: string): number {
-  return offsetBefore(reader, Date.parse(time));
+export function offsetAt({ log }: EventFeed, time: string): Soon<number> {
+  return log.offsetBefore(Date.parse(time));
 }

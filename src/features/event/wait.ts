@@ -8,13 +8,11 @@ import type { FollowCursor } from "../../operation/follow.ts";
 import type { Services } from "../../operation/services.ts";
 import { refuseBelowLevel } from "../../operation/versions.ts";
 import { timeoutSeconds } from "../../operation/wait-arguments.ts";
-import type { Reader } from "../../store/store.ts";
 import { chosen, chosenAliases, cursorArgument, timeArgument } from "./arguments.ts";
 import { type Chosen, chooser } from "./chosen.ts";
-import { cursorText, offsetOf } from "./cursor.ts";
 import { EVENT_FEED, type EventFeed, type FedEvent } from "./feed.ts";
 import { type Page, readPage } from "./read-events.ts";
-import { EVENT_LEVEL, eventHead, STEP_BYTES } from "./rows.ts";
+import { EVENT_LEVEL, STEP_BYTES } from "./rows.ts";
 import { shownEvent } from "./shown.ts";
 import { offsetAt, offsetSince } from "./start-of.ts";
 
@@ -64,13 +62,13 @@ export function eventWait(node: Services): ReadOperation<typeof input, typeof ou
       const held = context.holdWait();
       try {
         const feed = node.get(EVENT_FEED);
-        const start = await startOf(reader, feed, { since, time }, context);
+        const start = await startOf(feed, { since, time }, context);
         const deadline = AbortSignal.timeout(timeout_seconds * 1000);
         const signal = AbortSignal.any([context.signal, held.signal]);
         const page = await pageOf(feed, { own: false, ...wanted }, start, limit, deadline, { ...context, signal });
         return {
           events: page.found.map(({ value }) => value),
-          cursor: cursorText(context.position().epoch, page.at),
+          cursor: feed.cursorOf(page.at),
           timed_out: page.found.length === 0 && !page.more,
         };
       } finally {
@@ -83,21 +81,20 @@ export function eventWait(node: Services): ReadOperation<typeof input, typeof ou
         throw new Fault("invalid_input", "A stream has no timeout_seconds and no limit", { hint: "Leave them out." });
       refuseBelowLevel(reader, EVENT_LEVEL, "event_wait");
       const feed = node.get(EVENT_FEED);
-      const start = await startOf(reader, feed, { since, time }, context);
-      return new EventPlace(feed, { own: false, ...wanted }, start, context, reader);
+      const start = await startOf(feed, { since, time }, context);
+      return new EventPlace(feed, { own: false, ...wanted }, start, context);
     },
   });
 }
 
 /** Returns the offset behind which a reader begins. A stream comes back with its cursor, at the address that it had. */
 async function startOf(
-  reader: Reader,
   feed: EventFeed,
   { since, time }: { since: string | undefined; time: string | undefined },
   context: CallContext,
 ): Promise<number> {
-  if (since !== undefined) return offsetSince(reader, feed, since, context);
-  return time === undefined ? eventHead(reader).tail : offsetAt(reader, time);
+  if (since !== undefined) return offsetSince(feed, since, context);
+  return time === undefined ? feed.log.head().tail : offsetAt(feed, time);
 }
 
 /** Waits for the first event, then returns those that are there already. */
@@ -130,26 +127,30 @@ export class EventPlace implements FollowCursor {
   readonly #feed: EventFeed;
   readonly #isChosen: (event: FedEvent) => boolean;
   readonly #context: CallContext;
-  readonly #reader: Reader;
+  readonly #listeners = new Set<() => void>();
+  /** What a log that is not in this process is asked for, and what came of it. */
+  #asked: Promise<void> | undefined;
+  #ahead: FedEvent[] | undefined;
+  #failed: unknown;
+  #isRemote = false;
   #at: number;
 
-  constructor(feed: EventFeed, wanted: Chosen, start: number, context: CallContext, reader: Reader) {
+  constructor(feed: EventFeed, wanted: Chosen, start: number, context: CallContext) {
     const isChosen = chooser(wanted, context);
     this.#feed = feed;
     this.#isChosen = ({ row }) => isChosen(row);
     this.#context = context;
-    this.#reader = reader;
     this.#at = start;
   }
 
   get position(): string {
-    return this.#textOf(this.#at);
+    return this.#feed.cursorOf(this.#at);
   }
 
   take(max: number, judge: () => void): ReturnType<FollowCursor["take"]> {
     // Events that were removed meanwhile would be passed over in silence.
-    offsetOf(this.#reader, this.position);
-    const step = this.#feed.after(this.#at, STEP);
+    this.#feed.log.judge(this.position);
+    const step = this.#step();
     if (step.length > 0) judge();
     const stepBytes = step.reduce((sum, { row }) => sum + row.size, 0);
     const more = step.length === STEP || stepBytes >= STEP_BYTES;
@@ -157,20 +158,54 @@ export class EventPlace implements FollowCursor {
     const items = [];
     let bytes = 0;
     for (const event of step) {
-      if (items.length === max || bytes > TAKEN_BYTES) return { items, more: true };
+      if (items.length === max || bytes > TAKEN_BYTES) {
+        if (this.#isRemote) this.#ahead = step;
+        return { items, more: true };
+      }
       this.#at = event.row.offset;
       if (!this.#isChosen(event)) continue;
       bytes += event.row.size;
-      items.push({ position: this.#textOf(this.#at), value: event.value, text: event.text });
+      items.push({ position: this.position, value: event.value, text: event.text });
     }
     return { items, more };
   }
 
   onNews(listener: () => void): () => void {
-    return this.#feed.onNews(listener);
+    const stop = this.#feed.onNews(listener);
+    this.#listeners.add(listener);
+    return () => {
+      stop();
+      this.#listeners.delete(listener);
+    };
   }
 
-  #textOf(offset: number): string {
-    return cursorText(this.#context.position().epoch, offset);
+  /** Returns the next events; none while they are on their way, and `onNews` says when they have come. */
+  #step(): FedEvent[] {
+    const ahead = this.#ahead?.filter(({ row }) => row.offset > this.#at) ?? [];
+    this.#ahead = undefined;
+    if (ahead.length > 0) return ahead;
+    if (this.#failed !== undefined) {
+      const failed = this.#failed;
+      this.#failed = undefined;
+      throw failed;
+    }
+    if (this.#asked !== undefined) return [];
+    const step = this.#feed.after(this.#at, STEP);
+    if (!(step instanceof Promise)) return step;
+    this.#isRemote = true;
+    this.#asked = this.#keepAhead(step);
+    return [];
+  }
+
+  async #keepAhead(step: Promise<FedEvent[]>): Promise<void> {
+    let isNews = true;
+    try {
+      this.#ahead = await step;
+      isNews = this.#ahead.length > 0;
+    } catch (error) {
+      this.#failed = error;
+    }
+    this.#asked = undefined;
+    if (isNews) for (const listener of [...this.#listeners]) listener();
   }
 }

@@ -3,11 +3,8 @@
 import { z } from "zod";
 import { Fault } from "../../../lib/fault.ts";
 import type { CallContext } from "../../../operation/define.ts";
-import type { Reader } from "../../../store/store.ts";
 import { cursorArgument } from "../arguments.ts";
-import { offsetBefore } from "../cursor.ts";
 import type { EventFeed } from "../feed.ts";
-import { eventHead } from "../rows.ts";
 import { offsetSince } from "../start-of.ts";
 
 /** The longest time that may be asked for, in ms: a year. */
@@ -34,7 +31,6 @@ export interface Begins {
 }
 
 export interface PlaceParts {
-  reader: Reader;
   feed: EventFeed;
   nowMs: number;
 }
@@ -44,27 +40,23 @@ export interface PlaceParts {
  * begins with the oldest event that is kept. Faults: `invalid_input` for what is no cursor or lies ahead.
  */
 export async function beginsAt(
-  { reader, feed, nowMs }: PlaceParts,
+  { feed, nowMs }: PlaceParts,
   { cursor, max_age_ms: maxAgeMs }: { cursor?: string | undefined; max_age_ms?: number | undefined },
   context: Pick<CallContext, "reach" | "signal">,
 ): Promise<Begins> {
-  if (cursor === undefined) return { at: eventHead(reader).tail, truncated: false };
-  const { at, truncated } = await kept({ reader, feed }, cursor, context);
-  const youngest = maxAgeMs === undefined ? at : offsetBefore(reader, nowMs - maxAgeMs);
+  if (cursor === undefined) return { at: feed.log.head().tail, truncated: false };
+  const { at, truncated } = await kept(feed, cursor, context);
+  const youngest = maxAgeMs === undefined ? at : await feed.log.offsetBefore(nowMs - maxAgeMs);
   return youngest > at ? { at: youngest, truncated: true } : { at, truncated };
 }
 
-async function kept(
-  { reader, feed }: Pick<PlaceParts, "reader" | "feed">,
-  cursor: string,
-  context: Pick<CallContext, "reach" | "signal">,
-): Promise<Begins> {
+async function kept(feed: EventFeed, cursor: string, context: Pick<CallContext, "reach" | "signal">): Promise<Begins> {
   try {
-    return { at: await offsetSince(reader, feed, cursor, context), truncated: false };
+    return { at: await offsetSince(feed, cursor, context), truncated: false };
   } catch (error) {
     if (!(error instanceof Fault)) throw error;
     if (error.code === "below_floor" || error.code === "history_forked")
-      return { at: eventHead(reader).floor, truncated: true };
+      return { at: feed.log.head().floor, truncated: true };
     throw error.code === "invalid_input" ? error.retold(error.message, { details: { field: "cursor" } }) : error;
   }
 }

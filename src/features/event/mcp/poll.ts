@@ -8,9 +8,8 @@ import type { FollowCursor, Taken } from "../../../operation/follow.ts";
 import { NODE } from "../../../operation/node-parts.ts";
 import type { Services } from "../../../operation/services.ts";
 import { refuseBelowLevel } from "../../../operation/versions.ts";
-import type { Reader } from "../../../store/store.ts";
 import { chooser } from "../chosen.ts";
-import { cursorText, parseCursor } from "../cursor.ts";
+import { parseCursor } from "../cursor.ts";
 import { EVENT_FEED, type FedEvent } from "../feed.ts";
 import { readPage } from "../read-events.ts";
 import { EVENT_LEVEL } from "../rows.ts";
@@ -53,9 +52,7 @@ const output = z.object({
 
 /** Returns the operation. */
 export function eventPoll(node: Services): ReadOperation<typeof input, typeof output> {
-  const partsOf = (reader: Reader): PlaceParts => ({
-    ...{ reader, feed: node.get(EVENT_FEED), nowMs: node.get(NODE).nowMs() },
-  });
+  const partsOf = (): PlaceParts => ({ feed: node.get(EVENT_FEED), nowMs: node.get(NODE).nowMs() });
   return read({
     name: "event_poll",
     isTool: false,
@@ -70,11 +67,10 @@ export function eventPoll(node: Services): ReadOperation<typeof input, typeof ou
     async run(reader, { name, arguments: given, limit = 50, ...place }, context) {
       refuseBelowLevel(reader, EVENT_LEVEL, "event_poll");
       refuseTypes(name, given);
-      if (place.cursor === undefined) refuseUnknown(node, reader, name, context);
-      const parts = partsOf(reader);
+      if (place.cursor === undefined) await refuseUnknown(node, reader, name, context);
+      const parts = partsOf();
       const { at, truncated } = await beginsAt(parts, place, context);
-      const { epoch } = context.position();
-      if (limit === 0) return { events: [], cursor: cursorText(epoch, at), truncated, more: false };
+      if (limit === 0) return { events: [], cursor: parts.feed.cursorOf(at), truncated, more: false };
       const source = {
         next: (from: number, max: number) => parts.feed.after(from, max),
         rowOf: ({ row }: FedEvent) => row,
@@ -82,14 +78,14 @@ export function eventPoll(node: Services): ReadOperation<typeof input, typeof ou
       };
       const page = await readPage(source, at, limit, context);
       const events = page.found.map(({ row, value }) => occurrenceOf(value, row.offset, name));
-      return { events, cursor: cursorText(epoch, page.at), truncated, more: page.more };
+      return { events, cursor: parts.feed.cursorOf(page.at), truncated, more: page.more };
     },
     followsTables: true,
     async follow({ name, arguments: given, limit: _, ...place }, context, reader) {
       refuseBelowLevel(reader, EVENT_LEVEL, "event_poll");
       refuseTypes(name, given);
-      const { at } = await beginsAt(partsOf(reader), place, context);
-      return new OccurrencePlace(name, given, at, context, node, reader);
+      const { at } = await beginsAt(partsOf(), place, context);
+      return new OccurrencePlace(name, given, at, context, node);
     },
   });
 }
@@ -100,9 +96,9 @@ class OccurrencePlace implements FollowCursor {
   readonly #name: string;
   readonly #events: EventPlace;
 
-  constructor(name: string, given: EventArguments, at: number, context: CallContext, node: Services, reader: Reader) {
+  constructor(name: string, given: EventArguments, at: number, context: CallContext, node: Services) {
     this.#name = name;
-    this.#events = new EventPlace(node.get(EVENT_FEED), chosenBy(name, given), at, context, reader);
+    this.#events = new EventPlace(node.get(EVENT_FEED), chosenBy(name, given), at, context);
   }
 
   get position(): string {

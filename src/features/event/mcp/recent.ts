@@ -8,10 +8,9 @@ import type { Services } from "../../../operation/services.ts";
 import { refuseBelowLevel } from "../../../operation/versions.ts";
 import { chosen, chosenAliases } from "../arguments.ts";
 import { chooser } from "../chosen.ts";
-import { cursorText } from "../cursor.ts";
 import { EVENT_FEED } from "../feed.ts";
 import { type Page, readPage } from "../read-events.ts";
-import { EVENT_LEVEL, type EventRow, eventHead, eventsAfter, eventsBefore } from "../rows.ts";
+import { EVENT_LEVEL, type EventRow } from "../rows.ts";
 import { shown } from "../shown.ts";
 import { occurrence, occurrenceOf } from "./event-type.ts";
 import { beginsAt, placeArguments } from "./place.ts";
@@ -49,27 +48,28 @@ export function eventsRecent(node: Services): ReadOperation<typeof input, typeof
     aliases: { ...chosenAliases, name: "types", since: "cursor" },
     async run(reader, { cursor, limit = 20, ...wanted }, context) {
       refuseBelowLevel(reader, EVENT_LEVEL, "events_recent");
-      const { epoch } = context.position();
+      const feed = node.get(EVENT_FEED);
+      const { log } = feed;
       const isChosen = chooser(wanted, context);
       const source = { rowOf: (row: EventRow) => row, isChosen };
       const occurrences = (rows: readonly EventRow[]) =>
-        rows.map((row) => occurrenceOf(shown(row, epoch), row.offset, row.type));
+        rows.map((row) => occurrenceOf(shown(row, log.name()), row.offset, row.type));
       if (cursor === undefined) {
-        const { tail } = eventHead(reader);
+        const { tail } = log.head();
         const newest: Page<EventRow> = await readPage(
-          { ...source, next: (at, max) => eventsBefore(reader, at, max) },
+          { ...source, next: (at, max) => log.before(at, max) },
           tail + 1,
           limit,
           context,
         );
         const events = occurrences(newest.found.reverse());
-        return { events, cursor: cursorText(epoch, tail), truncated: false, more: false };
+        return { events, cursor: feed.cursorOf(tail), truncated: false, more: false };
       }
-      const parts = { reader, feed: node.get(EVENT_FEED), nowMs: node.get(NODE).nowMs() };
+      const parts = { feed, nowMs: node.get(NODE).nowMs() };
       const { at, truncated } = await beginsAt(parts, { cursor }, context);
-      const next = (place: number, max: number) => eventsAfter(reader, place, max);
+      const next = (place: number, max: number) => log.after(place, max);
       const page = await readPage({ ...source, next }, at, limit, context);
-      return { events: occurrences(page.found), cursor: cursorText(epoch, page.at), truncated, more: page.more };
+      return { events: occurrences(page.found), cursor: feed.cursorOf(page.at), truncated, more: page.more };
     },
   });
 }

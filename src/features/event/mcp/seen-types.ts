@@ -8,7 +8,7 @@ import type { CallContext } from "../../../operation/define.ts";
 import { OWN_TYPES, ownWanted } from "../../../operation/own-events.ts";
 import type { Services } from "../../../operation/services.ts";
 import type { Reader } from "../../../store/store.ts";
-import { eventHead } from "../rows.ts";
+import { EVENT_LOG, type EventLog } from "../event-log.ts";
 import { ANY_EVENT } from "./event-type.ts";
 
 /** How many of the newest events are looked at. */
@@ -19,22 +19,16 @@ const NEWEST = 4096;
  */
 const PLAIN = /^[A-Za-z0-9][A-Za-z0-9._/:-]{0,127}$/;
 
-interface SeenRow {
-  space: string;
-  type: string;
-}
-
 /** Returns the types of the newest events that the caller may see, each with its spaces, sorted by name. */
-export function seenTypes(
-  reader: Reader,
+export async function seenTypes(
+  log: EventLog,
   { visible, spend }: Pick<CallContext, "visible" | "spend">,
-): Map<string, string[]> {
-  const { tail, floor } = eventHead(reader);
+): Promise<Map<string, string[]>> {
+  const { tail, floor } = log.head();
   const after = Math.max(floor, tail - NEWEST);
   spend(LOOK_AT_ROW * (tail - after));
-  const sql = "SELECT DISTINCT type, space FROM events WHERE offset > ? ORDER BY type, space";
   const found = new Map<string, string[]>();
-  for (const { type, space } of reader.all<SeenRow>(sql, after)) {
+  for (const { type, space } of await log.types(after)) {
     if (!PLAIN.test(type) || type === ANY_EVENT || !visible(space)) continue;
     found.set(type, [...(found.get(type) ?? []), space]);
   }
@@ -52,15 +46,15 @@ export function ownTypes(node: Services, reader: Reader): Map<string, string> {
  * Throws Fault `not_found` for a type that no event has that the caller may see. Whoever comes back with a cursor knew
  * it when it had events.
  */
-export function refuseUnknown(
+export async function refuseUnknown(
   node: Services,
   reader: Reader,
   name: string,
   context: Pick<CallContext, "visible" | "spend">,
-): void {
+): Promise<void> {
   const own = ownTypes(node, reader);
   if (name === ANY_EVENT || own.has(name)) return;
-  const known = seenTypes(reader, context);
+  const known = await seenTypes(node.get(EVENT_LOG), context);
   if (known.has(name)) return;
   const near = nearest(name, [...own.keys(), ...known.keys()]);
   const guess = near === undefined ? "" : `Did you mean ${near}? `;

@@ -5,6 +5,7 @@ import { spaceAmong } from "../../../access/space.ts";
 import { type ReadOperation, read } from "../../../operation/define.ts";
 import type { Services } from "../../../operation/services.ts";
 import { refuseBelowLevel } from "../../../operation/versions.ts";
+import { EVENT_LOG } from "../event-log.ts";
 import { EVENT_LEVEL } from "../rows.ts";
 import { callbackTargets } from "./callback/subscription.ts";
 import { ANY_EVENT, eventName } from "./event-type.ts";
@@ -46,10 +47,10 @@ export function eventTypes(node: Services): ReadOperation<typeof input, typeof o
     samples: { after: ANY_EVENT, limit: 10 },
     output,
     access: { verb: "read", spaces: "visible" },
-    run(reader, { after = "", limit = 100 }, context) {
+    async run(reader, { after = "", limit = 100 }, context) {
       refuseBelowLevel(reader, EVENT_LEVEL, "event_types");
       const open = callbackTargets(reader).flatMap(({ spaces }) => spaces);
-      const seen = seenTypes(reader, context);
+      const seen = await seenTypes(node.get(EVENT_LOG), context);
       const own = ownTypes(node, reader);
       const { rights } = context;
       const maySubscribe = open.length > 0 && rights.mayUseSomewhere(SUBSCRIBE);

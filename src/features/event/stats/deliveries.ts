@@ -6,6 +6,7 @@ import { SHOW_ROW } from "../../../lib/work.ts";
 import { levelOf } from "../../../log/level.ts";
 import type { CallContext } from "../../../operation/define.ts";
 import type { Reader } from "../../../store/store.ts";
+import type { EventLog } from "../event-log.ts";
 import type { Outbox } from "../subscription/outbox.ts";
 import {
   deadSum,
@@ -46,13 +47,20 @@ export const deliveryReport = z.object({
 /** How the deliveries of one subscription go. */
 export type DeliveryReport = z.output<typeof deliveryReport>;
 
+/** What reports are made of. `outbox`: undefined where this node has none. */
+interface DeliveryParts {
+  reader: Reader;
+  log: EventLog;
+  outbox: Outbox | undefined;
+}
+
 /** Returns the reports of the subscriptions whose space is visible, by id, in steps between other work. */
 export async function deliveriesOf(
-  reader: Reader,
-  outbox: Outbox | undefined,
+  parts: DeliveryParts,
   { nowMs, isVisible }: { nowMs: number; isVisible: (space: string) => boolean },
   { spend, signal }: Pick<CallContext, "spend" | "signal">,
 ): Promise<DeliveryReport[]> {
+  const { reader } = parts;
   if (levelOf(reader) < SUBSCRIPTION_LEVEL) return [];
   const rows = reader
     .all<SubscriptionRow>("SELECT * FROM subscriptions ORDER BY id")
@@ -62,18 +70,21 @@ export async function deliveriesOf(
     if (index % STEP === STEP - 1) await nextTurn();
     signal.throwIfAborted();
     spend(SHOW_ROW);
-    reports.push(reportOf(reader, row, outbox, nowMs));
+    reports.push(await reportOf(parts, row, nowMs));
   }
   return reports;
 }
 
-function reportOf(reader: Reader, row: SubscriptionRow, outbox: Outbox | undefined, nowMs: number): DeliveryReport {
+async function reportOf(
+  { reader, log, outbox }: DeliveryParts,
+  row: SubscriptionRow,
+  nowMs: number,
+): Promise<DeliveryReport> {
   const queue = outbox?.queue(row.id);
   const at = Math.max(row.cursor, queue?.at ?? 0);
   const { delivered = 0, failed = 0, dead = 0, dropped = 0 } = queue?.counts ?? {};
-  const end = endOf(reader, row);
-  const next = "SELECT log_time FROM events WHERE offset > ? AND offset <= ? ORDER BY offset LIMIT 1";
-  const oldest = reader.get<{ log_time: number }>(next, at, end);
+  const end = endOf(log.head(), row);
+  const oldestMs = await log.orderedAfter(at, end);
   const attempts = delivered + failed + dead;
   const failing = failingRow(reader, row.id);
   return {
@@ -82,7 +93,7 @@ function reportOf(reader: Reader, row: SubscriptionRow, outbox: Outbox | undefin
     ...(row.reason === "" ? {} : { reason: row.reason }),
     rules: (JSON.parse(row.rules) as { id: string }[]).map(({ id }) => id),
     behind: Math.max(0, end - at),
-    lag_seconds: oldest === undefined ? 0 : Math.max(0, Math.round(nowMs - oldest.log_time) / 1000),
+    lag_seconds: oldestMs === undefined ? 0 : Math.max(0, Math.round(nowMs - oldestMs) / 1000),
     ...{ delivered, failed: failed + dead, dropped },
     error_rate: attempts === 0 ? 0 : Math.round(((failed + dead) / attempts) * 10_000) / 10_000,
     dead_letters: deadSum(reader, row.id).count,

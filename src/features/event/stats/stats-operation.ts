@@ -8,17 +8,16 @@ import { type CallContext, type ReadOperation, read } from "../../../operation/d
 import { NODE } from "../../../operation/node-parts.ts";
 import type { Services } from "../../../operation/services.ts";
 import { refuseBelowLevel } from "../../../operation/versions.ts";
-import type { Reader } from "../../../store/store.ts";
 import { chosen, chosenAliases, timeArgument } from "../arguments.ts";
 import { type Chosen, chooser } from "../chosen.ts";
-import { epochOf, offsetBefore } from "../cursor.ts";
-import { EVENT_LEVEL, type EventRow, eventHead } from "../rows.ts";
+import { EVENT_LOG, type EventLog, type EventOutline, type Range } from "../event-log.ts";
+import { EVENT_LEVEL, type EventRow } from "../rows.ts";
 import { Effort, type Rule, RuleSet, rules } from "../rules/index.ts";
 import { queuedRow } from "../subscription/events.ts";
 import { OUTBOX } from "../subscription/open-outbox.ts";
 import { deliveriesOf, deliveryReport } from "./deliveries.ts";
-import { type Range, scanDown } from "./scan.ts";
-import { bucketSeconds, type CountedRow, type Share, Tally } from "./tally.ts";
+import { scanDown, wholeEvents } from "./scan.ts";
+import { bucketSeconds, type Share, Tally } from "./tally.ts";
 
 /** Most events that one call counts, and that it asks rules about. */
 export const MAX_COUNTED = 100_000;
@@ -26,7 +25,6 @@ const MAX_CLASSED = 2_000;
 const HOUR_MS = 3_600_000;
 /** Units of evaluating rules on one event, beside its bytes and what they take (rules/effort.ts). */
 const EVALUATE = 50_000;
-const COLUMNS = "offset, space, caller, agent, source, type, subject, log_time, size";
 
 const share = z.array(z.object({ name: z.string(), events: z.number().int(), bytes: z.number().int() }));
 
@@ -88,10 +86,11 @@ export function eventStats(node: Services): ReadOperation<typeof input, typeof o
       const nowMs = node.get(NODE).nowMs();
       const toMs = until === undefined ? nowMs : Date.parse(until);
       const fromMs = after === undefined ? toMs - HOUR_MS : Date.parse(after);
-      const range = rangeOf(reader, fromMs, until === undefined ? undefined : toMs);
+      const log = node.get(EVENT_LOG);
+      const range = await rangeOf(log, fromMs, until === undefined ? undefined : toMs);
       const seconds = bucketSeconds(bucket_seconds, toMs - fromMs);
-      const { tally, isWhole, oldestMs } = await count(reader, range, { seconds, toMs }, wanted, context);
-      const found = classes && (await classify(reader, range, classes, wanted, context));
+      const { tally, isWhole, oldestMs } = await count(log, range, { seconds, toMs }, wanted, context);
+      const found = classes && (await classify(log, range, classes, wanted, context));
       const isVisible = (space: string) =>
         (wanted.space === undefined || wanted.space === space) && context.visible(space);
       const names = (from: { top(max: number): Share[] }) => from.top(top);
@@ -102,7 +101,7 @@ export function eventStats(node: Services): ReadOperation<typeof input, typeof o
         ...{ spaces: names(tally.spaces), senders: names(tally.senders) },
         ...{ bucket_seconds: seconds, buckets: shownBuckets(tally) },
         ...(found === undefined ? {} : { classes: found }),
-        deliveries: await deliveriesOf(reader, node.find(OUTBOX), { nowMs, isVisible }, context),
+        deliveries: await deliveriesOf({ reader, log, outbox: node.find(OUTBOX) }, { nowMs, isVisible }, context),
       };
     },
   });
@@ -112,13 +111,13 @@ function shownBuckets(tally: Tally): { at: string; events: number }[] {
   return tally.buckets().map(({ atMs, events }) => ({ at: timeOf(atMs), events }));
 }
 
-function rangeOf(reader: Reader, fromMs: number, toMs: number | undefined): Range {
-  const upTo = toMs === undefined ? eventHead(reader).tail : offsetBefore(reader, toMs);
-  return { after: offsetBefore(reader, fromMs), upTo };
+async function rangeOf(log: EventLog, fromMs: number, toMs: number | undefined): Promise<Range> {
+  const upTo = await (toMs === undefined ? log.head().tail : log.offsetBefore(toMs));
+  return { after: await log.offsetBefore(fromMs), upTo };
 }
 
 async function count(
-  reader: Reader,
+  log: EventLog,
   range: Range,
   { seconds, toMs }: { seconds: number; toMs: number },
   wanted: Chosen,
@@ -128,25 +127,25 @@ async function count(
   const isChosen = chooser(wanted, context);
   // Of what the caller may see: the time of another event is not told either.
   let oldestMs = toMs;
-  const look = (row: CountedRow) => {
+  const look = (row: EventOutline) => {
     if (!isChosen(row)) return;
     oldestMs = row.log_time;
     tally.add(row);
   };
-  const at = await scanDown(reader, { columns: COLUMNS, range, max: MAX_COUNTED }, look, context);
+  const at = await scanDown({ range, max: MAX_COUNTED, read: log.outlines.bind(log) }, look, context);
   return { tally, isWhole: at <= range.after, oldestMs };
 }
 
 /** Tags of senders are not known here, as in subscription_test. */
 async function classify(
-  reader: Reader,
+  log: EventLog,
   range: Range,
   list: readonly Rule[],
   wanted: Chosen,
   context: CallContext,
 ): Promise<NonNullable<z.output<typeof output>["classes"]>> {
   const set = new RuleSet(list);
-  const epoch = epochOf(reader);
+  const epoch = log.name();
   const isChosen = chooser(wanted, context);
   const byRule = new Map(list.map(({ id }) => [id, { rule: id, events: 0, failed: 0 }]));
   const sums = { looked_at: 0, none: 0 };
@@ -165,6 +164,6 @@ async function classify(
       if (failed !== undefined) failed.failed += 1;
     }
   };
-  await scanDown(reader, { columns: "*", range, max: MAX_CLASSED, step: 16 }, look, context);
+  await scanDown({ range, max: MAX_CLASSED, step: 16, read: wholeEvents(log) }, look, context);
   return { ...sums, by_rule: [...byRule.values()] };
 }

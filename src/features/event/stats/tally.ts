@@ -1,12 +1,6 @@
 // Counts events by what they are and when they were ordered. Bounded whatever names senders use.
 
-import type { EventRow } from "../rows.ts";
-
-/** What is read of an event to count it: its data stay on disk. */
-export type CountedRow = Pick<
-  EventRow,
-  "offset" | "space" | "caller" | "agent" | "source" | "type" | "subject" | "log_time" | "size"
->;
+import type { EventOutline } from "../event-log.ts";
 
 /** Names that are counted apart; those after them are counted as `REST`. */
 const MAX_NAMES = 5000;
@@ -57,7 +51,7 @@ export class Tally {
     this.#bucketMs = bucketMs;
   }
 
-  add({ type, source, space, caller, agent, log_time, size }: CountedRow): void {
+  add({ type, source, space, caller, agent, log_time, size }: EventOutline): void {
     this.events += 1;
     this.bytes += size;
     this.types.add(type, size);

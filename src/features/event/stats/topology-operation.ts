@@ -8,12 +8,12 @@ import type { Services } from "../../../operation/services.ts";
 import { refuseBelowLevel } from "../../../operation/versions.ts";
 import type { Reader } from "../../../store/store.ts";
 import { spaceArgument } from "../arguments.ts";
-import { EVENT_LEVEL, eventHead } from "../rows.ts";
+import { EVENT_LOG, type EventLog, type EventOutline } from "../event-log.ts";
+import { EVENT_LEVEL } from "../rows.ts";
 import { OUTBOX } from "../subscription/open-outbox.ts";
 import { SUBSCRIPTION_LEVEL, type TargetRow } from "../subscription/rows.ts";
 import { type DeliveryReport, deliveriesOf, deliveryReport } from "./deliveries.ts";
 import { scanDown } from "./scan.ts";
-import type { CountedRow } from "./tally.ts";
 
 /** Newest events that are looked at for their senders. */
 const LOOKED_AT = 5_000;
@@ -63,22 +63,23 @@ export function eventTopology(node: Services): ReadOperation<typeof input, typeo
     async run(reader, { space }, context) {
       refuseBelowLevel(reader, EVENT_LEVEL, "event_topology");
       const isVisible = (name: string) => (space === undefined || name === space) && context.visible(name);
-      const found = await sendersOf(reader, isVisible, context);
+      const log = node.get(EVENT_LOG);
+      const found = await sendersOf(log, isVisible, context);
       const bounds = { nowMs: node.get(NODE).nowMs(), isVisible };
-      const subscriptions = await deliveriesOf(reader, node.find(OUTBOX), bounds, context);
+      const subscriptions = await deliveriesOf({ reader, log, outbox: node.find(OUTBOX) }, bounds, context);
       return { ...found, subscriptions, targets: targetsOf(reader, subscriptions, isVisible("fleet")) };
     },
   });
 }
 
 async function sendersOf(
-  reader: Reader,
+  log: EventLog,
   isVisible: (space: string) => boolean,
   context: CallContext,
 ): Promise<Pick<Topology, "looked_at" | "senders">> {
   const by = new Map<string, z.output<typeof sender>>();
   let looked_at = 0;
-  const look = ({ space, caller, size }: Pick<CountedRow, "offset" | "space" | "caller" | "size">) => {
+  const look = ({ space, caller, size }: EventOutline) => {
     if (!isVisible(space)) return;
     looked_at += 1;
     const key = JSON.stringify([caller, space]);
@@ -87,9 +88,9 @@ async function sendersOf(
     found.bytes += size;
     by.set(key, found);
   };
-  const { tail } = eventHead(reader);
+  const { tail } = log.head();
   const range = { after: Math.max(0, tail - LOOKED_AT), upTo: tail };
-  await scanDown(reader, { columns: "offset, space, caller, size", range, max: LOOKED_AT }, look, context);
+  await scanDown({ range, max: LOOKED_AT, read: log.outlines.bind(log) }, look, context);
   const senders = [...by.values()].sort((one, other) => other.events - one.events).slice(0, MAX_SENDERS);
   return { looked_at, senders };
 }

@@ -45,7 +45,7 @@ export function subscriptionOperations(node: Services): readonly Operation[] {
   return [
     ...[eventTargetSet, eventTargetRemove, eventTargetList, eventTargetTest(node), ...tasOperations(node)],
     ...[subscriptionCreate, subscriptionChangeWrite, subscriptionPause, subscriptionResume],
-    ...[subscriptionList, subscriptionGet(node), subscriptionTest, ...replayOperations],
+    ...[subscriptionList, subscriptionGet(node), subscriptionTest(node), ...replayOperations(node)],
     ...[eventStats(node), eventTopology(node), eventClassify(node)],
     ...[deadLetterList, deadLetterRedrive, deadLetterPurge, subscriptionEnd, outboxRecord],
   ];

@@ -4,7 +4,7 @@ import { levelOf } from "../../../log/level.ts";
 import type { Metrics } from "../../../observe/metrics.ts";
 import { NODE } from "../../../operation/node-parts.ts";
 import type { Services } from "../../../operation/services.ts";
-import { eventHead } from "../rows.ts";
+import { EVENT_LOG } from "../event-log.ts";
 import { SUBSCRIPTION_LEVEL } from "./rows.ts";
 
 /** Registers them. */
@@ -27,15 +27,18 @@ export function subscriptionMetrics(metrics: Metrics, node: Services): void {
   single("cairn_event_dead_letters", "Events that targets did not take.", () => countOf("dead_letters"));
   const slowest = () => {
     const sql = "SELECT MIN(cursor) AS cursor FROM subscriptions WHERE state = 'active'";
-    const { tail } = eventHead(reader);
+    const { tail } = node.get(EVENT_LOG).head();
     return Math.min(tail, reader.get<{ cursor: number | null }>(sql)?.cursor ?? tail);
   };
   single("cairn_event_delivery_lag_events", "Events that the slowest active subscription has not done with.", () => {
-    return eventHead(reader).tail - slowest();
+    return node.get(EVENT_LOG).head().tail - slowest();
   });
-  single("cairn_event_delivery_lag_seconds", "Age of the oldest of them.", () => {
-    const sql = "SELECT log_time FROM events WHERE offset > ? ORDER BY offset LIMIT 1";
-    const oldest = reader.get<{ log_time: number }>(sql, slowest());
-    return oldest === undefined ? 0 : Math.max(0, nowMs() - oldest.log_time) / 1000;
+  metrics.gauge("cairn_event_delivery_lag_seconds", "Age of the oldest of them.", [], () => {
+    if (!has()) return [];
+    const log = node.get(EVENT_LOG);
+    const oldestMs = log.orderedAfter(slowest(), log.head().tail);
+    // A log that has to be asked is not asked for a scrape.
+    if (oldestMs instanceof Promise) return [];
+    return [[[], oldestMs === undefined ? 0 : Math.max(0, nowMs() - oldestMs) / 1000]];
   });
 }

@@ -10,10 +10,9 @@ import { CONNECTIONS } from "../../../operation/connections.ts";
 import { ACCESS, CALL_AS, FIND_CALLERS, HOST, LOG, NODE } from "../../../operation/node-parts.ts";
 import { ServiceKey, type Services } from "../../../operation/services.ts";
 import type { Reader } from "../../../store/store.ts";
-import { cursorText, epochOf } from "../cursor.ts";
+import { epochOf } from "../cursor.ts";
 import { EVENT_FEED } from "../feed.ts";
 import { EVENT_METER } from "../meter.ts";
-import { eventHead } from "../rows.ts";
 import { CALLBACK_KEYS } from "./callback-keys.ts";
 import { subscriptionConditions } from "./conditions.ts";
 import type { Target } from "./delivery.ts";
@@ -59,12 +58,12 @@ export function openOutbox(node: Services): Outbox {
       tellStopped(reader, raised);
       return runningSubscriptions(reader);
     },
-    eventsAfter: (offset, max) => feed.after(offset, max).map((event) => queuedOf(event)),
+    eventsAfter: async (offset, max) => (await feed.after(offset, max)).map((event) => queuedOf(event)),
     withTags: async (sender, signal) => ({ ...sender, tags: tagsOfFound(await owners.find(sender.caller, signal)) }),
     withAgain: () => withAgain(reader),
     again: (id) => againOf(reader, id),
-    cursorOf: (offset) => cursorText(epochOf(reader), offset),
-    floor: () => eventHead(reader).floor,
+    cursorOf: (offset) => feed.cursorOf(offset),
+    floor: () => feed.log.head().floor,
     onNews: (listener) => feed.onNews(listener),
     targetOf: targetsBy(node, owners),
     ownerMay: async ({ id, space }, signal) => {

@@ -1,6 +1,7 @@
 // What the outbox and its queues get of the node.
 
 import type { pause as realPause } from "../../../lib/pause.ts";
+import type { Soon } from "../event-log.ts";
 import type { Sender } from "../rules/index.ts";
 import type { Outcome, Target } from "./delivery.ts";
 import type { Records } from "./recorder.ts";
@@ -11,7 +12,7 @@ export interface OutboxOptions {
   /** Returns the active subscriptions as they are recorded now. */
   subscriptions(): readonly RunningSubscription[];
   /** Returns events after an offset, oldest first. */
-  eventsAfter(offset: number, max: number): readonly QueuedEvent[];
+  eventsAfter(offset: number, max: number): Soon<readonly QueuedEvent[]>;
   /** Returns a sender with its tags. Rejects where they cannot be looked up. */
   withTags(sender: Sender, signal: AbortSignal): Promise<Sender>;
   /** Returns the subscriptions that have dead letters to send again. */

@@ -130,7 +130,7 @@ export class Queue {
       await this.#passRemoved(signal);
       if (!(await this.#sendDue(signal))) return;
       if (this.#isDone()) return void this.#halt("done");
-      const events = this.#hasAll() ? [] : this.#options.eventsAfter(this.#seen, STEP);
+      const events = this.#hasAll() ? [] : await this.#options.eventsAfter(this.#seen, STEP);
       if (events.length === 0) await this.#idle(signal);
       const turns = new ShortTurns();
       for (const event of events) {
@@ -231,7 +231,8 @@ export class Queue {
     this.#wake = woken.resolve;
     signal.addEventListener("abort", this.#wake, { once: true });
     // Events may have come since they were read.
-    if (this.#options.eventsAfter(this.#seen, 1).length === 0 && !signal.aborted) await woken.promise;
+    const found = await this.#options.eventsAfter(this.#seen, 1);
+    if (found.length === 0 && !signal.aborted) await woken.promise;
     signal.removeEventListener("abort", this.#wake);
     this.#wake = undefined;
   }

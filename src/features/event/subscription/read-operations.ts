@@ -8,6 +8,7 @@ import type { Services } from "../../../operation/services.ts";
 import { refuseBelowLevel } from "../../../operation/versions.ts";
 import { spaceArgument } from "../arguments.ts";
 import { cursorText, epochOf } from "../cursor.ts";
+import { EVENT_LOG } from "../event-log.ts";
 import { ofItsSpace, presentSubscription, shownOf, shownSubscription, subscriptionId } from "./arguments.ts";
 import { OUTBOX } from "./open-outbox.ts";
 import { deadSum, endOf, failingRow, SUBSCRIPTION_LEVEL, type SubscriptionRow } from "./rows.ts";
@@ -96,7 +97,7 @@ export function subscriptionGet(node: Services): ReadOperation<typeof getInput, 
       const at = Math.max(row.cursor, queue?.at ?? 0);
       return {
         subscription: shownOf(reader, row),
-        behind: Math.max(0, endOf(reader, row) - at),
+        behind: Math.max(0, endOf(node.get(EVENT_LOG).head(), row) - at),
         dead_letters: dead,
         ...(failing === undefined ? {} : { failing: shownFailing(failing) }),
         attempts: (queue?.attempts ?? []).map(({ at: ms, ...rest }) => ({ at: timeOf(ms), ...rest })),

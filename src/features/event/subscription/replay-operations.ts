@@ -6,12 +6,12 @@ import { spaceOf } from "../../../access/space.ts";
 import { Fault } from "../../../lib/fault.ts";
 import { ShortTurns } from "../../../lib/short-turns.ts";
 import { LOOK_AT_ROW, READ_BYTE } from "../../../lib/work.ts";
-import { type CallContext, macro, type Operation, read } from "../../../operation/define.ts";
+import { type CallContext, macro, type Operation, type ReadOperation, read } from "../../../operation/define.ts";
+import type { Services } from "../../../operation/services.ts";
 import { refuseBelowLevel } from "../../../operation/versions.ts";
-import type { Reader } from "../../../store/store.ts";
 import { cursorArgument, spaceArgument, timeArgument } from "../arguments.ts";
-import { cursorText, epochOf, offsetBefore, offsetOf } from "../cursor.ts";
-import { eventHead, eventsAfter } from "../rows.ts";
+import { cursorText } from "../cursor.ts";
+import { EVENT_LOG, type EventLog } from "../event-log.ts";
 import { Effort, type Rule, RuleSet, rules } from "../rules/index.ts";
 import { ofItsSpace, shownSubscription, subscriptionId, targetName } from "./arguments.ts";
 import { queuedRow } from "./events.ts";
@@ -42,42 +42,51 @@ const counted = {
 };
 const countInput = z.object({ space: spaceArgument.describe("Space of the events."), ...range });
 
-/** Counts a replay. */
-export const eventReplayCount = read({
-  name: "event_replay_count",
-  isTool: false,
-  title: "Count what a replay would send",
-  search: "dry run, how many events",
-  description: "Counts the kept events of a range that rules would send, without sending anything.",
-  input: countInput,
-  example: { space: "team-a", since: "oldest" },
-  samples: {
-    ...{ time: "2026-11-29T16:31:00Z", until: "1f3a9c0b22-e9", until_time: "2026-11-29T17:00:00Z" },
-    rules: [{ id: "all" }],
-  },
-  maxInputBytes: 262_144,
-  output: z.object(counted),
-  access: { verb: "read", spaces: ({ space }) => [space] },
-  async run(reader, { space, rules: list = [], ...places }, context) {
-    refuseBelowLevel(reader, SUBSCRIPTION_LEVEL, "event_replay_count");
-    const [from, to] = rangeOf(reader, places);
-    const epoch = epochOf(reader);
-    const counts = await countOf(reader, { space, list, from, to, epoch }, context);
-    return { since: cursorText(epoch, from), until: cursorText(epoch, to), ...counts };
-  },
-});
+const countOutput = z.object(counted);
+const COUNT = "event_replay_count";
+
+/** Returns the operation that counts a replay. */
+export function eventReplayCount(node: Services): ReadOperation<typeof countInput, typeof countOutput> {
+  return read({
+    name: COUNT,
+    isTool: false,
+    title: "Count what a replay would send",
+    search: "dry run, how many events",
+    description: "Counts the kept events of a range that rules would send, without sending anything.",
+    input: countInput,
+    example: { space: "team-a", since: "oldest" },
+    samples: {
+      ...{ time: "2026-11-29T16:31:00Z", until: "1f3a9c0b22-e9", until_time: "2026-11-29T17:00:00Z" },
+      rules: [{ id: "all" }],
+    },
+    maxInputBytes: 262_144,
+    output: countOutput,
+    access: { verb: "read", spaces: ({ space }) => [space] },
+    async run(reader, { space, rules: list = [], ...places }, context) {
+      refuseBelowLevel(reader, SUBSCRIPTION_LEVEL, COUNT);
+      const log = node.get(EVENT_LOG);
+      const [from, to] = await rangeOf(log, places);
+      const epoch = log.name();
+      const counts = await countOf(log, { space, list, from, to, epoch }, context);
+      return { since: cursorText(epoch, from), until: cursorText(epoch, to), ...counts };
+    },
+  });
+}
 
 type Places = Pick<z.output<typeof countInput>, "since" | "time" | "until" | "until_time">;
 
-/** Returns the offsets of a range: after the first, up to the second. Faults of `offsetOf`, and `invalid_input`. */
-function rangeOf(reader: Reader, { since, time, until, until_time: untilTime }: Places): readonly [number, number] {
-  const { floor, tail } = eventHead(reader);
+/** Returns a range of offsets: after the first, up to the second. Faults of `EventLog.judge`, and `invalid_input`. */
+async function rangeOf(
+  log: EventLog,
+  { since, time, until, until_time: untilTime }: Places,
+): Promise<readonly [number, number]> {
+  const { floor, tail } = log.head();
   if ((since === undefined) === (time === undefined)) throw onePlace("since", "time", "where it begins");
   if (until !== undefined && untilTime !== undefined) throw onePlace("until", "until_time", "where it ends");
-  const at = (cursor: string) => (cursor === "oldest" ? floor : cursor === "now" ? tail : offsetOf(reader, cursor));
-  const before = (text: string) => Math.max(floor, offsetBefore(reader, Date.parse(text)));
-  const from = since === undefined ? before(time ?? "") : at(since);
-  const to = untilTime === undefined ? at(until ?? "now") : before(untilTime);
+  const at = (cursor: string) => (cursor === "oldest" ? floor : cursor === "now" ? tail : log.judge(cursor));
+  const before = async (text: string) => Math.max(floor, await log.offsetBefore(Date.parse(text)));
+  const from = since === undefined ? await before(time ?? "") : at(since);
+  const to = untilTime === undefined ? at(until ?? "now") : await before(untilTime);
   if (to > from) return [from, to];
   throw new Fault("invalid_input", "The range has no events that are still kept", {
     hint: "event_list shows which are kept; until must lie after since.",
@@ -101,7 +110,7 @@ interface Counting {
 }
 
 async function countOf(
-  reader: Reader,
+  log: EventLog,
   { space, list, from, to, epoch }: Counting,
   context: Pick<CallContext, "signal" | "spend">,
 ) {
@@ -112,7 +121,7 @@ async function countOf(
   for (let at = from; at < last; ) {
     await turns.give();
     context.signal.throwIfAborted();
-    const rows = eventsAfter(reader, at, Math.min(STEP, last - at));
+    const rows = await log.after(at, Math.min(STEP, last - at));
     at = rows.at(-1)?.offset ?? last;
     context.spend(LOOK_AT_ROW * rows.length);
     for (const row of rows) {
@@ -165,8 +174,8 @@ export const eventReplay = macro({
   hints: { idempotent: false },
   async run({ id, target, context, rate = DEFAULT_REPLAY_RATE, dry = true, ...asked }, { ask }) {
     requiredPlaceOf({ target, context });
-    const found = await ask(eventReplayCount.name, { space: spaceOf(id), ...defined(asked) });
-    const counts = eventReplayCount.output.parse(found);
+    const found = await ask(COUNT, { space: spaceOf(id), ...defined(asked) });
+    const counts = countOutput.parse(found);
     const seconds = Math.ceil(counts.events / rate);
     if (dry) return { ...counts, seconds };
     const { since, until } = counts;
@@ -180,5 +189,7 @@ function defined(values: Readonly<Record<string, unknown>>): Record<string, unkn
   return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined));
 }
 
-/** Every operation of replays. */
-export const replayOperations: readonly Operation[] = [eventReplayCount, eventReplay];
+/** Returns every operation of replays. */
+export function replayOperations(node: Services): readonly Operation[] {
+  return [eventReplayCount(node), eventReplay];
+}

@@ -2,7 +2,8 @@
 
 import { levelOf } from "../../../log/level.ts";
 import type { Reader } from "../../../store/store.ts";
-import { EVENT_LEVEL, type EventRow, eventHead } from "../rows.ts";
+import type { LogHead } from "../event-log.ts";
+import { EVENT_LEVEL, type EventRow } from "../rows.ts";
 import type { Rule } from "../rules/index.ts";
 import type { PolicyName } from "./policy-names.ts";
 import type { RunningSubscription } from "./running.ts";
@@ -82,8 +83,7 @@ export function subscriptionRow(reader: Reader, id: string): SubscriptionRow | u
 }
 
 /** Returns the offset of the last event that a subscription is to send: the newest, or of a replay its end. */
-export function endOf(reader: Reader, { until }: Pick<SubscriptionRow, "until">): number {
-  const { tail } = eventHead(reader);
+export function endOf({ tail }: LogHead, { until }: Pick<SubscriptionRow, "until">): number {
   return until === 0 ? tail : Math.min(until, tail);
 }
 
