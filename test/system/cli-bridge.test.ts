@@ -139,7 +139,10 @@ describe("a bridge that joins the tailnet", () => {
       const result = await client.callTool({ name: "whoami", arguments: {} }, { timeout: 60_000 });
       return { isError: result.isError === true, text: JSON.stringify(result.content) };
     };
-    expect([(await call(first)).isError, (await call(second)).isError]).toEqual([false, false]);
+    for (const bridge of [first, second]) {
+      const { isError, text } = await call(bridge);
+      expect(isError ? `${text}\n${bridge.stderr()}` : "").toBe("");
+    }
     await tailnet.remove("desk");
     const seen = () => first.stderr();
     for (const bridge of [first, second])

@@ -76,7 +76,10 @@ test("a second node joins by ticket as regional, has all data, and reads them it
   two = await two.again();
   const joined = await two.eventOf("fleet", ({ text }) => text.startsWith("joined"));
   expect(joined.text).toContain("with two full nodes there is no automatic failover");
-  const found = await until("the second member", two, ({ members }) => members.length === 2 && members[1]?.lag === 0);
+  // The rows of the members arrive with the copy, before the first beat says who leads.
+  const found = await until("the second member", two, ({ members, fleet }) => {
+    return members.length === 2 && members[1]?.lag === 0 && fleet.leader !== "";
+  });
   expect(found).toMatchObject({ role: "regional", fleet: { leader: "one", voters: 1 } });
   expect(await ok(two, ["context", "get", "team-a/plan"])).toContain("first");
   await ok(two, ["context", "put", "team-a/two", "-"], "by the second");
@@ -104,7 +107,7 @@ test("a third node asks, waits, and is approved as central; it does not vote yet
 test("promoted, the second one makes three voters, and one of them may fail", async () => {
   await ok(one, ["promote", "two"]);
   for (const node of [one, two, three]) {
-    const found = await until("three voters", node, (each) => voters(each).length === 3);
+    const found = await until("three voters", node, (each) => voters(each).length === 3 && each.fleet.leader !== "");
     expect(found.fleet.survives).toBe("1 of 3 voters may fail.");
     expect(found.fleet.leader).toBe("one");
   }
