@@ -55,6 +55,11 @@ func TestLinkWaitsForTheStore(t *testing.T) {
 	if err := <-second; err != nil {
 		t.Fatal(err)
 	}
+	soon, done := context.WithTimeout(t.Context(), 10*time.Second)
+	defer done()
+	if err := l.WaitApplied(soon, maxUnappliedEntries); err != nil {
+		t.Errorf("waiting for the last entry that is applied: %v", err)
+	}
 	third := make(chan error, 1)
 	go func() { third <- l.Apply(0, batch(1+2*maxUnappliedEntries)) }()
 	l.close()
@@ -278,6 +283,16 @@ func TestProgressOfApplyIsNoSilence(t *testing.T) {
 	l.noteApplied(4)
 	if silence, _ := l.MayLead(); silence < 40*time.Millisecond {
 		t.Error("a store that names another server may lead once it applied something")
+	}
+}
+
+func TestAHelloWithoutAShapeIsOneOfAStranger(t *testing.T) {
+	ours, theirs := net.Pipe()
+	defer ours.Close()
+	go func() { _ = writeJSON(theirs, Hello{From: strings.Repeat("ab", 16), To: "no server"}) }()
+	// Strangers share one line in the log; they could name any number of servers.
+	if hello, admitted, err := (&Node{}).handshake(ours); admitted || err == nil || hello.From == "" {
+		t.Errorf("%+v was admitted: %v (%v)", hello, admitted, err)
 	}
 }
 

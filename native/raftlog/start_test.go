@@ -4,12 +4,15 @@
 package raftlog
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"net"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/raft"
 )
 
@@ -87,6 +90,30 @@ func TestDataLossIsNotifiedOncePerInterval(t *testing.T) {
 		if got := table.mayNotify("a", now.Add(row.after)); got != row.want {
 			t.Errorf("after %s: %v", row.after, got)
 		}
+	}
+}
+
+// countingNetwork counts what is dialed, and reaches nobody.
+type countingNetwork struct {
+	Network
+	dialed int
+}
+
+func (n *countingNetwork) Dial(context.Context, string) (net.Conn, error) {
+	n.dialed++
+	return nil, net.ErrClosed
+}
+
+func TestANoticeIsSentOncePerInterval(t *testing.T) {
+	network := &countingNetwork{}
+	n := &Node{options: Options{Network: network, Log: hclog.NewNullLogger()}, acks: &acks{byServer: map[string]*ack{}}}
+	n.acks.note("a", 3, 10, 10)
+	for range 3 {
+		n.notifyDataLoss("a", 10)
+	}
+	n.notifyDataLoss("b", 10)
+	if network.dialed != 1 {
+		t.Errorf("%d notices", network.dialed)
 	}
 }
 

@@ -31,7 +31,7 @@ const (
 	entryHeadBytes = 25
 	// alignment is where frames may begin.
 	alignment = 8
-	// maxFrameBytes bounds what is read for one frame; a longer one is damage.
+	// maxFrameBytes bounds what is written as one frame.
 	maxFrameBytes = 1 << 30
 )
 
@@ -71,8 +71,7 @@ func decodeHead(from []byte, salt uint64, at int64) (frameHead, bool) {
 		to:      binary.LittleEndian.Uint64(from[24:]),
 		bodySum: binary.LittleEndian.Uint32(from[32:]),
 	}
-	valid := binary.LittleEndian.Uint32(from) == frameMagic && head.body <= maxFrameBytes &&
-		binary.LittleEndian.Uint32(from[36:]) == headSum(from, salt, at)
+	valid := binary.LittleEndian.Uint32(from) == frameMagic && binary.LittleEndian.Uint32(from[36:]) == headSum(from, salt, at)
 	return head, valid
 }
 

@@ -282,7 +282,6 @@ func (l *Log) nextFile(need int64) (*segment, error) {
 		if err := syncData(last.file); err != nil {
 			return nil, err
 		}
-		last.sealed = true
 	}
 	next, err := createSegment(l.folder, last.number+1, 0, max(l.segmentBytes, segmentHeadBytes+need), nil)
 	if err != nil {

@@ -8,7 +8,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
-	"io"
 	"os"
 	"path/filepath"
 )
@@ -104,11 +103,14 @@ func openSegment(path string, number uint64) (*segment, error) {
 	found := &segment{path: path, number: number, file: file, end: segmentHeadBytes}
 	head := make([]byte, segmentHeadBytes)
 	info, err := file.Stat()
+	if err == nil && info.Size() < segmentHeadBytes {
+		err = &CorruptError{path, info.Size(), "the file ends within its head"}
+	}
 	if err == nil {
 		found.size = info.Size()
 		_, err = file.ReadAt(head, 0)
 	}
-	if err != nil && err != io.EOF {
+	if err != nil {
 		_ = file.Close()
 		return nil, err
 	}
@@ -156,7 +158,11 @@ func (s *segment) headAt(at int64) (frameHead, bool, error) {
 		return frameHead{}, false, err
 	}
 	head, ok := decodeHead(found[:], s.salt, at)
-	return head, ok && at+head.size() <= s.size, nil
+	// The room for a frame is there, and synced, before it is written.
+	if ok && at+head.size() > s.size {
+		return frameHead{}, false, &CorruptError{s.path, at, fmt.Sprintf("the file ends at byte %d, within a frame", s.size)}
+	}
+	return head, ok, nil
 }
 
 // readBody returns the body of a frame, and whether it is what was written.
@@ -178,19 +184,14 @@ func (s *segment) body(head frameHead, at int64) ([]byte, error) {
 }
 
 // cutOff removes what follows the last whole frame: the rest of a write that did not end. The next frame is written
-// only after the sync of the one before, so a whole frame behind a damaged one proves that it was synced.
+// only after the sync of the one before, so the head of a frame behind a damaged one proves that it was synced.
 func (s *segment) cutOff() error {
 	rest := make([]byte, s.size-s.end)
-	if _, err := s.file.ReadAt(rest, s.end); err != nil && err != io.EOF {
+	if _, err := s.file.ReadAt(rest, s.end); err != nil {
 		return err
 	}
 	for at := alignment; at+headBytes <= len(rest); at += alignment {
-		if binary.LittleEndian.Uint32(rest[at:]) != frameMagic {
-			continue
-		}
-		head, ok := decodeHead(rest[at:], s.salt, s.end+int64(at))
-		end := int64(at) + headBytes + int64(head.body)
-		if ok && end <= int64(len(rest)) && crc32.Checksum(rest[int64(at)+headBytes:end], castagnoli) == head.bodySum {
+		if _, ok := decodeHead(rest[at:], s.salt, s.end+int64(at)); ok {
 			return &CorruptError{s.path, s.end, fmt.Sprintf("a frame is not whole, and one that was written later follows at byte %d",
 				s.end+int64(at))}
 		}
