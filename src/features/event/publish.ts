@@ -15,6 +15,7 @@ import { cursorText } from "./cursor.ts";
 import { EVENT_LOG } from "./event-log.ts";
 import { type EventItem, itemOf, MAX, type SaidEvent, sizeOf } from "./item.ts";
 import { EVENT_METER } from "./meter.ts";
+import { appendByCommand } from "./replicated-log.ts";
 
 /** Most events of one call. */
 export const MAX_PUBLISHED = 1000;
@@ -72,9 +73,12 @@ const manyOutput = z.object({
 /** The outcome of one event. */
 type Result = z.output<typeof manyOutput>["results"][number];
 
+/** An edge has no log of events, but publishes. */
+const OF_AN_EDGE = { append: appendByCommand };
+
 /** Returns the operations. */
 export function publishOperations(node: Services): readonly Operation[] {
-  const batches = new Batches(() => node.get(EVENT_LOG));
+  const batches = new Batches(() => node.find(EVENT_LOG) ?? OF_AN_EDGE);
   const tools: PublishTools = {
     batches,
     maxBytes: () => node.get(NODE).limits().events.maxBytes,

@@ -37,9 +37,8 @@ export class ReplicatedEventLog implements EventLog {
     return offsetOf(this.#reader, cursor);
   }
 
-  /** The command is the first call's step, but does not end with that call: it has events of others. */
-  async append({ ask }: Pick<MacroSteps, "ask">, space: string, events: readonly EventItem[]): Promise<Appended> {
-    return (await ask(eventAppend.name, { space, events }, new AbortController().signal)) as unknown as Appended;
+  append(steps: Pick<MacroSteps, "ask">, space: string, events: readonly EventItem[]): Promise<Appended> {
+    return appendByCommand(steps, space, events);
   }
 
   after(offset: number, max: number): EventRow[] {
@@ -85,4 +84,16 @@ export class ReplicatedEventLog implements EventLog {
   onHead(listener: () => void): () => void {
     return this.#log().changes.onHead(listener);
   }
+}
+
+/**
+ * Appends events by the command, from any node. It is the first call's step, but does not end with that call: it has
+ * events of others.
+ */
+export async function appendByCommand(
+  { ask }: Pick<MacroSteps, "ask">,
+  space: string,
+  events: readonly EventItem[],
+): Promise<Appended> {
+  return (await ask(eventAppend.name, { space, events }, new AbortController().signal)) as unknown as Appended;
 }
