@@ -34,6 +34,7 @@ type egress struct {
 	listener  net.Listener
 	server    *http.Server
 	transport *http.Transport
+	grpc      *http.Transport // to peers, HTTP/2 alone, also without TLS
 	proxy     *httputil.ReverseProxy
 	outbound  *outbound
 	dialed    sync.Map // *dialedConn → struct{}: connections to peers, during and after the dial
@@ -70,6 +71,8 @@ func newEgress(node *Node) (*egress, error) {
 	}
 	e.listener = &boundedListener{Listener: listener, slots: make(chan struct{}, maxEgressConnections)}
 	e.transport = e.newTransport(roots)
+	e.grpc = e.newTransport(roots)
+	e.grpc.Protocols = onlyHTTP2()
 	e.proxy = e.newProxy()
 	e.outbound = newOutbound(node, newOutboundGuard(rules), proxy, roots)
 	e.server = &http.Server{
@@ -160,6 +163,9 @@ func (e *egress) ServeHTTP(writer http.ResponseWriter, request *http.Request) {
 		})
 	case network == "host":
 		e.outbound.serve(writer, request)
+	case request.Header.Get(headerProtocol) == "grpc":
+		request.Body = http.MaxBytesReader(writer, request.Body, maxOutboundBytes)
+		ingest(writer, request, e.grpc, func(err error) { writeDialProblem(writer, err) })
 	default:
 		e.proxy.ServeHTTP(upgradable(writer, request), request)
 	}
@@ -177,6 +183,7 @@ func (e *egress) close() {
 	e.server.Close()
 	e.listener.Close()
 	e.transport.CloseIdleConnections()
+	e.grpc.CloseIdleConnections()
 	e.outbound.close()
 	e.tunnels.Range(func(conn, _ any) bool {
 		conn.(net.Conn).Close()

@@ -94,9 +94,10 @@ func newOutbound(node *Node, guard *outboundGuard, proxy *outboundProxy, roots *
 // newOutboundTransport returns a transport that dials by the guard; plain is for http.
 func newOutboundTransport(guard *outboundGuard, roots *x509.CertPool, plain, onlyH2 bool) *http.Transport {
 	spoken := &http.Protocols{}
-	spoken.SetHTTP1(!onlyH2)
-	spoken.SetHTTP2(onlyH2 && !plain)
-	spoken.SetUnencryptedHTTP2(onlyH2 && plain)
+	spoken.SetHTTP1(true)
+	if onlyH2 {
+		spoken = onlyHTTP2()
+	}
 	return &http.Transport{
 		Protocols: spoken,
 		Proxy:     nil,
@@ -112,6 +113,13 @@ func newOutboundTransport(guard *outboundGuard, roots *x509.CertPool, plain, onl
 		ResponseHeaderTimeout:  outboundFirstByte,
 		MaxResponseHeaderBytes: 64 << 10,
 	}
+}
+
+func onlyHTTP2() *http.Protocols {
+	spoken := &http.Protocols{}
+	spoken.SetHTTP2(true)
+	spoken.SetUnencryptedHTTP2(true)
+	return spoken
 }
 
 // RoundTrip uses the transport of the destination: the one for plain http dials only listed ones.
@@ -148,14 +156,15 @@ func (o *outbound) serve(writer http.ResponseWriter, request *http.Request) {
 	case "":
 		o.proxy.ServeHTTP(writer, request)
 	case "grpc":
-		o.ingest(writer, request)
+		ingest(writer, request, o.grpc, func(err error) { writeOutboundProblem(writer, request, err) })
 	default:
 		refuse(http.StatusBadRequest, "bad_request", fmt.Sprintf("%s must be grpc, not %.40q.", headerProtocol, protocol))
 	}
 }
 
 // ingest sends the body as an event to a server of gRPC, which only this process speaks.
-func (o *outbound) ingest(writer http.ResponseWriter, request *http.Request) {
+// failed answers where the server did not.
+func ingest(writer http.ResponseWriter, request *http.Request, way http.RoundTripper, failed func(error)) {
 	if request.Method != http.MethodPost || request.URL.Path != eventgrpc.IngestPath {
 		refuseEgress(writer, http.StatusBadRequest, "bad_request", "Only "+eventgrpc.IngestPath+" can be called.", "")
 		return
@@ -170,9 +179,9 @@ func (o *outbound) ingest(writer http.ResponseWriter, request *http.Request) {
 	base := request.Header.Get(headerScheme) + "://" + request.Host
 	metadata := request.Header.Clone()
 	stripForgeable(metadata)
-	answer, err := eventgrpc.Ingest(ctx, o.grpc, base, metadata, event)
+	answer, err := eventgrpc.Ingest(ctx, way, base, metadata, event)
 	if err != nil {
-		writeOutboundProblem(writer, request, err)
+		failed(err)
 		return
 	}
 	if answer.RetryAfter != "" {

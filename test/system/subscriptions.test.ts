@@ -236,6 +236,36 @@ test("another fleet gets events over the tailnet, and none that this one has pas
   expect(JSON.parse(out).events).toHaveLength(1);
 }, 120_000);
 
+test("a target may be a device of the tailnet, in plain HTTP and gRPC, and no device of another network", async () => {
+  await using other = await startNode({ tailnet, hostname: "receiver" });
+  const leader = await fleet.leader();
+  const network = "tailnet";
+  const declared = {
+    posted: { kind: "http", url: "http://receiver/events?space=posted", network },
+    called: { kind: "grpc", url: "http://receiver:80", network, metadata: { "cairn-space": "called" } },
+    local: { kind: "http", url: `http://${hostOf(server)}/`, network },
+  };
+  for (const [name, target] of Object.entries(declared)) {
+    await ask(leader, "event_target_set", { name, target, spaces: ["default"] });
+    const match = { conditions: [{ field: "type", operator: "eq", value: name }] };
+    await ask(leader, "subscription_create", { id: `default/${name}`, target: name, rules: [{ id: "own", match }] });
+    await ask(leader, "event_publish", { type: name });
+  }
+  const attemptsOf = async (name: string) =>
+    eventually(`an attempt at ${name}`, async () => {
+      const { attempts } = await ask(leader, "subscription_get", { id: `default/${name}` });
+      return (attempts as Record<string, unknown>[])[0];
+    });
+  expect(await attemptsOf("posted")).toMatchObject({ result: "delivered", status: 200 });
+  expect(await attemptsOf("called")).toMatchObject({ result: "delivered", status: 200 });
+  const refusal = await attemptsOf("local");
+  expect([refusal["result"], String(refusal["detail"])]).toEqual(["failed", expect.stringContaining("127.0.0.1")]);
+  for (const space of ["posted", "called"]) {
+    const { out } = await other.cli(["call", "event_list", "-"], JSON.stringify({ space }));
+    expect(JSON.parse(out).events).toMatchObject([{ type: space }]);
+  }
+}, 120_000);
+
 async function fleetId(node: FleetNode): Promise<string> {
   const { fleet: own } = (await ask(node, "node_status", {})) as { fleet: { id: string } };
   return own.id;

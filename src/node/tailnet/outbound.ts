@@ -27,9 +27,8 @@ export function outboundBy(socket: string, secret: string, network: "host" | "ta
           host: url.host,
           "cairn-internal-secret": secret,
           ...(protocol === undefined ? {} : { "cairn-internal-protocol": protocol }),
-          ...(network === "tailnet"
-            ? {}
-            : { "cairn-internal-network": "host", "cairn-internal-scheme": url.protocol.slice(0, -1) }),
+          "cairn-internal-scheme": url.protocol.slice(0, -1),
+          ...(network === "tailnet" ? {} : { "cairn-internal-network": "host" }),
         },
         ...(body === undefined ? {} : { body }),
         redirect: "manual",

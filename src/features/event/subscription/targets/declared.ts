@@ -23,6 +23,11 @@ export const outwardUrl = z
   })
   .describe("https://…, or secret:NAME; plain http and private addresses where outbound.allow lists them");
 
+const network = z
+  .literal("tailnet")
+  .optional()
+  .describe("A device of the tailnet, reached by the node's own tailnet address; outbound.allow does not matter then");
+
 /** Longest time that a target may take, in seconds. */
 export const timeoutSeconds = z.number().int().min(1).max(60).optional().describe("15 by default");
 /** Where nothing is said of it. */
@@ -75,6 +80,7 @@ const tas = tasNote.optional().describe("Set by the interface of tas-mcp");
 export const httpTarget = z.strictObject({
   kind: z.literal("http"),
   url: outwardUrl,
+  network,
   format: z
     .enum(SHAPES)
     .optional()
@@ -97,6 +103,7 @@ export const grpcTarget = z.strictObject({
   url: outwardUrl
     .refine((text) => SECRET_REFERENCE.test(text) || /^\/?$/.test(pathOf(text)), { message: "takes no path" })
     .describe("https://HOST:PORT, or http://HOST:PORT where outbound.allow lists it"),
+  network,
   metadata: headersBut(OWN_METADATA),
   auth,
   timeout_seconds: timeoutSeconds,
@@ -107,6 +114,7 @@ export const grpcTarget = z.strictObject({
 export const webhookTarget = z.strictObject({
   kind: z.literal("webhook"),
   url: outwardUrl,
+  network,
   secret: secretReference.describe("whsec_… (symmetric) or whsk_… (ed25519)"),
   previous_secret: secretReference.optional().describe("Signs too, while receivers change from it to the new one"),
   format: z
@@ -187,6 +195,7 @@ export const notifyTarget = z.discriminatedUnion("service", [
     ...common,
     service: z.literal("ntfy"),
     url: outwardUrl.describe("Of the server, such as https://ntfy.sh"),
+    network,
     topic: secretReference.describe("Whoever knows a topic can read it, so it is a secret"),
     token: secretReference.optional(),
   }),

@@ -8,7 +8,7 @@ import { tasEvent } from "../shapes.ts";
 import { urlOf } from "./address.ts";
 import { DEFAULT_TIMEOUT_SECONDS, type grpcTarget } from "./declared.ts";
 import { authOf } from "./http.ts";
-import type { TargetParts } from "./parts.ts";
+import { type TargetParts, wayTo } from "./parts.ts";
 import { post, shownText } from "./post.ts";
 
 const INGEST = "/mcp.v1.MCPService/IngestEvent";
@@ -16,10 +16,8 @@ const INGEST = "/mcp.v1.MCPService/IngestEvent";
 const NO_DATA = "null";
 
 /** Makes the target. */
-export function makeGrpcTarget(
-  config: z.infer<typeof grpcTarget>,
-  { outbound, readSecret, nowMs }: TargetParts,
-): Target {
+export function makeGrpcTarget(config: z.infer<typeof grpcTarget>, parts: TargetParts): Target {
+  const { readSecret, nowMs } = parts;
   const { timeout_seconds: seconds = DEFAULT_TIMEOUT_SECONDS } = config;
   return {
     async send({ record, messageId }, signal) {
@@ -33,7 +31,7 @@ export function makeGrpcTarget(
           ...authOf(config.auth, readSecret),
         };
         const request = { url, headers, body, deadlineMs: 1000 * seconds, protocol: "grpc" } as const;
-        return await post(outbound, request, signal, nowMs());
+        return await post(wayTo(config, parts), request, signal, nowMs());
       } catch (error) {
         signal.throwIfAborted();
         return { result: "failed", detail: shownText(reasonOf(error)) };

@@ -6,14 +6,12 @@ import type { Target } from "../delivery.ts";
 import { shapeOf } from "../shapes.ts";
 import { urlOf } from "./address.ts";
 import { DEFAULT_TIMEOUT_SECONDS, type httpTarget } from "./declared.ts";
-import type { TargetParts } from "./parts.ts";
+import { type TargetParts, wayTo } from "./parts.ts";
 import { post, shownText } from "./post.ts";
 
 /** Makes the target. */
-export function makeHttpTarget(
-  config: z.infer<typeof httpTarget>,
-  { outbound, readSecret, nowMs }: TargetParts,
-): Target {
+export function makeHttpTarget(config: z.infer<typeof httpTarget>, parts: TargetParts): Target {
+  const { readSecret, nowMs } = parts;
   const { format = "cloudevents", timeout_seconds: seconds = DEFAULT_TIMEOUT_SECONDS } = config;
   return {
     async send({ record, messageId }, signal) {
@@ -21,7 +19,12 @@ export function makeHttpTarget(
       try {
         const url = urlOf(config.url, readSecret);
         const sent = { ...config.headers, ...headers, "cairn-delivery": messageId, ...authOf(config.auth, readSecret) };
-        return await post(outbound, { url, headers: sent, body, deadlineMs: 1000 * seconds }, signal, nowMs());
+        return await post(
+          wayTo(config, parts),
+          { url, headers: sent, body, deadlineMs: 1000 * seconds },
+          signal,
+          nowMs(),
+        );
       } catch (error) {
         signal.throwIfAborted();
         return { result: "failed", detail: shownText(reasonOf(error)) };

@@ -15,7 +15,7 @@ import {
 } from "./declared.ts";
 import { mailer } from "./email.ts";
 import { MAX_TEXT, type Message, messageOf } from "./message.ts";
-import type { TargetParts } from "./parts.ts";
+import { type TargetParts, wayTo } from "./parts.ts";
 import { post, shownText } from "./post.ts";
 
 type NotifyConfig = z.infer<typeof notifyTarget>;
@@ -30,14 +30,16 @@ export function makeNotifyTarget(config: NotifyConfig, parts: TargetParts): Targ
   };
 }
 
-function poster(config: PostedConfig, { outbound, readSecret, nowMs }: TargetParts): Target["send"] {
+function poster(config: PostedConfig, parts: TargetParts): Target["send"] {
+  const { readSecret, nowMs } = parts;
+  const way = config.service === "ntfy" ? wayTo(config, parts) : parts.outbound;
   const { timeout_seconds: seconds = DEFAULT_TIMEOUT_SECONDS } = config;
   return async (delivery, signal) => {
     try {
       const { url, headers, value } = requestOf(config, messageOf(delivery, MAX_TEXT[config.service]), readSecret);
       const sent = { "content-type": "application/json", ...headers };
       const body = JSON.stringify(value);
-      return await post(outbound, { url, headers: sent, body, deadlineMs: 1000 * seconds }, signal, nowMs());
+      return await post(way, { url, headers: sent, body, deadlineMs: 1000 * seconds }, signal, nowMs());
     } catch (error) {
       signal.throwIfAborted();
       return { result: "failed", detail: shownText(reasonOf(error)) };

@@ -27,5 +27,13 @@ export interface TargetParts {
   nowMs(): number;
 }
 
+/** Returns what reaches a target: the tailnet where its declaration says so, else the host's network. */
+export function wayTo(
+  { network }: { network?: "tailnet" | undefined },
+  { outbound, tailnet }: Pick<TargetParts, "outbound" | "tailnet">,
+): Outbound {
+  return network === "tailnet" ? tailnet : outbound;
+}
+
 /** Calls an operation as the owner of a subscription. Rejects with its Fault. */
 export type AskAsOwner = (operation: string, input: Record<string, unknown>, signal: AbortSignal) => Promise<unknown>;

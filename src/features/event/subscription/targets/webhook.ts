@@ -7,14 +7,12 @@ import { shapeOf, standardBody } from "../shapes.ts";
 import { signedHeaders } from "../signature.ts";
 import { urlOf } from "./address.ts";
 import { DEFAULT_TIMEOUT_SECONDS, type webhookTarget } from "./declared.ts";
-import type { TargetParts } from "./parts.ts";
+import { type TargetParts, wayTo } from "./parts.ts";
 import { post, shownText } from "./post.ts";
 
 /** Makes the target. */
-export function makeWebhookTarget(
-  config: z.infer<typeof webhookTarget>,
-  { outbound, readSecret, nowMs }: TargetParts,
-): Target {
+export function makeWebhookTarget(config: z.infer<typeof webhookTarget>, parts: TargetParts): Target {
+  const { readSecret, nowMs } = parts;
   const { secret, previous_secret: previous, timeout_seconds: seconds = DEFAULT_TIMEOUT_SECONDS } = config;
   return {
     async send({ record, messageId: id }, signal) {
@@ -25,7 +23,7 @@ export function makeWebhookTarget(
         const type = isStandard ? "application/json" : "application/cloudevents+json; charset=utf-8";
         const headers = { "content-type": type, ...signedHeaders({ id, atMs: nowMs(), body }, secrets) };
         const url = urlOf(config.url, readSecret);
-        return await post(outbound, { url, headers, body, deadlineMs: 1000 * seconds }, signal, nowMs());
+        return await post(wayTo(config, parts), { url, headers, body, deadlineMs: 1000 * seconds }, signal, nowMs());
       } catch (error) {
         signal.throwIfAborted();
         return { result: "failed", detail: shownText(reasonOf(error)) };
