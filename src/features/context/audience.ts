@@ -62,8 +62,14 @@ export function audienceCommand({ visibility, to }: AudienceInput): AudienceComm
 
 /** Returns the readers of a row, whose table has them from a fleet level on. */
 export function audienceOf(row: Partial<Audience>): Audience {
-  const { visibility, owner, owner_agent, owner_type, recipients } = { ...PUBLIC, ...row };
-  return { visibility, owner, owner_agent, owner_type, recipients };
+  const { visibility, owner, owner_agent, owner_type, recipients } = row;
+  return {
+    visibility: visibility ?? PUBLIC.visibility,
+    owner: owner ?? PUBLIC.owner,
+    owner_agent: owner_agent ?? PUBLIC.owner_agent,
+    owner_type: owner_type ?? PUBLIC.owner_type,
+    recipients: recipients ?? PUBLIC.recipients,
+  };
 }
 
 /** Reports whether two rows have the same readers. */

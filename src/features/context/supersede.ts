@@ -21,6 +21,7 @@ export function writeSuperseded(
 ): Changed[] {
   const { id: successor } = after;
   const [was, is] = [tagsOf(before?.supersedes ?? ""), tagsOf(after.supersedes ?? "")];
+  if (was.length === 0 && is.length === 0) return [];
   const gone = was.filter((id) => !is.includes(id));
   const added = is.filter((id) => !was.includes(id));
   const isForOthers = before !== undefined && (!isSameAudience(before, after) || before.author !== after.author);
