@@ -53,6 +53,8 @@ export class World {
   readonly problems: string[] = [];
   /** Dead letters that are to be sent again. */
   again: QueuedEvent[] = [];
+  /** What a record waits for, in a quiet world. */
+  recorded = Promise.resolve();
   floor = 0;
   term = 0;
   troubles = true;
@@ -219,10 +221,13 @@ export class World {
   }
 }
 
-/** A world in which each target answers as `answer` says, without other troubles. */
+/**
+ * A world in which each target answers as `answer` says, without other troubles. Of what is recorded, only that a
+ * subscription stops has an effect.
+ */
 export function quiet(
   subscriptions: readonly Partial<RunningSubscription>[],
-  answer: (id: string, offset: number) => Outcome,
+  answer: (id: string, offset: number, signal: AbortSignal) => Outcome | Promise<Outcome>,
   group?: GroupRule,
 ) {
   const world = new World(1, subscriptions);
@@ -242,11 +247,11 @@ export function quiet(
     onNews: (listener) => world.onNews(listener),
     targetOf: ({ id }) => ({
       ...(group === undefined ? {} : { group }),
-      send: async (delivery) => {
+      send: async (delivery, signal) => {
         const { offset } = delivery;
         sent.push([id, offset]);
         deliveries.push({ at: world.clock.now, delivery });
-        return answer(id, offset);
+        return await answer(id, offset, signal);
       },
     }),
     ownerMay: async () => {
@@ -255,6 +260,11 @@ export function quiet(
     },
     record: async (batch) => {
       records.push(batch);
+      for (const { subscription, stop } of batch) {
+        const row = world.kept.get(subscription) as Kept;
+        if (stop !== undefined) world.kept.set(subscription, { ...row, state: "paused" });
+      }
+      await world.recorded;
     },
     onProblems: (problems) => world.problems.push(...problems.values()),
     nowMs: () => world.clock.now,

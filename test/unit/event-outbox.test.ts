@@ -133,7 +133,7 @@ test("what a target refuses or ends, what is above a rate, and what retention re
   const ends = new AbortController();
   const done = outbox.run(ends.signal);
   await world.clock.runUntil(() => false, 5000);
-  const limited = outbox.queue("s2")?.counts.limited;
+  const counts = outbox.queue("s2")?.counts;
   ends.abort();
   await done;
   const of = (id: string) => records.flat().filter(({ subscription }) => subscription === id);
@@ -143,7 +143,7 @@ test("what a target refuses or ends, what is above a rate, and what retention re
   expect(of("s0")[0]).toMatchObject({ missed: 20 });
   expect(of("s1").at(-1)).toMatchObject({ stop: "ended", cursor: 30 });
   expect(sent.filter(([id]) => id === "s2").map(([, offset]) => offset)).toEqual([21, 24]);
-  expect(limited).toBe(5);
+  expect(counts).toMatchObject({ delivered: 2, limited: 5, dropped: 13 });
 });
 
 test("rights that are not known are waited for, and those that ended end the subscription", async () => {
@@ -166,6 +166,40 @@ test("rights that are not known are waited for, and those that ended end the sub
   await done;
   expect(sent.length).toBe(before);
   expect(records.flat().at(-1)).toMatchObject({ stop: "revoked" });
+});
+
+test("rights are judged once more before a subscription ends, and nothing is sent meanwhile", async () => {
+  const { world, sent, outbox, setMay, records } = quiet([{}], () => delivered);
+  setMay("no");
+  world.append(5);
+  const ends = new AbortController();
+  const done = outbox.run(ends.signal);
+  await world.clock.runUntil(() => false, 8000);
+  expect([sent, records]).toEqual([[], []]);
+  setMay("yes");
+  await world.clock.runUntil(() => false, world.clock.now + 5000);
+  ends.abort();
+  await done;
+  expect(sent.length).toBeGreaterThan(0);
+  expect(records.flat().filter(({ stop }) => stop !== undefined)).toEqual([]);
+});
+
+test("what a target skips counts as dropped, and is not tried again", async () => {
+  const skipped: Outcome = { result: "skipped", detail: "not for it" };
+  const { world, sent, outbox, records } = quiet([{}], (_id, offset) => (offset === 1 ? skipped : delivered));
+  world.append(2);
+  for (const [at, event] of world.events.entries()) world.events[at] = { ...event, space: "a" };
+  const ends = new AbortController();
+  const done = outbox.run(ends.signal);
+  await world.clock.runUntil(() => outbox.queue("s0")?.at === 2 && records.length > 0, 5000);
+  expect(outbox.queue("s0")?.counts).toMatchObject({ dropped: 1, delivered: 1, failed: 0, dead: 0 });
+  ends.abort();
+  await done;
+  expect(sent).toEqual([
+    ["s0", 1],
+    ["s0", 2],
+  ]);
+  expect(records.flat().at(-1)).toMatchObject({ cursor: 2 });
 });
 
 test("a new leader goes on with the attempts and the wait of the one before", async () => {
@@ -233,17 +267,127 @@ test("a dead letter is held back by no rate, and one that a rule cannot judge st
   expect(again.find(({ offset }) => offset === 3)?.detail).toBe("the rule odd failed: No such key: data");
 });
 
-test("the tags of a sender are known before its first event is judged", async () => {
-  const { world, sent, outbox } = quiet([{ rules: [{ id: "r", from: { tags: ["tag:ci"] } }] }], () => delivered);
-  world.append(5);
+test("a dead letter that is sent again goes once while that is not recorded, and again once it is marked again", async () => {
+  const recorded = Promise.withResolvers<void>();
+  const { world, records, sent, outbox } = quiet([{}], () => delivered);
+  world.recorded = recorded.promise;
+  world.append(1);
+  world.again = world.events.splice(0);
   const ends = new AbortController();
   const done = outbox.run(ends.signal);
-  await world.clock.runUntil(() => false, 3000);
+  await world.clock.runUntil(() => false, 5000);
+  expect(sent).toEqual([["s0", 1]]);
+  const [letter] = world.again;
+  world.again = [];
+  recorded.resolve();
+  await world.clock.runUntil(() => false, world.clock.now + 5000);
+  if (letter !== undefined) world.again = [letter];
+  await world.clock.runUntil(() => sent.length > 1, world.clock.now + 5000);
   ends.abort();
   await done;
-  expect(sent.map(([, offset]) => offset)).toEqual(
-    world.events.filter(({ space }) => space === "a").map(({ offset }) => offset),
-  );
+  expect(sent).toEqual([
+    ["s0", 1],
+    ["s0", 1],
+  ]);
+  expect(records.flat().filter(({ stop }) => stop !== undefined)).toEqual([]);
+});
+
+test("no dead letter is sent again that no rule wants now, or whose owner may not read the space", async () => {
+  const rules = [{ id: "odd", match: { conditions: [{ field: "type", operator: "eq" as const, value: "odd" }] } }];
+  const { world, records, sent, outbox, setMay } = quiet([{ rules }], () => delivered);
+  world.append(3);
+  const [even, , odd] = world.events.splice(0);
+  if (even === undefined || odd === undefined) throw new Error("no events");
+  world.again = [even];
+  const ends = new AbortController();
+  const done = outbox.run(ends.signal);
+  await world.clock.runUntil(() => records.length > 0, 5000);
+  expect(records.flat()[0]?.again).toMatchObject([{ offset: 1, delivered: true }]);
+  setMay("no");
+  world.again = [odd];
+  await world.clock.runUntil(() => world.kept.get("s0")?.state === "paused", world.clock.now + 60_000);
+  ends.abort();
+  await done;
+  expect(sent).toEqual([]);
+  expect(records.flat().at(-1)).toMatchObject({ stop: "revoked" });
+});
+
+test("a target that ends when a dead letter is sent again gets no other one, and no event", async () => {
+  const gone: Outcome = { result: "ended", status: 410, detail: "" };
+  const { world, records, sent, outbox } = quiet([{}], () => gone);
+  world.append(9);
+  world.again = world.events.slice(0, 2);
+  const ends = new AbortController();
+  const done = outbox.run(ends.signal);
+  await world.clock.runUntil(() => false, 5000);
+  ends.abort();
+  await done;
+  expect(sent).toEqual([["s0", 1]]);
+  expect(records.flat()).toMatchObject([{ stop: "ended", again: [{ offset: 1, delivered: false }] }]);
+});
+
+test("an attempt that a change of its subscription breaks off counts for nothing", async () => {
+  const broken = (signal: AbortSignal) =>
+    new Promise<Outcome>((resolve) => {
+      signal.addEventListener("abort", () => resolve({ result: "failed", detail: "broken off" }));
+    });
+  for (const isAgain of [true, false]) {
+    let attempts = 0;
+    const { world, records, sent, outbox } = quiet([{}], (_id, _offset, signal) =>
+      ++attempts === 1 ? broken(signal) : delivered,
+    );
+    world.append(1);
+    for (const [at, event] of world.events.entries()) world.events[at] = { ...event, space: "a" };
+    if (isAgain) world.again = world.events.splice(0);
+    const ends = new AbortController();
+    const done = outbox.run(ends.signal);
+    await world.clock.runUntil(() => sent.length > 0, 5000);
+    world.kept.set("s0", { ...(world.kept.get("s0") as Kept), revision: 2 });
+    await world.clock.runUntil(() => records.length > 0, world.clock.now + 30_000);
+    world.again = [];
+    ends.abort();
+    await done;
+    expect(sent).toEqual([
+      ["s0", 1],
+      ["s0", 1],
+    ]);
+    expect(records.flat().map(({ failing, again = [] }) => [failing, again.map((each) => each.delivered)])).toEqual([
+      [undefined, isAgain ? [true] : []],
+    ]);
+  }
+});
+
+test("the tags of a sender are known before its first event is judged", async () => {
+  const other = { conditions: [{ field: "type", operator: "eq" as const, value: "other" }] };
+  const byTags = { id: "r", from: { tags: ["tag:ci"] } };
+  for (const rules of [[byTags], [{ id: "none", match: other }, byTags]]) {
+    const { world, sent, outbox } = quiet([{ rules }], () => delivered);
+    world.append(5);
+    const ends = new AbortController();
+    const done = outbox.run(ends.signal);
+    await world.clock.runUntil(() => false, 3000);
+    ends.abort();
+    await done;
+    expect(sent.map(([, offset]) => offset)).toEqual(
+      world.events.filter(({ space }) => space === "a").map(({ offset }) => offset),
+    );
+  }
+});
+
+test("the last rule that failed is told, also after events that all rules could judge", async () => {
+  const odd = { conditions: [{ field: "type", operator: "eq" as const, value: "odd" }], cel: "event.data.x" };
+  const { world, outbox } = quiet([{ rules: [{ id: "odd", match: odd }] }], () => delivered);
+  world.append(5);
+  for (const [at, event] of world.events.entries()) world.events[at] = { ...event, space: "a" };
+  const ends = new AbortController();
+  const done = outbox.run(ends.signal);
+  await world.clock.runUntil(() => outbox.queue("s0")?.at === 5, 5000);
+  expect(outbox.queue("s0")).toMatchObject({
+    counts: { rule_problems: 1, dropped: 5 },
+    lastRuleProblem: { rule: "odd" },
+  });
+  ends.abort();
+  await done;
 });
 
 test("a time that a leader with another clock recorded makes no wait longer than those of the policies", () => {
