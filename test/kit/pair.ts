@@ -41,13 +41,13 @@ export interface PairNode {
 export interface PairOptions extends Omit<CoreOptions, "routing" | "wrapLog" | "folder"> {
   /** Roles of the members; default two centrals. */
   roles?: readonly PeerMember["role"][];
-  /** When a forward gives up, in ms. */
+  /** When a forward gives up, in ms; that of the product by default. */
   withinMs?: number;
 }
 
 /** Opens the nodes `n0`, `n1`, … of which `n0` leads. */
 export async function startPair(options: PairOptions = {}) {
-  const { roles = ["central", "central"], withinMs = 2_000, ...coreOptions } = options;
+  const { roles = ["central", "central"], withinMs, ...coreOptions } = options;
   const home = mkdtempSync(join(tmpdir(), "cairn-pair-"));
   const first = startCore({ folder: join(home, "n0") });
   await first.close();
@@ -155,7 +155,7 @@ export async function startPair(options: PairOptions = {}) {
             list: () => members,
           },
           self: () => id,
-          withinMs,
+          ...(withinMs === undefined ? {} : { withinMs }),
           stateAge: () => {
             const ms = ages.get(id) ?? 300;
             const startMs = performance.now();
