@@ -46,8 +46,24 @@ func (c *dialedConn) terminate() {
 	}
 }
 
-// dial opens a TCP connection to "host:port" if the guard allows it, and tracks it.
+// dialFailed is the error of a connection that was not made: nothing was sent over it.
+type dialFailed struct{ error }
+
+// Unwrap returns what failed.
+func (d *dialFailed) Unwrap() error { return d.error }
+
+// dial opens a TCP connection to "host:port" if the guard allows it, and tracks it. The error is a dialRefused or a
+// dialFailed.
 func (e *egress) dial(ctx context.Context, target string) (net.Conn, error) {
+	conn, err := e.dialTracked(ctx, target)
+	var refused *dialRefused
+	if err != nil && !errors.As(err, &refused) {
+		err = &dialFailed{err}
+	}
+	return conn, err
+}
+
+func (e *egress) dialTracked(ctx context.Context, target string) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
 	to, err := e.node.resolve(ctx, target)

@@ -251,8 +251,14 @@ func writeDialProblem(writer http.ResponseWriter, err error) {
 		return
 	}
 	writer.Header().Set("Retry-After", "1")
-	refuseEgress(writer, http.StatusBadGateway, "dial_failed", strings.TrimSpace(err.Error()),
-		"Check that the peer is online and that the policy allows this port.")
+	var unconnected *dialFailed
+	if errors.As(err, &unconnected) {
+		refuseEgress(writer, http.StatusBadGateway, "dial_failed", strings.TrimSpace(err.Error()),
+			"Check that the peer is online and that the policy allows this port.")
+		return
+	}
+	refuseEgress(writer, http.StatusBadGateway, "exchange_failed", strings.TrimSpace(err.Error()),
+		"The peer may have taken the request. See whether it did before it is sent again.")
 }
 
 // sameSecret compares in constant time, for any lengths.

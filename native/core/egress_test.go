@@ -125,6 +125,24 @@ func TestEgressReachesPeers(t *testing.T) {
 		got.Header.Get(headerRefusal) != got.Code {
 		t.Errorf("closed port: %d %s", got.Status, got.Body)
 	}
+	breaks, err := peer.Server().Listen("tcp", ":8081")
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		for {
+			conn, err := breaks.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = http.ReadRequest(bufio.NewReader(conn))
+			conn.Close()
+		}
+	}()
+	if got := r.fetch(t, "POST", "peer:8081", "/"); got.Status != 502 || got.Code != "exchange_failed" ||
+		got.Header.Get(headerRefusal) != got.Code {
+		t.Errorf("a connection that breaks behind the request: %d %s", got.Status, got.Body)
+	}
 	for _, secret := range []string{"", "wrong", r.params.IngressSecret} {
 		if got := r.fetch(t, "GET", "peer:8080", "/", headerSecret, secret); got.Status != 403 || got.Code != "bad_secret" ||
 			got.Header.Get(headerRefusal) != got.Code {

@@ -3,7 +3,8 @@
 
 import type { NodeAddress } from "../config/node-address.ts";
 import { directFetch } from "../lib/direct-fetch.ts";
-import { sendErrorOf } from "./errors.ts";
+import { parseObject } from "../lib/json-object.ts";
+import { NotSentError, OutcomeUnknownError, sendErrorOf } from "./errors.ts";
 
 /** A node that is reached through the egress of a tailnet node of our own (native/PROTOCOL.md). */
 export interface EgressAddress {
@@ -53,15 +54,25 @@ export async function send(address: BridgeAddress, asked: string, options: Reque
         "cairn-internal-scheme": protocol.slice(0, -1),
       };
       // Plain HTTP up to the socket; behind it the header decides whether TLS is used.
-      return await directFetch(`http://${host}${path}`, { ...common, headers, unix: address.egress, keepalive: false });
+      const url = `http://${host}${path}`;
+      return await reached(await directFetch(url, { ...common, headers, unix: address.egress, keepalive: false }));
     }
     if ("url" in address) return await directFetch(`${address.url}${path}`, common);
     // A kept-alive connection to a node that has restarted fails a call that was never seen; a new one is cheap here.
     return await directFetch(`http://cairn${path}`, { ...common, unix: address.socketPath, keepalive: false });
   } catch (error) {
     options.signal.throwIfAborted();
-    throw sendErrorOf(error);
+    throw error instanceof NotSentError || error instanceof OutcomeUnknownError ? error : sendErrorOf(error);
   }
+}
+
+/** Returns a response of the node. Rejects where our own egress made it, since the node could not be reached. */
+async function reached(response: Response): Promise<Response> {
+  const refusal = response.headers.get("cairn-internal-refusal");
+  if (refusal !== "dial_failed" && refusal !== "exchange_failed") return response;
+  const { detail } = parseObject(await response.text()) ?? {};
+  const why = typeof detail === "string" ? detail : refusal;
+  throw refusal === "dial_failed" ? new NotSentError(why) : new OutcomeUnknownError(why);
 }
 
 /** Returns a `fetch` for the SDK's HTTP transport that sends every request to this node. Rejects as `Send` does. */

@@ -2,7 +2,6 @@
 // hangs, stops or refuses the caller. What a change means for calls is in retry.ts, for sessions in session.ts.
 
 import type { Fault } from "../lib/fault.ts";
-import { parseObject } from "../lib/json-object.ts";
 import { pause, rejectOnAbort } from "../lib/pause.ts";
 import { connectionReason } from "../lib/reason-of.ts";
 import { Backoff } from "../lib/retry.ts";
@@ -260,15 +259,15 @@ export class FleetRoute implements Route {
     if (status !== undefined) this.#candidates.learn(status, node.candidate.name, node.result.fleet);
   }
 
-  /** Sends a call; a member that refuses the caller, or that our own egress cannot reach, is left for another one. */
+  /** Sends a call; a member that refuses the caller is left for another one. */
   async #send(member: CurrentMember, path: string, options: RequestOptions): Promise<Response> {
     const response = await member.node.candidate.send(path, options);
-    const isRefused = REFUSED_STATUSES.has(response.status);
-    if (!isRefused && response.status !== BAD_GATEWAY) return response;
-    const body = parseObject(await response.text());
-    if (!isRefused && body?.["code"] !== "dial_failed") throw new OutcomeUnknownError("the connection to it broke");
-    const why = isRefused ? `it refuses this caller (${response.status})` : "it cannot be reached";
-    this.failed(member, isRefused ? "refused" : "gone", why);
+    const { status } = response;
+    if (status !== BAD_GATEWAY && !REFUSED_STATUSES.has(status)) return response;
+    await response.body?.cancel();
+    if (status === BAD_GATEWAY) throw new OutcomeUnknownError("the connection to it broke");
+    const why = `it refuses this caller (${status})`;
+    this.failed(member, "refused", why);
     throw new NotSentError(why);
   }
 

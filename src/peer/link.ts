@@ -52,8 +52,10 @@ const problem = z.object({ detail: z.string() });
 
 /** The code of a refusal that this node's Go half made; it removes the header from answers of peers. */
 const REFUSAL_HEADER = "cairn-internal-refusal";
-/** Refusals of egress.sock before it dials. */
-const NEVER_DIALLED: ReadonlySet<string> = new Set(["dial_refused", "bad_secret"]);
+/** Refusals of egress.sock before anything is sent. */
+const NEVER_SENT: ReadonlySet<string> = new Set(["dial_refused", "dial_failed", "bad_secret"]);
+/** Its refusal where the connection broke after that. */
+const BROKEN = "exchange_failed";
 /** Statuses of a node that stops, or whose Go half refuses the caller: its peer server has not seen the call. */
 const REFUSED_AT_DOOR: ReadonlySet<number> = new Set([403, 421, 503]);
 
@@ -201,14 +203,10 @@ export class PeerLink {
     const said = problem.safeParse(parseObject(new TextDecoder().decode(bytes.subarray(0, MAX_PROBLEM_BYTES))));
     const detail = said.data?.detail ?? `status ${status}`;
     const code = headers.get(REFUSAL_HEADER) ?? "";
-    if (code === "dial_failed" || NEVER_DIALLED.has(code)) {
+    if (code === BROKEN || NEVER_SENT.has(code)) {
       // The address may have gone to another device, or the device to another address.
       this.refresh();
-      return this.#unreachable(
-        target,
-        `cannot be reached: ${detail}`,
-        NEVER_DIALLED.has(code) ? "not_sent" : "maybe_sent",
-      );
+      return this.#unreachable(target, `cannot be reached: ${detail}`, code === BROKEN ? "maybe_sent" : "not_sent");
     }
     return this.#unreachable(target, `answered: ${detail}`, REFUSED_AT_DOOR.has(status) ? "not_sent" : "maybe_sent");
   }

@@ -17,7 +17,7 @@ export type Mood =
   /** Takes connections and requests and never responds; open streams stay open. */
   | "hangs"
   | "draining"
-  /** An egress finds no path to it. */
+  /** A proxy before it finds no path to it. */
   | "unreachable"
   /** Refuses every caller. */
   | "shut"
@@ -125,7 +125,7 @@ export class Door implements AsyncDisposable {
         this.asked.push(said);
         if (this.mood === "hangs") await new Promise(() => {});
         if (this.mood === "shut") return Response.json({ code: "forbidden", detail: "no grant" }, { status: 403 });
-        if (this.mood === "unreachable") return Response.json({ code: "dial_failed" }, { status: 502 });
+        if (this.mood === "unreachable") return new Response("no path", { status: 502 });
         if (!isMcpPath(pathname)) return api.fetch(request, caller);
         if (this.mood === "draining") return Response.json({ code: "unavailable" }, { status: 503 });
         if (this.mood === "refuses calls" && said.startsWith("tools/call")) {

@@ -346,7 +346,8 @@ describe("the link", () => {
     expect((await refused("echo", { node: "nGone" })).details["notSent"]).toBe(true);
     const cases: [Response, boolean][] = [
       [refusedHere("dial_refused", 403), true],
-      [refusedHere("dial_failed", 502), false],
+      [refusedHere("dial_failed", 502), true],
+      [refusedHere("exchange_failed", 502), false],
       // As a peer could write it: only the Go half's mark says that nothing was dialled.
       [Response.json({ code: "dial_refused", detail: "no peer" }, { status: 500 }), false],
       [Response.json({ code: "unavailable", detail: "This node is stopping" }, { status: 503 }), true],
