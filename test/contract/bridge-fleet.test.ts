@@ -187,7 +187,8 @@ describe("whom it asks", () => {
 
   test("none is there: the call fails after its patience, with the reason of each; the next works", async () => {
     const door = open();
-    const agent = bridge([door], { times: { retryForMs: 400 } });
+    // A member that failed twice is not asked for 500 ms: the next call needs more patience than that.
+    const agent = bridge([door], { times: { retryForMs: 1500 } });
     await door.kill();
     const error = faultOf(await agent.call("whoami", {}));
     expect(error).toMatchObject({ code: "not_running", retryable: true });
