@@ -3,6 +3,7 @@
 
 import type { NodeAddress } from "../config/node-address.ts";
 import { directFetch } from "../lib/direct-fetch.ts";
+import { EGRESS_REFUSAL_HEADER } from "../lib/egress-refusal.ts";
 import { parseObject } from "../lib/json-object.ts";
 import { NotSentError, OutcomeUnknownError, sendErrorOf } from "./errors.ts";
 
@@ -45,30 +46,39 @@ export async function send(address: BridgeAddress, asked: string, options: Reque
   const common = { ...options, redirect: "manual" } as const;
   const { preset } = address;
   const path = asked === MCP_PATH && preset !== undefined ? `${asked}?preset=${encodeURIComponent(preset)}` : asked;
+  let response: Response;
   try {
-    if ("egress" in address) {
-      const { host, protocol } = new URL(address.base);
-      const headers = {
-        ...options.headers,
-        "cairn-internal-secret": address.secret,
-        "cairn-internal-scheme": protocol.slice(0, -1),
-      };
-      // Plain HTTP up to the socket; behind it the header decides whether TLS is used.
-      const url = `http://${host}${path}`;
-      return await reached(await directFetch(url, { ...common, headers, unix: address.egress, keepalive: false }));
-    }
-    if ("url" in address) return await directFetch(`${address.url}${path}`, common);
-    // A kept-alive connection to a node that has restarted fails a call that was never seen; a new one is cheap here.
-    return await directFetch(`http://cairn${path}`, { ...common, unix: address.socketPath, keepalive: false });
+    response = await fetchAt(address, path, common);
   } catch (error) {
     options.signal.throwIfAborted();
-    throw error instanceof NotSentError || error instanceof OutcomeUnknownError ? error : sendErrorOf(error);
+    throw sendErrorOf(error);
   }
+  return "egress" in address ? reached(response) : response;
+}
+
+function fetchAt(
+  address: BridgeAddress,
+  path: string,
+  request: RequestOptions & { redirect: "manual" },
+): Promise<Response> {
+  if ("egress" in address) {
+    const { host, protocol } = new URL(address.base);
+    const headers = {
+      ...request.headers,
+      "cairn-internal-secret": address.secret,
+      "cairn-internal-scheme": protocol.slice(0, -1),
+    };
+    // Plain HTTP up to the socket; behind it the header decides whether TLS is used.
+    return directFetch(`http://${host}${path}`, { ...request, headers, unix: address.egress, keepalive: false });
+  }
+  if ("url" in address) return directFetch(`${address.url}${path}`, request);
+  // A kept-alive connection to a node that has restarted fails a call that was never seen; a new one is cheap here.
+  return directFetch(`http://cairn${path}`, { ...request, unix: address.socketPath, keepalive: false });
 }
 
 /** Returns a response of the node. Rejects where our own egress made it, since the node could not be reached. */
 async function reached(response: Response): Promise<Response> {
-  const refusal = response.headers.get("cairn-internal-refusal");
+  const refusal = response.headers.get(EGRESS_REFUSAL_HEADER);
   if (refusal !== "dial_failed" && refusal !== "exchange_failed") return response;
   const { detail } = parseObject(await response.text()) ?? {};
   const why = typeof detail === "string" ? detail : refusal;

@@ -5,6 +5,7 @@ import { z } from "zod";
 import { MAX_FRAME_BYTES } from "../lib/bounds.ts";
 import { ByteBudget, type ByteHold } from "../lib/byte-budget.ts";
 import { directFetch } from "../lib/direct-fetch.ts";
+import { EGRESS_REFUSAL_HEADER } from "../lib/egress-refusal.ts";
 import { Fault } from "../lib/fault.ts";
 import { parseObject } from "../lib/json-object.ts";
 import { pause } from "../lib/pause.ts";
@@ -50,8 +51,6 @@ const ROOM_MS = 20;
 const MAX_PROBLEM_BYTES = 64 * 1024;
 const problem = z.object({ detail: z.string() });
 
-/** The code of a refusal that this node's Go half made; it removes the header from answers of peers. */
-const REFUSAL_HEADER = "cairn-internal-refusal";
 /** Refusals of egress.sock before anything is sent. */
 const NEVER_SENT: ReadonlySet<string> = new Set(["dial_refused", "dial_failed", "bad_secret"]);
 /** Its refusal where the connection broke after that. */
@@ -202,7 +201,7 @@ export class PeerLink {
   #stranger(target: PeerTarget, { status, headers }: Response, bytes: Uint8Array): Fault {
     const said = problem.safeParse(parseObject(new TextDecoder().decode(bytes.subarray(0, MAX_PROBLEM_BYTES))));
     const detail = said.data?.detail ?? `status ${status}`;
-    const code = headers.get(REFUSAL_HEADER) ?? "";
+    const code = headers.get(EGRESS_REFUSAL_HEADER) ?? "";
     if (code === BROKEN || NEVER_SENT.has(code)) {
       // The address may have gone to another device, or the device to another address.
       this.refresh();

@@ -3,6 +3,7 @@
 
 import { connect, type Socket } from "node:net";
 import { getCACertificates } from "node:tls";
+import { EGRESS_REFUSAL_HEADER } from "../../lib/egress-refusal.ts";
 import { Fault } from "../../lib/fault.ts";
 import { connectionReason } from "../../lib/reason-of.ts";
 import type { Connections } from "../../operation/connections.ts";
@@ -83,7 +84,7 @@ async function refusalOf(socket: Socket, head: string, begun: Buffer, host: stri
     if (part === null) await readable(socket);
     else body = Buffer.concat([body, part]);
   }
-  return refusedBy(header("cairn-internal-refusal") ?? "exchange_failed", body.toString("utf8"), host);
+  return refusedBy(header(EGRESS_REFUSAL_HEADER) ?? "exchange_failed", body.toString("utf8"), host);
 }
 
 /** Resolves when there is something to read. Rejects where the connection ended or failed. */

@@ -3,6 +3,7 @@
 
 import { z } from "zod";
 import { directFetch } from "../../lib/direct-fetch.ts";
+import { EGRESS_REFUSAL_HEADER } from "../../lib/egress-refusal.ts";
 import { Fault } from "../../lib/fault.ts";
 import { parseObject } from "../../lib/json-object.ts";
 import { connectionReason } from "../../lib/reason-of.ts";
@@ -41,7 +42,7 @@ export function outboundBy(socket: string, secret: string, network: "host" | "ta
       signal.throwIfAborted();
       throw notOpen(connectionReason(cause), cause);
     }
-    const refusal = response.headers.get("cairn-internal-refusal");
+    const refusal = response.headers.get(EGRESS_REFUSAL_HEADER);
     if (refusal === null) return response;
     throw refusedBy(refusal, await response.text().catch(() => ""), url.host);
   };
