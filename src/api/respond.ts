@@ -20,7 +20,9 @@ export function respond(
   found: Answer,
 ): Promise<Response> | Response {
   const { output } = found;
-  const headers = freshnessOf(found);
+  const { durability } = output;
+  const promise = typeof durability === "string" ? { "Cairn-Durability": durability } : {};
+  const headers = { ...freshnessOf(found), ...promise };
   switch (declared.kind) {
     case "json": {
       const { etag, created } = output;

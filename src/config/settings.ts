@@ -23,10 +23,12 @@ import {
   hostnameShape,
   hostShape,
   loginShape,
+  natsShape,
   originShape,
   outboundShape,
   ownEventShape,
   proxyShape,
+  secretShape,
   spaceGlobShape,
   tagShape,
 } from "./shapes.ts";
@@ -189,6 +191,32 @@ export const SETTINGS = {
     ),
     default: QUIET_OWN_EVENTS,
   }),
+  "events.log": ofFleet(
+    choice(
+      ["fleet", "jetstream"],
+      "fleet",
+      "Which log of events a new fleet has: the replicated one, or NATS JetStream. `cairn events move` moves it later.",
+    ),
+  ),
+  "events.nats_url": ofFleet(
+    text(
+      "none",
+      "URL|none",
+      "Where NATS is, for a log of events in JetStream: nats://HOST:PORT, or tls://HOST:PORT to insist on TLS.",
+      natsShape,
+    ),
+  ),
+  "events.nats_credentials": ofFleet(
+    text(
+      "none",
+      "secret:NAME|none",
+      "What lets the fleet into NATS, as the name of a secret of each full member: a credentials file, USER:PASSWORD or a token.",
+      secretShape,
+    ),
+  ),
+  "events.nats_replicas": ofFleet(
+    count(1, { min: 1, max: 5 }, "Servers of NATS that keep each event: of the stream that a move makes."),
+  ),
   "events.forward_to": list(
     "URL,…",
     "Addresses to which the leader sends all events of the space default, in the form of tas-mcp: each becomes a target and a subscription, forward-…, which admins end.",

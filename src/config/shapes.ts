@@ -1,5 +1,7 @@
 // Formats of texts among the settings, so that a mistyped value is refused at the start, with the name of its setting.
 
+import { SECRET_REFERENCE } from "./secret-reference.ts";
+
 /** A test of one text, and a description for the message of a refusal. */
 export interface Shape {
   wanted: string;
@@ -155,4 +157,16 @@ export const hostShape: Shape = {
     const port = /^(?:[a-z0-9_](?:[a-z0-9._-]*[a-z0-9_])?|\[[0-9a-f:.]+\])(?::([0-9]{1,5}))?$/i.exec(text);
     return port !== null && Number(port[1] ?? 1) >= 1 && Number(port[1] ?? 1) <= 65_535;
   },
+};
+
+/** Address of a server of NATS, without user and password, because settings are shown. */
+export const natsShape: Shape = {
+  wanted: "none, or nats://HOST:PORT or tls://HOST:PORT without user and password, such as nats://nats.lan:4222",
+  fits: (text) => text === "none" || /^(nats|tls):\/\/([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?$/i.test(text),
+};
+
+/** Name of a secret that each node has for itself. */
+export const secretShape: Shape = {
+  wanted: "none, or secret:NAME with a name of A-Z, 0-9 and _, such as secret:NATS",
+  fits: (text) => text === "none" || SECRET_REFERENCE.test(text),
 };

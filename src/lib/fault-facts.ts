@@ -28,7 +28,7 @@ export interface SharedFacts {
   leader?: LeaderFact | undefined;
   /** Position that the failing node has applied. It is too far behind for a read, and another node may not be. */
   applied?: string | undefined;
-  /** Why a join is refused, as a code of its own (fleet/join/join-command.ts). */
+  /** Why a join is refused (fleet/join/join-command.ts), or where the log of events is, as a code of its own. */
   reason?: string | undefined;
   /** Proves that a refusal comes from a node of the reader's own fleet (peer/fleet-mark.ts). */
   fleetMark?: string | undefined;

@@ -39,6 +39,7 @@ export const FAULTS = {
   rate_limited: { status: 429, exit: 6, retryable: true, title: "Too many requests" },
   internal: { status: 500, exit: 1, retryable: false, title: "Internal error" },
   unavailable: { status: 503, exit: 3, retryable: true, title: "Not available now" },
+  event_log_unavailable: { status: 503, exit: 3, retryable: true, title: "Log of events not available now" },
   not_ready: { status: 503, exit: 3, retryable: true, title: "Nothing to answer from yet" },
   quota_exceeded: { status: 507, exit: 40, retryable: false, title: "Quota exceeded" },
   storage_full: { status: 507, exit: 40, retryable: true, title: "Storage full" },
@@ -105,6 +106,8 @@ export const FAULT_MEANINGS: Readonly<Record<FaultCode, string>> = {
   internal: "A defect of Cairn. Look up the id of the text in the node's log and report it.",
   unavailable:
     "What the call needs, such as a leader, cannot be reached now. Repeat it; a write with the same idempotency key.",
+  event_log_unavailable:
+    "The log of events is in NATS JetStream, which cannot be reached, or a move between logs is at its end. Send the same call again: an event with an id of its own is kept once.",
   not_ready: "The node has no data to respond from yet. Wait until `/ready` is 200, or ask another member.",
   quota_exceeded:
     "The caller, the space or the fleet has as much as it may: kept bytes, or leases. Purge, delete or release something, or raise `quota.…`.",

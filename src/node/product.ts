@@ -8,8 +8,10 @@ import type { Settings } from "../config/settings.ts";
 import { type DiskWatch, watchDisk } from "../datadir/index.ts";
 import { BACKUPS, type BackupReport, reportOf } from "../features/backup/index.ts";
 import { REPORTED_HEADS, ROW_CHECKS } from "../features/context/index.ts";
+import { placedLimits, VOTERS } from "../features/event/index.ts";
 import { FEATURES } from "../features/index.ts";
 import {
+  allMembers,
   DEVICE_NAMES,
   FLEET_ACTIONS,
   type Member,
@@ -19,6 +21,7 @@ import {
   openMembers,
   PENDING,
   readAcknowledgedHeads,
+  voterCount,
 } from "../fleet/index.ts";
 import type { Closers } from "../lib/closers.ts";
 import type { Fault } from "../lib/fault.ts";
@@ -237,6 +240,9 @@ function openFoundation(options: ProductOptions): Foundation {
       ROW_CHECKS,
       features.flatMap(({ verify }) => verify ?? []),
     )
+    .provide(VOTERS, () =>
+      voterCount(allMembers(store.reader).filter(({ role, server }) => role === "central" && server !== "").length),
+    )
     .provide(PENDING, () => membership.pending())
     .provide(DEVICE_NAMES, () => membership.deviceNames())
     .provide(FLEET_ACTIONS, membership);
@@ -309,7 +315,7 @@ function openInvoker(
     access,
     agents: agentTableOf(features),
     changeRules: changeRulesOf(features),
-    limits: services.get(NODE).limits,
+    limits: placedLimits(services),
     callerLimits: callerLimitsOf(settings),
     writesRefused: () => disk.refusal(),
     onRefused: (refusal) => refusals.record(refusal),

@@ -334,6 +334,17 @@ export interface EventLimits {
   spaceBytes: number;
   /** Within this time an event of the same caller, source and id is the same event. */
   dedupeSeconds: number;
+  /** Where NATS is, for a log of events that is there; left out: not set. `isFirst`: a new fleet begins with it. */
+  nats?: { url: string; credentials: string | undefined; replicas: number; isFirst: boolean };
+  /** How far the log of events goes, where it is not in the tables: the node that takes a write adds it. */
+  place?: EventPlace;
+}
+
+/** How far a log of events goes that apply cannot read. */
+export interface EventPlace {
+  name: string;
+  tail: number;
+  floor: number;
 }
 
 /** How much of a history is kept. */

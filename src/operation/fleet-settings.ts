@@ -107,6 +107,22 @@ function eventLimits(settings: FleetSettings): EventLimits {
     callerBytes: settings["events.caller_bytes"],
     spaceBytes: settings["events.space_bytes"],
     dedupeSeconds: settings["events.dedupe_seconds"],
+    ...natsOf(settings),
+  };
+}
+
+function natsOf(settings: FleetSettings): Pick<EventLimits, "nats"> {
+  const url = settings["events.nats_url"];
+  const credentials = settings["events.nats_credentials"];
+  if (url === "none") return {};
+  const login = credentials === "none" ? undefined : credentials;
+  return {
+    nats: {
+      url,
+      credentials: login,
+      replicas: settings["events.nats_replicas"],
+      isFirst: settings["events.log"] === "jetstream",
+    },
   };
 }
 

@@ -3,6 +3,7 @@
 import { expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { eventCommands } from "../../src/features/event/commands.ts";
+import { moveCommands } from "../../src/features/event/moves/words.ts";
 import { OPERATORS } from "../../src/features/event/rules/condition.ts";
 import { subscriptionCommands } from "../../src/features/event/subscription/commands.ts";
 import { oneCommands } from "../../src/features/event/subscription/one-commands.ts";
@@ -36,7 +37,9 @@ test("every kind of target and every operator is named", () => {
 });
 
 test("every command of events that is written is one", () => {
-  const known = [...eventCommands, ...subscriptionCommands, ...oneCommands].map(({ words }) => words[1] ?? "");
+  const known = [...eventCommands, ...subscriptionCommands, ...oneCommands, ...moveCommands].map(
+    ({ words }) => words[1] ?? "",
+  );
   const written = [...guide.matchAll(/cairn events (\w+)/g)].map(([, word = ""]) => word);
   for (const word of written) expect([...known, "tail", "replay"]).toContain(word);
 });

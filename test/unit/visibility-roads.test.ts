@@ -34,6 +34,7 @@ const WITHOUT_ROWS = new Set([
   ...["event_list", "event_get", "event_wait", "events_recent", "event_types", "event_poll"],
   ...["event_target_list", "subscription_list", "subscription_get", "subscription_test", "dead_letter_list"],
   ...["event_replay_count", "event_stats", "event_topology", "event_classify", "event_target_test"],
+  ...["event_log_get", "event_log_move"],
   ...["tas_target_list", "tas_target_get", "tas_forwarding_metrics"],
   ...["tas_target_create", "tas_target_update", "tas_target_remove"],
   ...["get_usage_guidance", "get_performance_metrics", "store_growth", "search_model"],

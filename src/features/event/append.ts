@@ -10,9 +10,10 @@ import { readMeta } from "../../log/meta.ts";
 import { type ApplyStamp, type WriteLimits, write } from "../../operation/define.ts";
 import type { Writer } from "../../store/store.ts";
 import { spaceArgument } from "./arguments.ts";
-import { epochOf } from "./cursor.ts";
+import { logNameOf } from "./cursor.ts";
 import { HOPS, hopsOf } from "./hops.ts";
 import { type EventItem, eventItem, sizeOf } from "./item.ts";
+import { refuseElsewhere } from "./moves/place.ts";
 import { EVENT_LEVEL, EVENT_ROW_BYTES, type EventHead, type EventRow, eventHead, segmentHash } from "./rows.ts";
 
 /** Most events of one command. */
@@ -44,6 +45,18 @@ export interface Appended {
   duplicates: number[];
   /** Places in `offsets` of those that have been in this fleet before, with offset 0: they are not appended. */
   looped: number[];
+  /** Those that were not appended, or of which that is unknown; a command has none, because it is all or none. */
+  failed?: FailedEvent[];
+}
+
+/** An event that a log outside did not acknowledge. */
+export interface FailedEvent {
+  /** Its place among the events. */
+  at: number;
+  code: "too_large" | "event_log_unavailable";
+  message: string;
+  /** It may have been appended. */
+  unknown: boolean;
 }
 
 /** Appends events. */
@@ -85,9 +98,10 @@ export const eventAppend = write({
   }),
   asked: ({ space, events }) => ({ space, events }),
   apply: (tx, command, stamp) => {
+    refuseElsewhere(tx);
     const head = eventHead(tx);
     const { rows, ...found } = append(tx, command, stamp, head.tail);
-    const output: Appended = { epoch: epochOf(tx), ...found };
+    const output: Appended = { epoch: logNameOf(tx), ...found };
     if (rows.length === 0) return { output, changes: [] };
     const hash = writeSegment(tx, head, rows, stamp);
     countUsage(tx, command, stamp.caller, bytesOf(rows));
@@ -163,10 +177,10 @@ function insertRow(tx: Writer, row: EventRow): void {
   tx.run(INSERT, ...COLUMNS.map((column) => row[column]));
 }
 
-/** Appends events with their offsets, as a segment of their own. */
-export function appendRows(tx: Writer, head: EventHead, rows: readonly EventRow[], stamp: SegmentStamp): void {
+/** Appends events with their offsets, as a segment of their own, and returns its hash. */
+export function appendRows(tx: Writer, head: EventHead, rows: readonly EventRow[], stamp: SegmentStamp): string {
   for (const row of rows) insertRow(tx, row);
-  writeSegment(tx, head, rows, stamp);
+  return writeSegment(tx, head, rows, stamp);
 }
 
 /** The change of a segment, and its log time. */

@@ -3,7 +3,7 @@
 
 import { Fault } from "../../lib/fault.ts";
 import type { MacroSteps } from "../../operation/define.ts";
-import { MAX_APPENDED } from "./append.ts";
+import { type FailedEvent, MAX_APPENDED } from "./append.ts";
 import type { EventLog } from "./event-log.ts";
 import type { EventItem } from "./item.ts";
 
@@ -101,6 +101,8 @@ async function send(log: Pick<EventLog, "append">, space: string, batch: readonl
     const done = await log.append({ ask }, space, events);
     const duplicates = new Set(done.duplicates);
     const looped = new Set(done.looped);
+    for (const { at, code, message, unknown } of done.failed ?? [])
+      batch[at]?.placed.reject(notKept(code, message, unknown));
     for (const [index, { item, placed }] of batch.entries()) {
       if (looped.has(index)) placed.reject(loopDetected(item));
       else placed.resolve({ epoch: done.epoch, offset: done.offsets[index] ?? 0, duplicate: duplicates.has(index) });
@@ -108,6 +110,12 @@ async function send(log: Pick<EventLog, "append">, space: string, batch: readonl
   } catch (error) {
     for (const { placed } of batch) placed.reject(error);
   }
+}
+
+function notKept(code: FailedEvent["code"], message: string, unknown: boolean): Fault {
+  const hint = unknown ? "It may have been kept. Send it again with the same id and source." : "Send it again later.";
+  const outcome = unknown ? "unknown" : "not_done";
+  return code === "too_large" ? new Fault(code, message) : new Fault(code, message, { hint, facts: { outcome } });
 }
 
 function loopDetected({ id }: EventItem): Fault {

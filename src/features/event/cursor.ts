@@ -3,6 +3,7 @@
 
 import { Fault } from "../../lib/fault.ts";
 import type { Reader } from "../../store/store.ts";
+import { logPlaces, sharedWith, streamOf } from "./moves/place.ts";
 import { type EventHead, eventHead } from "./rows.ts";
 
 /** A place in the event log. */
@@ -16,8 +17,13 @@ interface EpochRow {
   fork_seq: number;
 }
 
+/** Returns the name of the log of events in cursors: the history that the store follows, or a stream. */
+export function logNameOf(reader: Reader): string {
+  return streamOf(logPlaces(reader))?.id ?? epochOf(reader);
+}
+
 /** Returns the id of the history that the store follows. */
-export function epochOf(reader: Reader): string {
+function epochOf(reader: Reader): string {
   return reader.get<{ id: string }>("SELECT id FROM epochs ORDER BY n DESC LIMIT 1")?.id ?? "";
 }
 
@@ -47,11 +53,17 @@ export function offsetOf(reader: Reader, text: string): number {
   const isForked = epochs
     .slice(at + 1)
     .some(({ fork_seq }) => offset > Math.max(head.floor, lastUpTo(reader, fork_seq)));
-  if (at < 0 || isForked) throw forked(text, cursorText(now, head.floor));
+  const shared = at < 0 ? sharedWith(reader, epoch) : undefined;
+  const isOther = shared === undefined ? at < 0 || isForked : offset > shared;
+  if (isOther) throw forked(text, cursorText(now, head.floor));
   if (offset < head.floor) throw belowFloor(text, cursorText(now, head.floor));
   if (offset <= head.tail) return offset;
-  const newest = cursorText(now, head.tail);
-  throw new Fault("invalid_input", `The cursor ${text} is ahead of the newest event here, ${newest}`, {
+  throw refusedAhead(text, cursorText(now, head.tail));
+}
+
+/** The refusal of a cursor that lies ahead of the newest event. */
+export function refusedAhead(text: string, newest: string): Fault {
+  return new Fault("invalid_input", `The cursor ${text} is ahead of the newest event here, ${newest}`, {
     hint: "Give a cursor from an earlier answer of this fleet; if another node gave it just now, try again there.",
     details: { field: "since", newest },
   });
@@ -85,14 +97,16 @@ export function noCursor(text: string): Fault {
   });
 }
 
-function belowFloor(what: string, oldest: string): Fault {
+/** The refusal of a place that retention passed. */
+export function belowFloor(what: string, oldest: string): Fault {
   return new Fault("below_floor", `The events after ${what} are no longer kept; kept are those after ${oldest}`, {
     hint: `Go on from ${oldest}; what lies between is gone.`,
     details: { oldest },
   });
 }
 
-function forked(text: string, oldest: string): Fault {
+/** The refusal of a cursor of another log or history. */
+export function forked(text: string, oldest: string): Fault {
   return new Fault("history_forked", `The cursor ${text} is of another history than the one that this fleet follows`, {
     hint: `Go on from ${oldest}, the oldest that is kept, or without a cursor.`,
     details: { oldest },

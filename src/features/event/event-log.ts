@@ -77,9 +77,14 @@ export interface EventLog {
   orderedAfter(offset: number, upTo: number): Soon<number | undefined>;
   /** Returns the types of the events after an offset, with their spaces, each pair once, sorted. */
   types(after: number): Soon<SeenType[]>;
+  /** Returns which promise an acknowledged event has, in words of the header Cairn-Durability. */
+  durability(): string;
   /** Calls `listener` when the log may have grown, or is over; returns what ends that. */
   onHead(listener: () => void): () => void;
 }
+
+/** The number of voters of the fleet, for what the log promises. */
+export const VOTERS: ServiceKey<() => number> = new ServiceKey("the number of voters");
 
 /** The log of events of the fleet. */
 export const EVENT_LOG: ServiceKey<EventLog> = new ServiceKey("the log of events");

@@ -17,13 +17,17 @@ import { eventsRecent } from "./mcp/recent.ts";
 import { eventTypes } from "./mcp/types.ts";
 import { mcpEvents } from "./mcp/wire.ts";
 import { EVENT_METER, EventMeter } from "./meter.ts";
+import { moveConditions } from "./moves/conditions.ts";
+import { MOVABLE_LOG, MOVER, openLog } from "./moves/open.ts";
+import { moveOperations } from "./moves/operations.ts";
+import places from "./moves/schema.sql" with { type: "text" };
+import { moveCommands } from "./moves/words.ts";
 import { ownEvents } from "./own.ts";
 import style from "./pages/event.css" with { type: "text" };
 import { eventsPage } from "./pages/events-page.tsx";
 import { eventPosition } from "./position.ts";
 import positions from "./positions.sql" with { type: "text" };
 import { publishOperations } from "./publish.ts";
-import { ReplicatedEventLog } from "./replicated-log.ts";
 import { eventRoutes } from "./rest.ts";
 import { Retention } from "./retention.ts";
 import { EVENT_LEVEL } from "./rows.ts";
@@ -48,6 +52,7 @@ export function eventOperations(node: Services): readonly Operation[] {
     eventsRecent(node),
     eventTypes(node),
     eventPoll(node),
+    ...moveOperations(node),
   ];
 }
 
@@ -57,6 +62,7 @@ export const eventFeature: Feature = {
   migrations: [
     { id: 19, level: EVENT_LEVEL, sql: schema },
     { id: 20, level: EVENT_LEVEL, sql: positions },
+    { id: 26, level: EVENT_LEVEL, sql: places },
   ],
   tables: eventTables,
   open: (node) => {
@@ -64,13 +70,13 @@ export const eventFeature: Feature = {
     const log = () => node.get(LOG);
     const onError = (error: unknown) => logFor("events")("warning", `old events were not removed: ${String(error)}`);
     node.provide(EVENT_METER, new EventMeter());
-    node.provide(EVENT_LOG, new ReplicatedEventLog(store.reader, log));
+    openLog(node);
     node.provide(EVENT_FEED, new EventFeed(node.get(EVENT_LOG)));
     node.provide(RETENTION, new Retention({ reader: store.reader, log, limits, onError }));
   },
   operations: eventOperations,
   rest: eventRoutes,
-  commands: eventCommands,
+  commands: [...eventCommands, ...moveCommands],
   preset: {
     name: "events",
     summary: "publishing events, reading them and waiting for them",
@@ -79,7 +85,15 @@ export const eventFeature: Feature = {
   },
   mcpEvents,
   foreignBody: { operation: "event_publish", input: legacyEvent, answer: { status: "accepted" } },
-  duties: (node) => [(lead) => node.get(RETENTION).lead(lead)],
+  duties: (node) => [(lead) => node.get(RETENTION).lead(lead), (lead) => node.find(MOVER)?.lead(lead)],
+  conditions: moveConditions,
+  jobs: (node) => [
+    {
+      name: "the connection to NATS",
+      start: () => node.get(MOVABLE_LOG).start(),
+      stop: () => node.get(MOVABLE_LOG).close(),
+    },
+  ],
   pages: [eventsPage],
   style,
   metrics: eventMetrics,

@@ -4,11 +4,12 @@
 import { z } from "zod";
 import { Fault } from "../../lib/fault.ts";
 import { WRITE_ROW } from "../../lib/work.ts";
-import { write } from "../../operation/define.ts";
+import { type EventPlace, write } from "../../operation/define.ts";
 import type { Reader } from "../../store/store.ts";
 import { cursorArgument } from "./arguments.ts";
-import { cursorText, epochOf, offsetOf } from "./cursor.ts";
-import { EVENT_LEVEL, eventHead } from "./rows.ts";
+import { cursorText, logNameOf } from "./cursor.ts";
+import { headFor, offsetFor, placeIn } from "./moves/limits.ts";
+import { EVENT_LEVEL } from "./rows.ts";
 
 /** Most positions of one caller. */
 const MAX_POSITIONS = 256;
@@ -17,6 +18,7 @@ interface PositionCommand {
   reader: string;
   cursor?: string | undefined;
   remove: boolean;
+  place?: EventPlace;
 }
 
 /** Keeps a position, or returns the one that is kept. */
@@ -47,16 +49,18 @@ export const eventPosition = write({
   hints: { idempotent: true },
   aliases: { since: "cursor", name: "reader" },
   work: () => 2 * WRITE_ROW,
-  prepare: ({ reader, cursor, remove = false }): PositionCommand => ({
+  prepare: ({ reader, cursor, remove = false }, limits): PositionCommand => ({
+    ...placeIn(limits),
     reader,
     remove,
     ...(cursor === undefined ? {} : { cursor }),
   }),
-  apply(tx, { reader, cursor, remove }, { caller }) {
+  asked: ({ place: _, ...rest }) => rest,
+  apply(tx, { reader, cursor, remove, place }, { caller }) {
     const kept = keptPosition(tx, caller, reader);
     if (remove) tx.run("DELETE FROM event_positions WHERE caller = ? AND reader = ?", caller, reader);
-    if (cursor !== undefined) offsetOf(tx, cursor);
-    const now = cursor ?? kept ?? cursorText(epochOf(tx), eventHead(tx).tail);
+    if (cursor !== undefined) offsetFor(tx, place, cursor);
+    const now = cursor ?? kept ?? cursorText(logNameOf(tx), headFor(tx, place).tail);
     if (!remove && now !== kept) {
       if (kept === undefined) refuseMore(tx, caller);
       tx.run(

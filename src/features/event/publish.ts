@@ -12,10 +12,10 @@ import type { Services } from "../../operation/services.ts";
 import { spaceArgument } from "./arguments.ts";
 import { Batches, type Placed } from "./batches.ts";
 import { cursorText } from "./cursor.ts";
-import { EVENT_LOG } from "./event-log.ts";
+import { EVENT_LOG, type EventLog } from "./event-log.ts";
 import { type EventItem, itemOf, MAX, type SaidEvent, sizeOf } from "./item.ts";
 import { EVENT_METER } from "./meter.ts";
-import { appendByCommand } from "./replicated-log.ts";
+import { appendAnywhere } from "./moves/movable-log.ts";
 
 /** Most events of one call. */
 export const MAX_PUBLISHED = 1000;
@@ -54,7 +54,11 @@ const singleInput = z.object({
     .optional()
     .describe("Further attributes: names of a-z and 0-9; values text, true, false or whole numbers."),
 });
-const singleOutput = z.object(publishedEvent);
+const durability = z
+  .string()
+  .optional()
+  .describe("Which promise an acknowledged event has; an edge does not say. The header Cairn-Durability has it too.");
+const singleOutput = z.object({ ...publishedEvent, durability });
 
 const manyInput = z.object({
   space: spaceArgument.optional().describe("Space of the events (default: default)."),
@@ -68,13 +72,16 @@ const manyOutput = z.object({
   results: z
     .array(z.union([z.object(publishedEvent), z.object({ id: z.string().optional(), error })]))
     .describe("One for each event, in order."),
+  durability,
 });
 
 /** The outcome of one event. */
 type Result = z.output<typeof manyOutput>["results"][number];
 
 /** An edge has no log of events, but publishes. */
-const OF_AN_EDGE = { append: appendByCommand };
+const OF_AN_EDGE: Pick<EventLog, "append"> = {
+  append: (steps, space, items) => appendAnywhere(steps, space, items),
+};
 
 /** Returns the operations. */
 export function publishOperations(node: Services): readonly Operation[] {
@@ -82,6 +89,10 @@ export function publishOperations(node: Services): readonly Operation[] {
   const tools: PublishTools = {
     batches,
     maxBytes: () => node.get(NODE).limits().events.maxBytes,
+    promise: () => {
+      const log = node.find(EVENT_LOG);
+      return log === undefined ? {} : { durability: log.durability() };
+    },
     count: (surface, status, item) => node.find(EVENT_METER)?.published(surface, status, item && bytesOf(item)),
   };
   return [publishOne(tools), publishMany(tools)];
@@ -91,6 +102,8 @@ export function publishOperations(node: Services): readonly Operation[] {
 interface PublishTools {
   batches: Batches;
   maxBytes: () => number;
+  /** Which promise the log has, as a member of the answer. */
+  promise: () => { durability?: string };
   /** Counts an event for the metrics. `item`: one that was published. */
   count: (surface: Surface, status: "success" | "error", item?: EventItem) => void;
 }
@@ -102,6 +115,7 @@ function bytesOf(item: EventItem): number {
 function publishOne({
   batches,
   maxBytes,
+  promise,
   count,
 }: PublishTools): MacroOperation<typeof singleInput, typeof singleOutput> {
   return macro({
@@ -128,7 +142,7 @@ function publishOne({
         if (placed === undefined) throw new Error("an event without an outcome");
         const published = publishedOf(item, await placed);
         count(steps.surface, "success", item);
-        return published;
+        return { ...published, ...promise() };
       } catch (error) {
         count(steps.surface, "error");
         throw error;
@@ -137,7 +151,12 @@ function publishOne({
   });
 }
 
-function publishMany({ batches, maxBytes, count }: PublishTools): MacroOperation<typeof manyInput, typeof manyOutput> {
+function publishMany({
+  batches,
+  maxBytes,
+  promise,
+  count,
+}: PublishTools): MacroOperation<typeof manyInput, typeof manyOutput> {
   return macro({
     name: "event_publish_many",
     title: "Publish events",
@@ -168,7 +187,7 @@ function publishMany({ batches, maxBytes, count }: PublishTools): MacroOperation
         if (outcome?.reason instanceof Fault) return refused(item.id, outcome.reason);
         throw outcome?.reason;
       });
-      return { results };
+      return { results, ...promise() };
     },
   });
 }

@@ -15,10 +15,12 @@ const OUTLINE = "offset, space, caller, agent, source, type, subject, log_time, 
 export class ReplicatedEventLog implements EventLog {
   readonly #reader: Reader;
   readonly #log: () => Log;
+  readonly #voters: () => number;
 
-  constructor(reader: Reader, log: () => Log) {
+  constructor(reader: Reader, log: () => Log, voters = () => 1) {
     this.#reader = reader;
     this.#log = log;
+    this.#voters = voters;
   }
 
   get isOver(): boolean {
@@ -79,6 +81,10 @@ export class ReplicatedEventLog implements EventLog {
   types(after: number): SeenType[] {
     const sql = "SELECT DISTINCT type, space FROM events WHERE offset > ? ORDER BY type, space";
     return this.#reader.all<SeenType>(sql, after);
+  }
+
+  durability(): string {
+    return `replicated; voters=${this.#voters()}; sync=always`;
   }
 
   onHead(listener: () => void): () => void {

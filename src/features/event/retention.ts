@@ -6,6 +6,7 @@ import type { Lead } from "../../log/duties.ts";
 import type { Log } from "../../log/log.ts";
 import type { WriteLimits } from "../../operation/define.ts";
 import type { Reader } from "../../store/store.ts";
+import { logPlaces } from "./moves/place.ts";
 import { eventHead, type SegmentRow } from "./rows.ts";
 import { eventTrim, MAX_TRIMMED } from "./trim.ts";
 
@@ -38,6 +39,9 @@ export class Retention {
   async look(signal: AbortSignal): Promise<void> {
     const { reader, log, limits } = this.#options;
     while (!signal.aborted) {
+      const { current, moving } = logPlaces(reader);
+      // A stream has limits of its own, and a move copies all that is there.
+      if (moving !== undefined || current?.kind === "jetstream") return;
       const floor = floorFor(reader, limits().events, log().timeMs());
       if (floor === undefined) return;
       const { name, v } = eventTrim;

@@ -7,6 +7,8 @@ const TABLES = [
   { name: "event_segments", order: "last" },
   { name: "event_head", order: "one" },
   { name: "event_usage", order: "kind, name" },
+  { name: "event_logs", order: "n" },
+  { name: "event_waiting", order: "n" },
   { name: "event_positions", order: "caller, reader" },
 ] as const;
 

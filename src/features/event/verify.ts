@@ -8,6 +8,7 @@ import { levelOf } from "../../log/level.ts";
 import type { RowsCheck } from "../../operation/feature.ts";
 import type { Reader } from "../../store/store.ts";
 import { eventAppend } from "./append.ts";
+import { eventLogCopy } from "./moves/commands.ts";
 import { isOwnEventOf, OWN_CALLER, OWN_SOURCE } from "./own.ts";
 import { EVENT_LEVEL, type EventRow, eventHead, eventsOf, type SegmentRow, segmentHash } from "./rows.ts";
 
@@ -53,6 +54,8 @@ function segmentProblem(
   if (segment.seq <= changesFloor) return undefined;
   const change = changeAt(reader, segment.seq);
   const isOwn = rows.every(({ caller, source }) => caller === OWN_CALLER && source === OWN_SOURCE);
+  if (change?.operation === eventLogCopy.name)
+    return change.content_hash === segment.hash ? undefined : `${what} are not those that the change names`;
   const isSame =
     change?.operation === eventAppend.name
       ? change.content_hash === segment.hash && change.caller === rows[0]?.caller

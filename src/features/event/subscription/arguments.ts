@@ -7,7 +7,7 @@ import { timeOf } from "../../../lib/time-of.ts";
 import type { Changed } from "../../../log/log.ts";
 import { stateHash } from "../../../log/state-hash.ts";
 import type { Reader } from "../../../store/store.ts";
-import { cursorText, epochOf } from "../cursor.ts";
+import { cursorText, logNameOf } from "../cursor.ts";
 import { isCallback, type SubscriptionRow, subscriptionRow } from "./rows.ts";
 
 /** The name of a target. */
@@ -56,8 +56,8 @@ export function shownOf(reader: Reader, row: SubscriptionRow): z.output<typeof s
     rules: JSON.parse(row.rules),
     ...{ owner: row.caller, state: row.state },
     ...(row.reason === "" ? {} : { reason: row.reason }),
-    cursor: cursorText(epochOf(reader), row.cursor),
-    ...(row.until === 0 ? {} : { until: cursorText(epochOf(reader), row.until), rate: row.rate }),
+    cursor: cursorText(logNameOf(reader), row.cursor),
+    ...(row.until === 0 ? {} : { until: cursorText(logNameOf(reader), row.until), rate: row.rate }),
     missed: row.missed,
     ...{ created: timeOf(row.created_at), changed: timeOf(row.changed_at) },
   };

@@ -6,7 +6,7 @@ import { LOOK_AT_ROW, SHOW_ROW, WRITE_ROW } from "../../../lib/work.ts";
 import { read, write } from "../../../operation/define.ts";
 import { refuseBelowLevel } from "../../../operation/versions.ts";
 import type { Reader, Writer } from "../../../store/store.ts";
-import { epochOf } from "../cursor.ts";
+import { logNameOf } from "../cursor.ts";
 import { shown, shownEvent } from "../shown.ts";
 import { ofItsSpace, presentSubscription, subscriptionChange, subscriptionId } from "./arguments.ts";
 import { type DeadRow, deadSum, eventOfDead, SUBSCRIPTION_LEVEL } from "./rows.ts";
@@ -64,7 +64,7 @@ export const deadLetterList = read({
     );
     const { count: total, bytes } = deadSum(reader, id);
     context.spend(LOOK_AT_ROW * total + SHOW_ROW * rows.length);
-    const epoch = epochOf(reader);
+    const epoch = logNameOf(reader);
     return { total, bytes, letters: rows.map((row) => shownLetter(row, epoch)) };
   },
 });

@@ -10,9 +10,11 @@ import { CONNECTIONS } from "../../../operation/connections.ts";
 import { ACCESS, CALL_AS, FIND_CALLERS, HOST, LOG, NODE } from "../../../operation/node-parts.ts";
 import { ServiceKey, type Services } from "../../../operation/services.ts";
 import type { Reader } from "../../../store/store.ts";
-import { epochOf } from "../cursor.ts";
+import { logNameOf } from "../cursor.ts";
+import { EVENT_LOG } from "../event-log.ts";
 import { EVENT_FEED } from "../feed.ts";
 import { EVENT_METER } from "../meter.ts";
+import { logPlaces, streamOf } from "../moves/place.ts";
 import { CALLBACK_KEYS } from "./callback-keys.ts";
 import { subscriptionConditions } from "./conditions.ts";
 import type { Target } from "./delivery.ts";
@@ -72,7 +74,7 @@ export function openOutbox(node: Services): Outbox {
       if (isCallback(row) && callbackKeys.of(id).length === 0) return "waiting";
       return owners.may(row.caller, space, signal);
     },
-    record: (records) => record(node, records),
+    record: async (records) => record(node, await withEvents(node, records)),
     onAttempt: ({ id }, result, durationMs) => {
       const row = subscriptionRow(reader, id);
       const kind = row && configOf(reader, row)?.kind;
@@ -120,7 +122,7 @@ function withAgain(reader: Reader): string[] {
 }
 
 function againOf(reader: Reader, id: string) {
-  const epoch = epochOf(reader);
+  const epoch = logNameOf(reader);
   return reader
     .all<DeadRow>("SELECT * FROM dead_letters WHERE subscription = ? AND again = 1 ORDER BY offset LIMIT ?", id, AGAIN)
     .map((row) => queuedRow(eventOfDead(row), epoch));
@@ -160,6 +162,22 @@ function askAs(node: Services, owners: Owners, row: SubscriptionRow): AskAsOwner
     if (caller === undefined) throw new Fault("forbidden", `${row.caller} may not read ${row.space} now`);
     return node.get(CALL_AS)({ operation, input, caller, signal, exact: true });
   };
+}
+
+/** A dead letter has its event, which apply finds only in the tables. */
+async function withEvents(node: Services, records: Records): Promise<Records> {
+  const isElsewhere = streamOf(logPlaces(node.get(NODE).store.reader)) !== undefined;
+  if (!isElsewhere) return records;
+  const log = node.get(EVENT_LOG);
+  const withEvent = async (dead: NonNullable<Records[number]["dead"]>[number]) => {
+    const row = await log.at(dead.offset);
+    return row === undefined ? dead : { ...dead, event: JSON.stringify(row) };
+  };
+  return Promise.all(
+    records.map(async (each) =>
+      each.dead === undefined ? each : { ...each, dead: await Promise.all(each.dead.map(withEvent)) },
+    ),
+  );
 }
 
 async function record(node: Services, records: Records): Promise<void> {

@@ -6,7 +6,7 @@ import { WRITE_ROW } from "../../../lib/work.ts";
 import type { Changed } from "../../../log/log.ts";
 import { type ApplyStamp, write } from "../../../operation/define.ts";
 import type { Writer } from "../../../store/store.ts";
-import { eventAt } from "../rows.ts";
+import { type EventRow, eventAt } from "../rows.ts";
 import { subscriptionChange } from "./arguments.ts";
 import { deadSum, SUBSCRIPTION_LEVEL, type SubscriptionRow, subscriptionRow } from "./rows.ts";
 import { stopped } from "./subscription-operations.ts";
@@ -27,6 +27,8 @@ const attempt = {
   status: z.number().int(),
   detail: z.string().max(MAX_DETAIL),
 };
+/** `event`: the whole event, where the log of events is not in the tables. */
+const deadAttempt = { ...attempt, event: z.string().optional() };
 const record = z.object({
   subscription: z.string(),
   /** That of the row when its queue began. */
@@ -34,7 +36,7 @@ const record = z.object({
   cursor: z.number().int(),
   missed: z.number().int().optional(),
   failing: z.object({ ...attempt, next_at: z.number().int() }).optional(),
-  dead: z.array(z.object(attempt)).optional(),
+  dead: z.array(z.object(deadAttempt)).optional(),
   again: z.array(z.object({ ...attempt, delivered: z.boolean() })).optional(),
   stop: z.enum(["revoked", "ended", "done"]).optional(),
 });
@@ -106,10 +108,10 @@ function isFull(tx: Writer, id: string): boolean {
  * The letter has the whole event, which retention removes from the log of events. Reports whether there is one: an
  * event may be tried for longer than it is kept.
  */
-function keepDead(tx: Writer, id: string, dead: z.output<z.ZodObject<typeof attempt>>, timeMs: number): boolean {
-  const event = eventAt(tx, dead.offset);
+function keepDead(tx: Writer, id: string, dead: z.output<z.ZodObject<typeof deadAttempt>>, timeMs: number): boolean {
+  const event = dead.event === undefined ? eventAt(tx, dead.offset) : (JSON.parse(dead.event) as EventRow);
   if (event === undefined) return false;
-  const text = JSON.stringify(event);
+  const text = dead.event ?? JSON.stringify(event);
   tx.run(
     "INSERT OR IGNORE INTO dead_letters (subscription, offset, again, attempts, status, detail, at, bytes, event) VALUES (?,?,0,?,?,?,?,?,?)",
     ...[id, dead.offset, dead.attempts, dead.status, dead.detail, timeMs, DEAD_ROW_BYTES + event.size, text],

@@ -7,7 +7,7 @@ import { type ReadOperation, read } from "../../../operation/define.ts";
 import type { Services } from "../../../operation/services.ts";
 import { refuseBelowLevel } from "../../../operation/versions.ts";
 import { spaceArgument } from "../arguments.ts";
-import { cursorText, epochOf } from "../cursor.ts";
+import { cursorText, logNameOf } from "../cursor.ts";
 import { EVENT_LOG } from "../event-log.ts";
 import { ofItsSpace, presentSubscription, shownOf, shownSubscription, subscriptionId } from "./arguments.ts";
 import { OUTBOX } from "./open-outbox.ts";
@@ -103,7 +103,7 @@ export function subscriptionGet(node: Services): ReadOperation<typeof getInput, 
         attempts: (queue?.attempts ?? []).map(({ at: ms, ...rest }) => ({ at: timeOf(ms), ...rest })),
         counts: { ...queue?.counts },
         ...(queue?.lastRuleProblem === undefined ? {} : { rule_problem: queue.lastRuleProblem }),
-        at: cursorText(epochOf(reader), at),
+        at: cursorText(logNameOf(reader), at),
       };
     },
   });

@@ -7,11 +7,10 @@ import { canonicalJson } from "../../../lib/canonical-json.ts";
 import { Fault } from "../../../lib/fault.ts";
 import { WRITE_ROW } from "../../../lib/work.ts";
 import type { Changed } from "../../../log/log.ts";
-import { type ApplyStamp, write } from "../../../operation/define.ts";
+import { type ApplyStamp, type EventPlace, write } from "../../../operation/define.ts";
 import type { Writer } from "../../../store/store.ts";
 import { cursorArgument } from "../arguments.ts";
-import { offsetOf } from "../cursor.ts";
-import { eventHead } from "../rows.ts";
+import { headFor, offsetFor, placeIn } from "../moves/limits.ts";
 import { rules } from "../rules/index.ts";
 import {
   ofItsSpace,
@@ -105,11 +104,12 @@ export const subscriptionCreate = write({
   output: shownSubscription,
   access: WRITES,
   target: "id",
-  prepare: ({ id, rules: list = [], since: from = "now", until, rate, ...where }) => {
+  prepare: ({ id, rules: list = [], since: from = "now", until, rate, ...where }, limits) => {
     const place = requiredPlaceOf(where);
     const range = until === undefined ? {} : { until, rate: rate ?? DEFAULT_REPLAY_RATE };
-    return { id, since: from, rules: canonicalJson(list), ...range, ...place };
+    return { id, since: from, rules: canonicalJson(list), ...range, ...place, ...placeIn(limits) };
   },
+  asked: ({ place: _, ...rest }) => rest,
   apply(tx, command, stamp) {
     const { id, target, config, rules: list } = command;
     if (subscriptionRow(tx, id) !== undefined)
@@ -121,8 +121,18 @@ export const subscriptionCreate = write({
     const { caller, seq, timeMs } = stamp;
     const row: SubscriptionRow = {
       ...{ id, space: spaceOf(id), target, config, rules: list, caller, state: "active", reason: "" },
-      ...{ cursor: beginning(tx, command.since), missed: 0, seq, created_at: timeMs, changed_at: timeMs },
-      ...{ until: command.until === undefined ? 0 : beginning(tx, command.until), rate: command.rate ?? 0, began: seq },
+      ...{
+        cursor: beginning(tx, command.since, command.place),
+        missed: 0,
+        seq,
+        created_at: timeMs,
+        changed_at: timeMs,
+      },
+      ...{
+        until: command.until === undefined ? 0 : beginning(tx, command.until, command.place),
+        rate: command.rate ?? 0,
+        began: seq,
+      },
     };
     refuseEmpty(row, command.until);
     insert(tx, row);
@@ -193,10 +203,11 @@ export const subscriptionResume = write({
   output: shownSubscription,
   access: WRITES,
   target: "id",
-  prepare: (input) => input,
-  apply(tx, { id, since: from }, stamp) {
+  prepare: (input, limits) => ({ ...input, ...placeIn(limits) }),
+  asked: ({ place: _, ...rest }) => rest,
+  apply(tx, { id, since: from, place: log }, stamp) {
     const before = presentSubscription(tx, id);
-    const place = from === undefined ? {} : { cursor: beginning(tx, from), began: stamp.seq };
+    const place = from === undefined ? {} : { cursor: beginning(tx, from, log), began: stamp.seq };
     tx.run("DELETE FROM subscription_failing WHERE subscription = ?", id);
     return owned(tx, { ...before, ...place, state: "active", reason: "" }, stamp, "resumed");
   },
@@ -269,10 +280,10 @@ function refuseEmpty({ cursor, until }: SubscriptionRow, asked: string | undefin
   });
 }
 
-function beginning(tx: Writer, from: string): number {
-  const { tail, floor } = eventHead(tx);
+function beginning(tx: Writer, from: string, place: EventPlace | undefined): number {
+  const { tail, floor } = headFor(tx, place);
   if (from === "now") return tail;
-  return from === "oldest" ? floor : offsetOf(tx, from);
+  return from === "oldest" ? floor : offsetFor(tx, place, from);
 }
 
 /** A target that is not open to the space looks as one that is not there. */

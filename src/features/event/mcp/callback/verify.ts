@@ -11,7 +11,7 @@ import { HOST, NODE } from "../../../../operation/node-parts.ts";
 import type { Services } from "../../../../operation/services.ts";
 import { refuseBelowLevel } from "../../../../operation/versions.ts";
 import type { Reader } from "../../../../store/store.ts";
-import { cursorText, epochOf } from "../../cursor.ts";
+import { cursorText, logNameOf } from "../../cursor.ts";
 import { CALLBACK_KEYS } from "../../subscription/callback-keys.ts";
 import { OUTBOX } from "../../subscription/open-outbox.ts";
 import { SUBSCRIPTION_LEVEL, type SubscriptionRow, subscriptionRow } from "../../subscription/rows.ts";
@@ -105,7 +105,7 @@ function existing(
   const row = subscriptionRow(reader, id);
   if (row === undefined) return { exists: false };
   const queue = node.find(OUTBOX)?.queue(id);
-  const cursor = cursorText(epochOf(reader), Math.max(row.cursor, queue?.at ?? 0));
+  const cursor = cursorText(logNameOf(reader), Math.max(row.cursor, queue?.at ?? 0));
   return { exists: true, cursor, status: statusOf(row, queue?.attempts ?? []) };
 }
 

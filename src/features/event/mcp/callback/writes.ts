@@ -7,12 +7,11 @@ import { Fault } from "../../../../lib/fault.ts";
 import { timeOf } from "../../../../lib/time-of.ts";
 import { WRITE_ROW } from "../../../../lib/work.ts";
 import type { Changed } from "../../../../log/log.ts";
-import { type ApplyStamp, write } from "../../../../operation/define.ts";
+import { type ApplyStamp, type EventPlace, write } from "../../../../operation/define.ts";
 import { expiring, MAX_EXPIRED } from "../../../../operation/expiring.ts";
 import type { Writer } from "../../../../store/store.ts";
 import { cursorArgument } from "../../arguments.ts";
-import { offsetOf } from "../../cursor.ts";
-import { eventHead } from "../../rows.ts";
+import { headFor, offsetFor, placeIn } from "../../moves/limits.ts";
 import { SUBSCRIPTION_LEVEL, type SubscriptionRow, subscriptionRow } from "../../subscription/rows.ts";
 import { changeOf, insert, refuseCount, removed } from "../../subscription/subscription-operations.ts";
 import { ANY_EVENT, refuseTypes } from "../event-type.ts";
@@ -43,18 +42,22 @@ export const callbackGrant = write({
   output: z.object({ refresh_before: z.string().describe("It ends then, unless it is asked for again.") }),
   access: OF_ITS_SPACE,
   hints: { idempotent: true },
-  prepare: ({ name, arguments: given, url, cursor, ttl_ms }) => {
+  prepare: ({ name, arguments: given, url, cursor, ttl_ms }, limits) => {
     refuseTypes(name, given);
     const place = cursor === undefined ? {} : { cursor };
-    return { name, arguments: given, url, host: hostOf(url) ?? "", ttlMs: ttlOf(ttl_ms), ...place };
+    return { name, arguments: given, url, host: hostOf(url) ?? "", ttlMs: ttlOf(ttl_ms), ...place, ...placeIn(limits) };
   },
+  asked: ({ place: _, ...rest }) => rest,
   apply(tx, command, stamp) {
-    const { host, ttlMs, cursor, ...key } = command;
+    const { host, ttlMs, cursor, place, ...key } = command;
     const allowed = targetFor(tx, key.arguments.space, host);
     if ("none" in allowed) throw notAllowed(allowed.none, key.arguments.space, host);
     const id = callbackId(stamp.caller, key);
     const before = subscriptionRow(tx, id);
-    const row = { ...(before ?? begun(tx, { id, space: key.arguments.space, cursor }, stamp)), target: allowed.target };
+    const row = {
+      ...(before ?? begun(tx, { id, space: key.arguments.space, cursor, place }, stamp)),
+      target: allowed.target,
+    };
     const changes = changed(
       tx,
       before,
@@ -108,11 +111,16 @@ export const callbacksExpiring = expiring({
 
 function begun(
   tx: Writer,
-  { id, space, cursor }: { id: string; space: string; cursor: string | undefined },
+  {
+    id,
+    space,
+    cursor,
+    place,
+  }: { id: string; space: string; cursor: string | undefined; place?: EventPlace | undefined },
   { caller, seq, timeMs }: ApplyStamp,
 ): SubscriptionRow {
   refuseCount(tx, caller);
-  const at = placeOf(tx, cursor);
+  const at = placeOf(tx, cursor, place);
   return {
     ...{ id, space, target: "", config: "", rules: "", caller, state: "active", reason: "" },
     ...{ cursor: at, missed: 0, seq, created_at: timeMs, changed_at: timeMs, until: 0, rate: 0, began: seq },
@@ -120,10 +128,10 @@ function begun(
 }
 
 /** Retention may have passed the cursor since it was found. */
-function placeOf(tx: Writer, cursor: string | undefined): number {
-  const { tail, floor } = eventHead(tx);
+function placeOf(tx: Writer, cursor: string | undefined, place: EventPlace | undefined): number {
+  const { tail, floor } = headFor(tx, place);
   try {
-    return cursor === undefined ? tail : offsetOf(tx, cursor);
+    return cursor === undefined ? tail : offsetFor(tx, place, cursor);
   } catch (error) {
     if (error instanceof Fault && error.code === "below_floor") return floor;
     throw error;

@@ -1,0 +1,424 @@
+// The log of events in a stream of NATS JetStream. Offsets are the sequences of the stream, so a cursor means the same
+// as in the replicated log. A consumer tells this node how far the stream goes and keeps the newest events here; older
+// ones are asked for. The leader alone appends.
+
+import type { ConsumerMessages, JsMsg } from "@nats-io/jetstream";
+import { DeliverPolicy } from "@nats-io/jetstream";
+import { pause } from "../../../lib/pause.ts";
+import { reasonOf } from "../../../lib/reason-of.ts";
+import type { EventLimits, MacroSteps } from "../../../operation/define.ts";
+import type { Appended } from "../append.ts";
+import { belowFloor, forked, noCursor, parseCursor, refusedAhead } from "../cursor.ts";
+import type { EventLog, EventOutline, LogHead, Range, SeenType, Soon } from "../event-log.ts";
+import { HOPS, hopsOf } from "../hops.ts";
+import type { EventItem } from "../item.ts";
+import { moved } from "../moves/place.ts";
+import { EVENT_ROW_BYTES, type EventRow, STEP_BYTES } from "../rows.ts";
+import { dataOf, keyOf, type MessageBody, rowOf, subjectOf } from "./message.ts";
+import { away, type NatsLink } from "./nats.ts";
+import { bodyOf, failureOf, keptOf, outlineOf, type StoredBy, tooLarge, upToBytes } from "./parts.ts";
+import { prefixOf, present, type StreamPlace } from "./stream.ts";
+
+/** Newest events that are kept here, and their bytes. */
+const RECENT = 4096;
+const RECENT_BYTES = 16 * 1024 * 1024;
+/** Messages of one question. */
+const BATCH = 256;
+/** How often the floor is asked for, in ms; and how long after a failure. */
+const LOOK_MS = 2000;
+const AGAIN_MS = 500;
+/** JetStream: the stream is closed for good. */
+const SEALED = 10109;
+/** Name of the operation that appends, at the leader. */
+export const STORE = "event_store";
+/** Name of the method by which the mover sends events that Cairn made: no caller has one. */
+export const STORED_BY_NODE: unique symbol = Symbol("stored by the node");
+
+/** What a log works with. */
+export interface JetStreamOptions {
+  link: NatsLink;
+  place: StreamPlace;
+  /** The last offset of the log before: the head until the stream has said its own. */
+  first?: number;
+  fleetId(): string;
+  /** The newest change that is applied on this node. */
+  seq(): number;
+  limits(): EventLimits;
+  /** Offsets of earlier logs, which are the same here: the last one that was moved, by the name of the log. */
+  earlier(name: string): number | undefined;
+  /** The node stops. */
+  isOver(): boolean;
+  onOver(listener: () => void): () => void;
+  /** Called with what keeps this node from following the stream; undefined: nothing. */
+  onProblem?(problem: string | undefined): void;
+}
+
+/** One stream as the log of events. */
+export class JetStreamLog implements EventLog {
+  readonly #options: JetStreamOptions;
+  readonly #listeners = new Set<() => void>();
+  readonly #recent = new Map<number, { row: EventRow; seq: number }>();
+  readonly #stop = new AbortController();
+  #recentBytes = 0;
+  #head: LogHead;
+  #isKnown = false;
+  #messages: ConsumerMessages | undefined;
+  #stopOver: (() => void) | undefined;
+
+  constructor(options: JetStreamOptions) {
+    this.#options = options;
+    const { first = 0 } = options;
+    this.#head = { tail: first, floor: 0, bytes: 0 };
+  }
+
+  /** Begins to follow the stream. Resolves when its head is known, or NATS is known to be away. */
+  async open(): Promise<void> {
+    this.#stopOver = this.#options.onOver(() => this.#tell());
+    const first = Promise.withResolvers<void>();
+    void this.#follow(first.resolve);
+    await first.promise;
+  }
+
+  /** Ends following. */
+  close(): void {
+    this.#stop.abort();
+    this.#stopOver?.();
+    this.#messages?.stop();
+  }
+
+  get isOver(): boolean {
+    return this.#options.isOver();
+  }
+
+  name(): string {
+    return this.#options.place.id;
+  }
+
+  head(): LogHead {
+    return this.#head;
+  }
+
+  judge(text: string): number {
+    const cursor = parseCursor(text);
+    if (cursor === undefined) throw noCursor(text);
+    const { tail, floor } = this.#head;
+    const oldest = this.#cursor(floor);
+    const last = cursor.epoch === this.name() ? Number.MAX_SAFE_INTEGER : this.#options.earlier(cursor.epoch);
+    if (last === undefined || cursor.offset > last) throw forked(text, oldest);
+    if (cursor.offset < floor) throw belowFloor(text, oldest);
+    if (cursor.offset > tail && (!this.#isKnown || this.#options.link.isAway))
+      throw away("how far it goes is not known");
+    if (cursor.offset > tail) throw refusedAhead(text, this.#cursor(tail));
+    return cursor.offset;
+  }
+
+  async append({ ask }: Pick<MacroSteps, "ask">, space: string, events: readonly EventItem[]): Promise<Appended> {
+    const done = (await ask(STORE, { space, events }, new AbortController().signal)) as unknown as Appended;
+    // The next read on this node finds them.
+    this.#reach(Math.max(0, ...done.offsets));
+    return done;
+  }
+
+  /** Appends events at the leader. One that JetStream did not acknowledge is among `failed`. */
+  async store(by: StoredBy, space: string, items: readonly EventItem[]): Promise<Appended> {
+    const fleet = this.#options.fleetId();
+    const isLooped = items.map(({ extensions }) => hopsOf(extensions[HOPS]).includes(fleet));
+    const { maxBytes, dedupeSeconds } = this.#options.limits();
+    const bodies = items.map((item) => bodyOf(item, { ...by, space }, maxBytes, this.#options.seq()));
+    const sent = bodies.map((body, index) => (isLooped[index] ? undefined : this.#publish(body, dedupeSeconds > 0)));
+    const settled = await Promise.allSettled(sent);
+    // A stream is closed at the end of a move. What it took before that is in the next log, and found as duplicate.
+    if (settled.some((each) => each.status === "rejected" && (each.reason as { code?: unknown }).code === SEALED))
+      throw moved("moving");
+    const offsets: number[] = [];
+    const duplicates: number[] = [];
+    const failed: NonNullable<Appended["failed"]> = [];
+    for (const [index, outcome] of settled.entries()) {
+      if (outcome.status === "rejected") failed.push({ at: index, ...failureOf(outcome.reason) });
+      else if (outcome.value?.duplicate === true) duplicates.push(index);
+      offsets.push(outcome.status === "fulfilled" ? (outcome.value?.seq ?? 0) : 0);
+    }
+    this.#reach(Math.max(0, ...offsets));
+    const looped = isLooped.flatMap((is, index) => (is ? [index] : []));
+    return { epoch: this.name(), offsets, duplicates, looped, ...(failed.length === 0 ? {} : { failed }) };
+  }
+
+  async #publish(body: MessageBody, dedupes: boolean): Promise<{ seq: number; duplicate: boolean }> {
+    const { place, link } = this.#options;
+    const subject = subjectOf(prefixOf(place.stream), body.source, body.id);
+    const data = dataOf(body);
+    return link.call(async ({ stream, connection }) => {
+      const most = connection.info?.max_payload ?? Number.MAX_SAFE_INTEGER;
+      if (data.length + 512 > most) throw tooLarge(body.id, data.length, most);
+      const key = dedupes ? { msgID: keyOf(body.source, body.id) } : {};
+      return stream.publish(subject, data, { ...key, expect: { streamName: place.stream } });
+    });
+  }
+
+  /** Appends an event that another log has ordered, at its offset. Rejects where that is not the next one. */
+  async put({ offset, ...row }: EventRow, seq: number): Promise<void> {
+    const { place, link } = this.#options;
+    const subject = subjectOf(prefixOf(place.stream), row.source, row.id);
+    await link.call(({ stream }) =>
+      stream.publish(subject, dataOf({ ...row, seq }), {
+        msgID: keyOf(row.source, row.id),
+        expect: { streamName: place.stream, lastSequence: offset - 1 },
+      }),
+    );
+  }
+
+  /** Appends an event that Cairn made of a change. */
+  async [STORED_BY_NODE]({ offset: _, log_time: __, ...row }: EventRow, seq: number): Promise<void> {
+    const { seq: at } = await this.#publish({ ...row, seq }, true);
+    this.#reach(at);
+  }
+
+  after(offset: number, max: number): Soon<EventRow[]> {
+    const { tail, floor } = this.#head;
+    const found: EventRow[] = [];
+    let bytes = 0;
+    for (let next = Math.max(offset, floor) + 1; next <= tail && found.length < max && bytes < STEP_BYTES; next += 1) {
+      const kept = this.#recent.get(next);
+      if (kept === undefined) return this.#afterAsked(found, next, max);
+      found.push(kept.row);
+      bytes += kept.row.size;
+    }
+    return found;
+  }
+
+  async #afterAsked(found: readonly EventRow[], from: number, max: number): Promise<EventRow[]> {
+    return upToBytes([...found, ...(await this.#rows(from, max - found.length))]);
+  }
+
+  async before(offset: number, max: number): Promise<EventRow[]> {
+    const { tail, floor, bytes } = this.#head;
+    const found: EventRow[] = [];
+    // As many at once as have about a megabyte.
+    const each = Math.max(1, bytes / Math.max(1, tail - floor));
+    const most = Math.max(1, Math.min(BATCH, Math.floor(STEP_BYTES / each)));
+    let sum = 0;
+    for (let at = Math.min(offset, tail + 1); at > floor + 1 && found.length < max && sum < STEP_BYTES; ) {
+      const first = Math.max(floor + 1, at - Math.min(most, max - found.length));
+      for (const row of (await this.#rows(first, at - first)).toReversed()) {
+        if (sum >= STEP_BYTES) break;
+        found.push(row);
+        sum += row.size;
+      }
+      at = first;
+    }
+    return found;
+  }
+
+  async outlines({ after, upTo }: Range, max: number): Promise<EventOutline[]> {
+    const found: EventOutline[] = [];
+    const { tail, floor } = this.#head;
+    const last = Math.max(after, floor);
+    for (let at = Math.min(upTo, tail); at > last && found.length < max; ) {
+      const first = Math.max(last + 1, at + 1 - Math.min(BATCH, max - found.length));
+      const rows = await this.#rows(first, at + 1 - first);
+      if (rows.length === 0) break;
+      for (const row of rows.toReversed()) found.push(outlineOf(row));
+      at = first - 1;
+    }
+    return found;
+  }
+
+  async at(offset: number): Promise<EventRow | undefined> {
+    return (await this.#one(offset))?.row;
+  }
+
+  async find(source: string, id: string): Promise<EventRow | undefined> {
+    const { place } = this.#options;
+    const subject = subjectOf(prefixOf(place.stream), source, id);
+    let newest: EventRow | undefined;
+    for (let seq = this.#head.floor + 1; ; ) {
+      const step = await this.#ask(seq, BATCH, subject);
+      for (const { row } of step) if (row.source === source && row.id === id) newest = row;
+      if (step.length < BATCH) return newest;
+      seq = (step.at(-1)?.row.offset ?? seq) + 1;
+    }
+  }
+
+  async offsetBefore(timeMs: number): Promise<number> {
+    return this.#lastWhere(({ row }) => row.log_time < timeMs);
+  }
+
+  async offsetAfterChange(seq: number): Promise<number> {
+    return this.#lastWhere((kept) => kept.seq <= seq);
+  }
+
+  /** Returns the last offset for which a test holds that holds up to one offset, and for none after it. */
+  async #lastWhere(holds: (kept: { row: EventRow; seq: number }) => boolean): Promise<number> {
+    let { floor: low, tail: high } = this.#head;
+    while (low < high) {
+      const middle = Math.ceil((low + high) / 2);
+      const kept = await this.#one(middle);
+      // What retention has removed meanwhile is older.
+      if (kept === undefined || holds(kept)) low = middle;
+      else high = middle - 1;
+    }
+    return low;
+  }
+
+  orderedAfter(offset: number, upTo: number): Soon<number | undefined> {
+    const next = Math.max(offset, this.#head.floor) + 1;
+    if (next > Math.min(upTo, this.#head.tail)) return undefined;
+    const kept = this.#recent.get(next);
+    return kept === undefined ? this.at(next).then((row) => row?.log_time) : kept.row.log_time;
+  }
+
+  async types(after: number): Promise<SeenType[]> {
+    const found = new Map<string, SeenType>();
+    for (let at = after; ; ) {
+      const rows = await this.after(at, BATCH);
+      if (rows.length === 0) break;
+      for (const { type, space } of rows) found.set(JSON.stringify([type, space]), { type, space });
+      at = rows.at(-1)?.offset ?? at;
+    }
+    const order = ({ type, space }: SeenType) => `${type}\n${space}`;
+    return [...found.values()].sort((one, other) => (order(one) < order(other) ? -1 : 1));
+  }
+
+  /** How often a server of NATS syncs its disk is set there; by default it acknowledges before it does. */
+  durability(): string {
+    return `jetstream; replicas=${this.#options.place.replicas}; sync=server`;
+  }
+
+  onHead(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Asks how far the stream goes. */
+  async look(): Promise<LogHead> {
+    const { state } = await present(this.#options.link, this.#options.place);
+    const floor = state.messages === 0 ? state.last_seq : state.first_seq - 1;
+    this.#head = { tail: Math.max(this.#head.tail, state.last_seq), floor, bytes: state.bytes };
+    this.#isKnown = true;
+    return { ...this.#head, tail: state.last_seq };
+  }
+
+  /** The events after an offset with the changes before which they were ordered, for a move. */
+  async keptAfter(offset: number, max: number): Promise<{ row: EventRow; seq: number }[]> {
+    return this.#ask(offset + 1, max);
+  }
+
+  #cursor(offset: number): string {
+    return `${this.name()}-e${offset}`;
+  }
+
+  async #one(offset: number): Promise<{ row: EventRow; seq: number } | undefined> {
+    const { floor, tail } = this.#head;
+    if (offset <= floor || offset > tail) return undefined;
+    const recent = this.#recent.get(offset);
+    if (recent !== undefined) return recent;
+    const [kept] = await this.#ask(offset, 1);
+    return kept?.row.offset === offset ? kept : undefined;
+  }
+
+  /** Returns the events from an offset on, at most `max`. */
+  async #rows(from: number, max: number): Promise<EventRow[]> {
+    const rows: EventRow[] = [];
+    let bytes = 0;
+    for (let next = from; rows.length < max && next <= this.#head.tail; ) {
+      const step = await this.#ask(next, Math.min(BATCH, max - rows.length));
+      if (step.length === 0) break;
+      for (const { row } of step) {
+        rows.push(row);
+        bytes += row.size;
+      }
+      if (bytes >= 8 * STEP_BYTES) break;
+      next = (rows.at(-1)?.offset ?? next) + 1;
+    }
+    return rows;
+  }
+
+  async #ask(from: number, max: number, subject?: string): Promise<{ row: EventRow; seq: number }[]> {
+    const { link, place } = this.#options;
+    return link.call(async ({ manager }) => {
+      const asked = {
+        seq: from,
+        batch: max,
+        next_by_subj: subject ?? `${prefixOf(place.stream)}.*`,
+        max_bytes: 4 * STEP_BYTES,
+      };
+      const found: { row: EventRow; seq: number }[] = [];
+      try {
+        for await (const message of await manager.direct.getBatch(place.stream, asked))
+          found.push(rowOf(keptOf(message)));
+      } catch (error) {
+        if (!/message not found|no results/i.test(reasonOf(error))) throw error;
+      }
+      return found;
+    });
+  }
+
+  /** Something was appended up to an offset; this node may not have it yet. */
+  #reach(tail: number): void {
+    if (tail <= this.#head.tail) return;
+    this.#head = { ...this.#head, tail };
+    this.#tell();
+  }
+
+  #tell(): void {
+    for (const listener of [...this.#listeners]) listener();
+  }
+
+  async #follow(onFirst: () => void): Promise<void> {
+    const { signal } = this.#stop;
+    while (!signal.aborted) {
+      try {
+        const before = this.#head.tail;
+        await this.look();
+        if (this.#head.tail > before) this.#tell();
+        if (this.#messages === undefined) await this.#consume();
+        this.#options.onProblem?.(undefined);
+        onFirst();
+        await pause(LOOK_MS, signal);
+      } catch (error) {
+        if (signal.aborted) break;
+        this.#options.onProblem?.(reasonOf(error));
+        onFirst();
+        await pause(AGAIN_MS, signal).catch(() => {});
+      }
+    }
+    onFirst();
+  }
+
+  async #consume(): Promise<void> {
+    const { link, place } = this.#options;
+    const from = this.#head.tail + 1;
+    const messages = await link.call(async ({ stream }) => {
+      const consumer = await stream.consumers.get(place.stream, {
+        opt_start_seq: from,
+        deliver_policy: DeliverPolicy.StartSequence,
+      });
+      return consumer.consume({ max_messages: BATCH });
+    });
+    this.#messages = messages;
+    void this.#take(messages);
+  }
+
+  async #take(messages: ConsumerMessages): Promise<void> {
+    try {
+      for await (const message of messages) this.#keep(message);
+    } catch {
+      // Begun again by the next look.
+    }
+    if (this.#messages === messages) this.#messages = undefined;
+  }
+
+  #keep(message: JsMsg): void {
+    const kept = rowOf({ seq: message.seq, data: message.data, timeMs: Math.floor(message.info.timestampNanos / 1e6) });
+    this.#recent.set(message.seq, kept);
+    this.#recentBytes += kept.row.size;
+    for (const [offset, { row }] of this.#recent) {
+      if (this.#recent.size <= RECENT && this.#recentBytes <= RECENT_BYTES) break;
+      this.#recent.delete(offset);
+      this.#recentBytes -= row.size;
+    }
+    const tail = Math.max(this.#head.tail, message.seq);
+    this.#head = { ...this.#head, tail, bytes: this.#head.bytes + kept.row.size + EVENT_ROW_BYTES };
+    this.#tell();
+  }
+}

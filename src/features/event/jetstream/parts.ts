@@ -1,0 +1,80 @@
+// What events and messages of a stream are made of, apart from how a stream is read.
+
+import type { StoredMsg } from "@nats-io/jetstream";
+import { canonicalJson } from "../../../lib/canonical-json.ts";
+import { Fault } from "../../../lib/fault.ts";
+import { reasonOf } from "../../../lib/reason-of.ts";
+import type { FailedEvent } from "../append.ts";
+import type { EventOutline } from "../event-log.ts";
+import { type EventItem, sizeOf } from "../item.ts";
+import { type EventRow, STEP_BYTES } from "../rows.ts";
+import type { Kept, MessageBody } from "./message.ts";
+
+/** Who sends. */
+export interface StoredBy {
+  caller: string;
+  agent: string;
+  node: string;
+}
+
+/** Returns a message as it is kept. */
+export function keptOf(message: StoredMsg): Kept {
+  return { seq: message.seq, data: message.data, timeMs: message.time.getTime() };
+}
+
+/** Cuts a step after about a megabyte. */
+export function upToBytes(rows: readonly EventRow[]): EventRow[] {
+  let bytes = 0;
+  const last = rows.findIndex(({ size }) => {
+    bytes += size;
+    return bytes >= STEP_BYTES;
+  });
+  return last < 0 ? [...rows] : rows.slice(0, last + 1);
+}
+
+/** Returns an event without its data. */
+export function outlineOf({
+  offset,
+  space,
+  caller,
+  agent,
+  source,
+  type,
+  subject,
+  log_time,
+  size,
+}: EventRow): EventOutline {
+  return { offset, space, caller, agent, source, type, subject, log_time, size };
+}
+
+/** Returns the body of an event. Throws Fault `too_large`. */
+export function bodyOf(item: EventItem, by: StoredBy & { space: string }, maxBytes: number, seq: number): MessageBody {
+  const { id, source, type, subject = "", time = "", datacontenttype = "", extensions, kind, data } = item;
+  const attributes = Object.keys(extensions).length === 0 ? "" : canonicalJson(extensions);
+  const size = sizeOf(item, attributes);
+  if (size > maxBytes) throw tooLarge(id, size, maxBytes);
+  return {
+    ...{ ...by, source: `${by.caller}/${source}`, id, type, subject, time, content_type: datacontenttype },
+    ...{ attributes, size, kind, data, seq },
+  };
+}
+
+/** The refusal of a large event. */
+export function tooLarge(id: string, size: number, limit: number): Fault {
+  return new Fault("too_large", `The event ${JSON.stringify(id)} has ${size} bytes; the limit is ${limit}`, {
+    hint: "Put the data into a context and its id into the event.",
+    details: { field: "data", limit },
+  });
+}
+
+/** Returns what becomes of an event that was not acknowledged. */
+export function failureOf(error: unknown): Omit<FailedEvent, "at"> {
+  if (error instanceof Fault && error.code === "too_large")
+    return { code: "too_large", message: error.message, unknown: false };
+  const said = error instanceof Fault ? error.message : `JetStream did not take it: ${reasonOf(error)}`;
+  return {
+    code: "event_log_unavailable",
+    message: said,
+    unknown: error instanceof Fault && error.facts.outcome === "unknown",
+  };
+}

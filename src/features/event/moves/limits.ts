@@ -1,0 +1,51 @@
+// Where a stream begins and ends, as writes of subscriptions need it: apply can ask no stream, so the node that takes
+// the call puts it into the command.
+
+import { Fault } from "../../../lib/fault.ts";
+import type { EventPlace, WriteLimits } from "../../../operation/define.ts";
+import { LOG, NODE } from "../../../operation/node-parts.ts";
+import type { Services } from "../../../operation/services.ts";
+import type { Reader } from "../../../store/store.ts";
+import { belowFloor, cursorText, forked, logNameOf, noCursor, offsetOf, parseCursor } from "../cursor.ts";
+import { EVENT_LOG } from "../event-log.ts";
+import { eventHead } from "../rows.ts";
+import { logPlaces, sharedWith, streamOf } from "./place.ts";
+
+/** Returns the limits on writes of a node, with the place of a stream where one has the events. */
+export function placedLimits(node: Services): () => WriteLimits {
+  return () => {
+    const limits = node.get(NODE).limits();
+    const { reader } = node.get(NODE).store;
+    const log = node.find(EVENT_LOG);
+    if (log === undefined || node.find(LOG) === undefined || streamOf(logPlaces(reader)) === undefined) return limits;
+    const { tail, floor } = log.head();
+    return { ...limits, events: { ...limits.events, place: { name: log.name(), tail, floor } } };
+  };
+}
+
+/** Returns what a command says of the place. */
+export function placeIn({ events }: WriteLimits): { place?: EventPlace } {
+  return events.place === undefined ? {} : { place: events.place };
+}
+
+/** Returns how far the log of events goes, for apply. Throws Fault `unavailable` where it moved since the call came. */
+export function headFor(reader: Reader, place: EventPlace | undefined): { tail: number; floor: number } {
+  if (streamOf(logPlaces(reader)) === undefined) return eventHead(reader);
+  if (place?.name === logNameOf(reader)) return place;
+  throw new Fault("unavailable", "The log of events was moved while this call was on its way", {
+    hint: "Send the same call again.",
+  });
+}
+
+/** Returns the offset of a cursor, for apply. Faults as of `EventLog.judge`, but for what lies ahead of this node. */
+export function offsetFor(reader: Reader, place: EventPlace | undefined, text: string): number {
+  const { floor } = headFor(reader, place);
+  if (place === undefined || streamOf(logPlaces(reader)) === undefined) return offsetOf(reader, text);
+  const cursor = parseCursor(text);
+  if (cursor === undefined) throw noCursor(text);
+  const oldest = cursorText(place.name, floor);
+  const shared = cursor.epoch === place.name ? Number.MAX_SAFE_INTEGER : sharedWith(reader, cursor.epoch);
+  if (shared === undefined || cursor.offset > shared) throw forked(text, oldest);
+  if (cursor.offset < floor) throw belowFloor(text, oldest);
+  return cursor.offset;
+}

@@ -1,0 +1,220 @@
+// What the leader does for a log of events that is moved or elsewhere: it copies, closes and switches, sends own events
+// that wait, and keeps the limits of the stream. Each step is safe to repeat, by this leader or the next one.
+
+import { pause } from "../../../lib/pause.ts";
+import type { Lead } from "../../../log/duties.ts";
+import { levelOf } from "../../../log/level.ts";
+import type { Log } from "../../../log/log.ts";
+import type { EventLimits } from "../../../operation/define.ts";
+import type { Reader } from "../../../store/store.ts";
+import { type JetStreamLog, STORED_BY_NODE } from "../jetstream/jetstream-log.ts";
+import type { NatsLink } from "../jetstream/nats.ts";
+import { found, limitStream, makeStream, sealStream } from "../jetstream/stream.ts";
+import { EVENT_LEVEL, type EventRow, eventHead, eventsAfter } from "../rows.ts";
+import { eventTrim } from "../trim.ts";
+import { eventForwarded, eventLogBegin, eventLogCopy, eventLogStep } from "./commands.ts";
+import { newLogId } from "./log-id.ts";
+import { type LogRow, logPlaces, streamOf, waitingRows, wasMoved } from "./place.ts";
+
+const LOOK_MS = 500;
+const AGAIN_MS = 2000;
+/** How often the limits of the stream are compared, in ms. */
+const LIMITS_MS = 10_000;
+/** Events that may be left when the log before is closed. */
+const FEW = 512;
+const BATCH = 256;
+const COPY_BYTES = 256 * 1024;
+
+/** What the mover works with. */
+export interface MoverOptions {
+  reader: Reader;
+  log: () => Pick<Log, "propose">;
+  link: NatsLink;
+  limits(): EventLimits;
+  streamLog(row: LogRow): JetStreamLog;
+  /** Called with what keeps it from going on; undefined: nothing. */
+  onProblem(problem: unknown): void;
+}
+
+/** The mover of one node. */
+export class Mover {
+  readonly #options: MoverOptions;
+  #limitedMs = Number.NEGATIVE_INFINITY;
+  /** Whether the oldest own events that wait may have been sent by an earlier leader, or an attempt that failed. */
+  #maySent = true;
+
+  constructor(options: MoverOptions) {
+    this.#options = options;
+  }
+
+  /** The duty. */
+  lead({ signal }: Pick<Lead, "signal">): void {
+    void this.#run(signal);
+  }
+
+  async #run(signal: AbortSignal): Promise<void> {
+    this.#maySent = true;
+    while (!signal.aborted) {
+      let wait = LOOK_MS;
+      try {
+        if (await this.look(signal)) wait = 0;
+        this.#options.onProblem(undefined);
+      } catch (error) {
+        this.#maySent = true;
+        wait = AGAIN_MS;
+        if (!signal.aborted) this.#options.onProblem(error);
+      }
+      await pause(wait, signal).catch(() => {});
+    }
+  }
+
+  /** Does one step. Reports whether there may be more to do at once. */
+  async look(signal: AbortSignal): Promise<boolean> {
+    const { reader } = this.#options;
+    const places = logPlaces(reader);
+    const { moving } = places;
+    const stream = streamOf(places);
+    let more = await this.#found();
+    if (moving?.kind === "jetstream") more = await this.#toStream(moving, signal);
+    else if (moving !== undefined && stream !== undefined) more = await this.#toFleet(moving, stream, signal);
+    else if (stream !== undefined) more = await this.#clean();
+    if (stream !== undefined && moving?.state !== "closing") {
+      more = (await this.#forward(stream)) || more;
+      await this.#limit(stream);
+    }
+    return more;
+  }
+
+  /** A fleet whose log was never moved begins as its settings say. */
+  async #found(): Promise<boolean> {
+    const { reader, limits } = this.#options;
+    const { nats } = limits();
+    if (nats?.isFirst !== true || levelOf(reader) < EVENT_LEVEL || wasMoved(reader)) return false;
+    const id = newLogId();
+    await this.#propose(eventLogBegin.name, eventLogBegin.v, { to: "jetstream", replicas: nats.replicas, id });
+    return true;
+  }
+
+  async #toStream(row: LogRow, signal: AbortSignal): Promise<boolean> {
+    const { reader, link, limits } = this.#options;
+    const { floor } = eventHead(reader);
+    await makeStream(link, row, floor, limits());
+    let at = await this.#lastOf(row);
+    while (!signal.aborted) {
+      const rows = eventsAfter(reader, at, BATCH);
+      if (rows.length === 0) break;
+      at = await this.#copyAll(row, rows);
+      if (row.state === "copying" && eventHead(reader).tail - at <= FEW) break;
+    }
+    const { tail } = eventHead(reader);
+    if (row.state === "copying") {
+      if (tail - at <= FEW) await this.#step(row, "closing", 0);
+      return true;
+    }
+    if (at === tail) await this.#step(row, "current", tail);
+    return true;
+  }
+
+  /** Puts events into the stream, each at its offset, and returns the last one. */
+  async #copyAll(row: LogRow, rows: readonly EventRow[]): Promise<number> {
+    const { reader } = this.#options;
+    const log = this.#options.streamLog(row);
+    const put = rows.map((each) => log.put(each, seqOf(reader, each.offset)));
+    const outcomes = await Promise.allSettled(put);
+    const failed = outcomes.find((outcome) => outcome.status === "rejected");
+    // Those behind one that failed are refused by their offset; the next look begins where the stream ends.
+    if (failed !== undefined) throw failed.reason;
+    return rows.at(-1)?.offset ?? 0;
+  }
+
+  async #lastOf(row: LogRow): Promise<number> {
+    return (await found(this.#options.link, row))?.state.last_seq ?? 0;
+  }
+
+  async #toFleet(row: LogRow, stream: LogRow, signal: AbortSignal): Promise<boolean> {
+    const { reader, link } = this.#options;
+    const log = this.#options.streamLog(stream);
+    const last = row.state === "closing" ? await sealStream(link, stream) : (await log.look()).tail;
+    const { floor } = await log.look();
+    let head = eventHead(reader);
+    let at = head.tail === head.floor ? floor : head.tail;
+    while (at < last && !signal.aborted) {
+      const kept = await log.keptAfter(at, BATCH);
+      if (kept.length === 0) break;
+      for (const events of parts(kept.map(({ row: each }) => each))) {
+        const { name, v } = eventLogCopy;
+        await this.#propose(name, v, { events, floor: (events[0]?.offset ?? 1) - 1 });
+      }
+      head = eventHead(reader);
+      at = head.tail;
+    }
+    if (head.tail === head.floor && floor === last && head.tail !== last) {
+      await this.#propose(eventLogCopy.name, eventLogCopy.v, { events: [], floor: last });
+      at = last;
+    }
+    if (row.state === "copying") {
+      if (last - at <= FEW) await this.#step(row, "closing", 0);
+      return true;
+    }
+    if (at >= last) await this.#step(row, "current", last);
+    return true;
+  }
+
+  /** The events that were moved leave the replicated log. */
+  async #clean(): Promise<boolean> {
+    const { tail, floor } = eventHead(this.#options.reader);
+    if (floor === tail) return false;
+    const { output } = await this.#propose(eventTrim.name, eventTrim.v, { floor: tail });
+    return output["removed"] !== 0;
+  }
+
+  async #forward(stream: LogRow): Promise<boolean> {
+    const waiting = waitingRows(this.#options.reader, BATCH);
+    if (waiting.length === 0) return false;
+    const log = this.#options.streamLog(stream);
+    for (const { seq, event } of waiting) {
+      const row = JSON.parse(event) as EventRow;
+      if (this.#maySent && (await log.find(row.source, row.id)) !== undefined) continue;
+      this.#maySent = false;
+      await log[STORED_BY_NODE](row, seq);
+    }
+    await this.#propose(eventForwarded.name, eventForwarded.v, { upTo: waiting.at(-1)?.n ?? 0 });
+    return waiting.length === BATCH;
+  }
+
+  async #limit(stream: LogRow): Promise<void> {
+    if (performance.now() - this.#limitedMs < LIMITS_MS) return;
+    await limitStream(this.#options.link, stream, this.#options.limits());
+    this.#limitedMs = performance.now();
+  }
+
+  #step({ n }: LogRow, state: "closing" | "current", last: number) {
+    this.#limitedMs = Number.NEGATIVE_INFINITY;
+    return this.#propose(eventLogStep.name, eventLogStep.v, { n, state, last });
+  }
+
+  #propose(name: string, v: number, input: unknown) {
+    return this.#options.log().propose({ name, v, input, caller: "node", via: "", key: "" });
+  }
+}
+
+function seqOf(reader: Reader, offset: number): number {
+  const sql = "SELECT seq FROM event_segments WHERE last >= ? ORDER BY last LIMIT 1";
+  return reader.get<{ seq: number }>(sql, offset)?.seq ?? 0;
+}
+
+/** Cuts events into what one command may have. */
+function* parts(rows: readonly EventRow[]): Generator<EventRow[]> {
+  let part: EventRow[] = [];
+  let bytes = 0;
+  for (const row of rows) {
+    if (part.length > 0 && bytes + row.size > COPY_BYTES) {
+      yield part;
+      part = [];
+      bytes = 0;
+    }
+    part.push(row);
+    bytes += row.size;
+  }
+  if (part.length > 0) yield part;
+}

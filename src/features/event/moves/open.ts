@@ -1,0 +1,58 @@
+// Makes the log of events of a node, and what its leader does for it.
+
+import { Fault } from "../../../lib/fault.ts";
+import { reasonOf } from "../../../lib/reason-of.ts";
+import { readMeta } from "../../../log/meta.ts";
+import { CONNECTIONS } from "../../../operation/connections.ts";
+import { HOST, LOG, NODE } from "../../../operation/node-parts.ts";
+import { ServiceKey, type Services } from "../../../operation/services.ts";
+import { EVENT_LOG, VOTERS } from "../event-log.ts";
+import { NatsLink, type NatsPlace } from "../jetstream/nats.ts";
+import { secretsOf } from "../subscription/targets/address.ts";
+import { moveConditions } from "./conditions.ts";
+import { MovableEventLog } from "./movable-log.ts";
+import { Mover } from "./mover.ts";
+
+/** The mover of the node. */
+export const MOVER: ServiceKey<Mover> = new ServiceKey("the mover of the log of events");
+
+/** The same log, to begin and to end it. */
+export const MOVABLE_LOG: ServiceKey<MovableEventLog> = new ServiceKey("the log of events that moves");
+
+/** Provides them. */
+export function openLog(node: Services): void {
+  const { store, conditions, limits } = node.get(NODE);
+  const { reader } = store;
+  const log = () => node.get(LOG);
+  const connections = () => node.get(CONNECTIONS);
+  const link = new NatsLink({
+    place: () => placeOf(node),
+    open: (to, signal) => connections().open(to, signal),
+    roots: () => connections().roots(),
+  });
+  const raised = conditions.of(moveConditions);
+  const onProblem = (problem: unknown) => {
+    if (problem === undefined) raised.clear("event_log_away");
+    else raised.raise("event_log_away", typeof problem === "string" ? problem : reasonOf(problem));
+  };
+  const events = () => limits().events;
+  const movable = new MovableEventLog({
+    ...{ reader, log, link, limits: events, onProblem },
+    fleetId: () => readMeta(reader, "fleet_id") ?? "",
+    voters: () => node.find(VOTERS)?.() ?? 1,
+  });
+  node.provide(EVENT_LOG, movable);
+  node.provide(MOVABLE_LOG, movable);
+  const streamLog = (row: Parameters<MovableEventLog["streamLog"]>[0]) => movable.streamLog(row);
+  node.provide(MOVER, new Mover({ reader, log, link, limits: events, streamLog, onProblem }));
+}
+
+function placeOf(node: Services): NatsPlace {
+  const { nats } = node.get(NODE).limits().events;
+  if (nats === undefined)
+    throw new Fault("event_log_unavailable", "The fleet does not know where NATS is: events.nats_url is not set", {
+      hint: "An admin sets it: `cairn fleet settings events.nats_url nats://HOST:PORT`.",
+    });
+  const readSecret = secretsOf(node.get(HOST).env);
+  return { url: nats.url, login: nats.credentials === undefined ? undefined : readSecret(nats.credentials).trim() };
+}
