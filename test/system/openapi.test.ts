@@ -296,6 +296,10 @@ const OF_SEVERAL: Readonly<Record<string, string>> = {
   event_get: "not_found",
   // The node has no chat model.
   event_classify: "unavailable",
+  // The log of events is the replicated one, and NATS is not set.
+  event_store: "not_found",
+  event_log_begin: "invalid_input",
+  event_log_move: "invalid_input",
   // No target of the examples is for callbacks.
   callback_grant: "not_found",
   callback_subscribe: "not_found",

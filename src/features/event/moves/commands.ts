@@ -34,7 +34,7 @@ export const eventLogBegin = write({
       .regex(/^[0-9a-f]{10}$/, "takes 10 of 0-9 a-f")
       .describe("Name of the new log in cursors."),
   }),
-  example: { to: "jetstream", id: "0a1b2c3d4e" },
+  example: { to: "fleet", id: "0a1b2c3d4e" },
   samples: { replicas: 3 },
   output: z.object({ begun: z.boolean() }),
   access: ADMIN,

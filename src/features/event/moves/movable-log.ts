@@ -175,8 +175,8 @@ export async function appendAnywhere(
       const signal = new AbortController().signal;
       return (await steps.ask(STORE, { space, events: items }, signal)) as unknown as Appended;
     } catch (error) {
-      const log = error instanceof Fault && error.code === "event_log_unavailable" ? error.facts.reason : undefined;
-      if (log === undefined || performance.now() > until) throw error;
+      const log = error instanceof Fault ? error.facts.reason : undefined;
+      if (log?.startsWith("log_") !== true || performance.now() > until) throw error;
       isStream = log === "log_jetstream";
       if (log === "log_moving") await pause(AGAIN_MS, new AbortController().signal);
     }

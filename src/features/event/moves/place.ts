@@ -64,6 +64,11 @@ export function refuseElsewhere(reader: Reader): void {
 
 /** The refusal of an append to a log that takes nothing more. */
 export function moved(log: "moving" | "jetstream" | "fleet"): Fault {
+  if (log === "fleet")
+    return new Fault("not_found", "The log of events is no stream of NATS", {
+      hint: "Use event_publish or event_publish_many, which find the log.",
+      facts: { outcome: "not_done", reason: "log_fleet" },
+    });
   return new Fault("event_log_unavailable", "The log of events is moved to another place now", {
     hint: "Send the same call again in a moment.",
     details: { retryAfterSeconds: 1 },
