@@ -30,7 +30,10 @@ const MAX_VALUE = 65_536;
 const SHOWN = 256;
 
 /** The values with which a fleet begins, as a command carries them. */
-export const firstSettings = z.partialRecord(name, z.union([z.number().int().min(0), texts]));
+export const firstSettings = z.partialRecord(
+  name,
+  z.union([z.number().int().min(0), z.string().max(MAX_VALUE), texts]),
+);
 
 /** Writes the values that the fleet does not have yet, from its level on. Returns their changes. */
 export function addSettings(tx: Writer, values: z.output<typeof firstSettings> = {}): Changed[] {

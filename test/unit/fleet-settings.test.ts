@@ -9,7 +9,7 @@ import { loadSettings } from "../../src/config/load.ts";
 import { SETTINGS } from "../../src/config/settings.ts";
 import { contextFeature } from "../../src/features/context/index.ts";
 import { fleetFeature } from "../../src/fleet/index.ts";
-import { fleetSettings } from "../../src/fleet/settings-commands.ts";
+import { firstSettings, fleetSettings } from "../../src/fleet/settings-commands.ts";
 import { levelOf } from "../../src/log/level.ts";
 import { writeMeta } from "../../src/log/meta.ts";
 import { watchFleetSettings } from "../../src/node/settings-watch.ts";
@@ -33,6 +33,11 @@ const features = [contextFeature, fleetFeature];
 
 /** Its history limits hold at once, unless they say otherwise. */
 const SHORT = { "history.keep_hours": 0 } as const;
+
+test("a fleet begins with a value of every setting, as its node has them", () => {
+  expect<unknown>(firstSettings.parse(DEFAULT_FLEET_SETTINGS)).toEqual(DEFAULT_FLEET_SETTINGS);
+  expect(Object.keys(DEFAULT_FLEET_SETTINGS).sort()).toEqual([...FLEET_SETTINGS].sort());
+});
 
 function nodeWith(fleetSettings: Partial<FleetSettings>, options: CoreOptions = {}) {
   return startCore({ features, fleetSettings: { ...SHORT, ...fleetSettings }, ...options });
