@@ -32,7 +32,7 @@ const SHOWN = 256;
 /** The values with which a fleet begins, as a command carries them. */
 export const firstSettings = z.partialRecord(
   name,
-  z.union([z.number().int().min(0), z.string().max(MAX_VALUE), texts]),
+  z.union([z.number().int().min(0), texts, z.string().max(MAX_VALUE)]),
 );
 
 /** Writes the values that the fleet does not have yet, from its level on. Returns their changes. */
