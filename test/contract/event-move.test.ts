@@ -82,16 +82,16 @@ describe.skipIf(NATS_SERVER === undefined)("moves of the log of events [needs na
   test("moves both ways under load lose and double nothing, over a change of leader and a killed server", async () => {
     const running = load(4);
     const reached = (count: number) => eventually(`${count} events`, () => running.kept.size >= count || undefined);
-    await reached(300);
+    await reached(150);
     await events.call("event_log_move", { to: "jetstream", dry: false });
     events.lead();
     await events.isIn("jetstream");
-    await reached(running.kept.size + 200);
+    await reached(running.kept.size + 100);
     await server.kill();
     const before = running.failed.length;
     await eventually("an event is refused", () => running.failed.length > before || undefined);
     await server.start();
-    await reached(running.kept.size + 200);
+    await reached(running.kept.size + 100);
     await events.call("event_log_move", { to: "fleet", dry: false });
     events.lead();
     await events.isIn("fleet");
