@@ -5,6 +5,7 @@ import type { Caller } from "../access/caller.ts";
 import { Fault } from "../lib/fault.ts";
 import { type BodyHold, UNBOUNDED } from "../lib/request-body.ts";
 import { unexpectedFault } from "../lib/unexpected.ts";
+import { tracedBy } from "../operation/call-span.ts";
 import { eventTypesOf } from "../operation/derive.ts";
 import type { Feature } from "../operation/feature.ts";
 import type { Invoker } from "../operation/invoke.ts";
@@ -127,6 +128,7 @@ async function callRow(row: RestRoute, call: RouteCall, surface: FeedSurface): P
     signal: request.signal,
     surface: "rest",
     exact: true,
+    ...tracedBy(surface.invoker.isTraced, request),
   });
   const answer = shape === undefined ? found : { ...found, output: shape(found.output) };
   return respond(request, response, conditions.includes("if-none-match"), answer);

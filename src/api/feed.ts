@@ -3,6 +3,7 @@
 
 import { Fault } from "../lib/fault.ts";
 import { essenceOf } from "../lib/media-type.ts";
+import { tracedBy } from "../operation/call-span.ts";
 import type { Invoker } from "../operation/invoke.ts";
 import type { LongPoll, RestRoute } from "../operation/rest-route.ts";
 import { type Arguments, queryArguments } from "./arguments.ts";
@@ -74,6 +75,7 @@ async function poll(
     signal: request.signal,
     surface: "rest",
     exact: true,
+    ...tracedBy(invoker.isTraced, request),
   });
   const reached = output["position"];
   return jsonResponse(request, output, {
@@ -103,7 +105,8 @@ export async function respondSocket(
   const ending = new AbortController();
   const who = { caller, client: clientOf(request), signal: ending.signal, surface: "rest", exact: true } as const;
   const input = argumentsFor(route, call, values);
-  const following = await invoker.follow({ ...who, operation: route.operation, input });
+  const traced = tracedBy(invoker.isTraced, request);
+  const following = await invoker.follow({ ...who, ...traced, operation: route.operation, input });
   const { space, as } = input;
   const publishes = async (message: Record<string, unknown>) => {
     const given = { space: message["space"] ?? space, events: message["publish"] };
@@ -137,6 +140,7 @@ async function follow(
     signal: request.signal,
     surface: "rest",
     exact: true,
+    ...tracedBy(invoker.isTraced, request),
   });
   const headers = {
     ...SAFE_HEADERS,

@@ -5,6 +5,7 @@
 import type { Caller } from "../access/caller.ts";
 import { Fault } from "../lib/fault.ts";
 import { isObject } from "../lib/json-object.ts";
+import { tracedBy } from "../operation/call-span.ts";
 import { contentResponse, freshnessOf, jsonResponse } from "./content.ts";
 import type { Health } from "./node-facts.ts";
 import {
@@ -186,6 +187,7 @@ async function respondOperation(call: RouteCall, { invoker }: NodeSurface): Prom
     client,
     signal: request.signal,
     surface: "rest",
+    ...tracedBy(invoker.isTraced, request),
   });
   return jsonResponse(request, found.output, { headers: freshnessOf(found) });
 }

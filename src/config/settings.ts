@@ -28,9 +28,12 @@ import {
   outboundShape,
   ownEventShape,
   proxyShape,
+  secretHeaderShape,
   secretShape,
+  serviceShape,
   spaceGlobShape,
   tagShape,
+  traceUrlShape,
 } from "./shapes.ts";
 
 const MIB = 1024 * 1024;
@@ -269,6 +272,27 @@ export const SETTINGS = {
     "HTTP proxy for https to what is outside the tailnet and outbound.allow does not list, such as http://proxy.lan:3128. Its user and password come from CAIRN_OUTBOUND_PROXY_CREDENTIALS.",
     proxyShape,
   ),
+  "traces.url": text(
+    undefined,
+    "URL",
+    "Collector that gets traces as OTLP over HTTP (JSON), such as https://otel.example.com; /v1/traces is added to an address without it. Default: no traces.",
+    traceUrlShape,
+  ),
+  "traces.tailnet": flag(
+    "The host of traces.url is a device of the tailnet, by its name there, over plain HTTP within it. Otherwise it is reached over the host's network, if need be by outbound.allow.",
+  ),
+  "traces.headers": list(
+    "NAME=secret:NAME,…",
+    "Headers of requests to traces.url, such as authorization=secret:OTLP; the value is that of CAIRN_SECRET_OTLP.",
+    secretHeaderShape,
+  ),
+  "traces.service": text("cairn", "NAME", "The name (service.name) under which traces show this node.", serviceShape),
+  "traces.sample_percent": count(
+    100,
+    { min: 0, max: 100 },
+    "Share of the traces that begin at this node and are recorded, in percent; one that a caller began is recorded as its caller says.",
+  ),
+  "traces.timeout": count(10, { min: 1, max: 60 }, "Seconds that a request to traces.url may take."),
   "cli.group": text(undefined, "GROUP", "Unix group whose members may use the local socket as admins of this node."),
   "log.level": choice(["debug", "info", "warning", "error"], "info", "Lowest level of log lines to write."),
   "log.format": choice(

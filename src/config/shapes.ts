@@ -26,6 +26,35 @@ export const modelUrlShape: Shape = {
   },
 };
 
+/** Base address of a collector, or that of its traces. Without user and password, because settings are shown. */
+export const traceUrlShape: Shape = {
+  wanted: "an https or http URL with a host, without user, password and ?, such as https://otel.example.com:4318",
+  fits: (text) => {
+    const url = /^https?:\/\/[^@?#\s]+$/.test(text) && URL.canParse(text) ? new URL(text) : undefined;
+    return url !== undefined && url.hostname !== "";
+  },
+};
+
+/** Headers that a node sets itself in each request to a collector. */
+const OWN_HEADERS: ReadonlySet<string> = new Set([
+  ...["content-type", "content-length", "content-encoding", "transfer-encoding", "host", "connection", "upgrade"],
+]);
+
+/** A header whose value is a secret of this node. */
+export const secretHeaderShape: Shape = {
+  wanted: "a list of NAME=secret:NAME, such as authorization=secret:OTLP",
+  fits: (text) => {
+    const [, name = ""] = /^([A-Za-z][A-Za-z0-9-]{0,63})=secret:[A-Z][A-Z0-9_]{0,63}$/.exec(text) ?? [];
+    return name !== "" && !OWN_HEADERS.has(name.toLowerCase()) && !name.toLowerCase().startsWith("cairn-internal-");
+  },
+};
+
+/** A name under which traces show a node. */
+export const serviceShape: Shape = {
+  wanted: "1 to 128 printable characters",
+  fits: (text) => /^[!-~](?:[ -~]{0,126}[!-~])?$/.test(text),
+};
+
 /** Name of a model, as its service has it. */
 export const modelNameShape: Shape = {
   wanted: "the name of a model: 1 to 200 printable characters without blanks",

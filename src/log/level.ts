@@ -19,6 +19,9 @@ export const CLIENT_LEVEL = 3;
 /** The fleet level from which on callers may act as agents, and commands, changes and versions say so. */
 export const AGENT_LEVEL = 3;
 
+/** The fleet level from which on a forward names the span of which it is part. */
+export const TRACE_LEVEL = 3;
+
 /** Returns the level of the state. */
 export function levelOf(reader: Reader): number {
   return readMeta(reader, "fleet_level") ?? 1;

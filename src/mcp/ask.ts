@@ -2,6 +2,7 @@
 
 import type { Caller } from "../access/caller.ts";
 import { isObject } from "../lib/json-object.ts";
+import type { TraceContext } from "../lib/trace-context.ts";
 import type { Call } from "../operation/call.ts";
 import type { Invoker } from "../operation/invoke.ts";
 import type { ByOperation } from "../operation/mcp-parts.ts";
@@ -18,6 +19,9 @@ export interface Asking {
   agentKey?: string;
   /** Called as `Call.onAgent`, so that a session goes on as that agent. */
   onAgent?(key: string): void;
+  /** What it is part of, on a node that records spans: by its `_meta`, else by the request that carried it. */
+  trace?: TraceContext;
+  carrier?: TraceContext;
   /** Aborted when the client no longer wants the response. */
   signal: AbortSignal;
 }

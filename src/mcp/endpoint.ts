@@ -7,6 +7,7 @@ import { FAULTS, Fault } from "../lib/fault.ts";
 import { isObject } from "../lib/json-object.ts";
 import { type BodyHold, UNBOUNDED } from "../lib/request-body.ts";
 import type { LogLine } from "../observe/logging.ts";
+import { tracedBy } from "../operation/call-span.ts";
 import type { ForeignBody } from "../operation/mcp-parts.ts";
 import { ALL } from "../operation/presets.ts";
 import { httpError } from "./errors.ts";
@@ -178,8 +179,9 @@ export class Endpoint {
     for (const { operation, input, answer } of this.#foreign) {
       const given = input(body);
       if (given === undefined) continue;
+      const { invoker } = this.#common;
       const call = { operation, input: given, caller, signal: request.signal, surface: "mcp", exact: true } as const;
-      return this.#common.invoker.invoke(call).then(
+      return invoker.invoke({ ...call, ...tracedBy(invoker.isTraced, request) }).then(
         () => Response.json(answer),
         (error: Fault) => httpError(FAULTS[error.code].status, -32000, sentenceOf(error), faultBody(error)),
       );
@@ -220,7 +222,7 @@ export class Endpoint {
     if (call === undefined || !this.#quick.knows(caller, call.name)) return undefined;
     if (this.#quick.isPlainlyModern(request, call)) return this.#quick.modern(request, call, caller);
     const session = isPlainlyOlder(request, call) ? this.#sessions.use(request, caller) : undefined;
-    return session === undefined ? undefined : this.#quick.older(call, caller, session);
+    return session === undefined ? undefined : this.#quick.older(request, call, caller, session);
   }
 
   #handler(responseMode: "auto" | "sse"): McpHandler {

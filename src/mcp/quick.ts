@@ -14,6 +14,7 @@ import { claimOfInfo } from "../lib/client-claim.ts";
 import { Fault } from "../lib/fault.ts";
 import { isObject } from "../lib/json-object.ts";
 import { AGENT_META } from "../lib/mcp-names.ts";
+import { tracedByMeta } from "../operation/call-span.ts";
 import { toolError } from "./errors.ts";
 import type { PartsOf } from "./server.ts";
 import type { UsedSession } from "./sessions.ts";
@@ -101,8 +102,9 @@ export class QuickCalls {
   /** Responds in the modern revision; a client that disconnects cancels its call. */
   async modern(request: Request, call: PlainCall, caller: Caller): Promise<Response> {
     const client = claimOfInfo(call.meta[CLIENT_INFO_META_KEY]);
-    const asking = { caller, client, handle: call.meta[AGENT_META], signal: request.signal };
-    const { tools } = this.#partsOf(caller);
+    const { tools, invoker } = this.#partsOf(caller);
+    const traced = tracedByMeta(invoker.isTraced, call.meta, request.headers);
+    const asking = { caller, client, handle: call.meta[AGENT_META], signal: request.signal, ...traced };
     const outcome = await tools.run(asking, call.name, call.input);
     if (outcome instanceof Fault) {
       const { _meta, ...result } = toolError(outcome);
@@ -113,10 +115,11 @@ export class QuickCalls {
   }
 
   /** Responds in an older revision, in which a client that disconnects does not cancel its call. */
-  async older(call: PlainCall, caller: Caller, session: UsedSession): Promise<Response> {
+  async older(request: Request, call: PlainCall, caller: Caller, session: UsedSession): Promise<Response> {
     const { id, ...who } = session;
-    const asking = { caller, ...who, handle: call.meta[AGENT_META], signal: NEVER };
-    const { tools } = this.#partsOf(caller);
+    const { tools, invoker } = this.#partsOf(caller);
+    const traced = tracedByMeta(invoker.isTraced, call.meta, request.headers);
+    const asking = { caller, ...who, handle: call.meta[AGENT_META], signal: NEVER, ...traced };
     const outcome = await tools.run(asking, call.name, call.input);
     const headers = { "content-type": JSON_TYPE, "mcp-session-id": id };
     if (!(outcome instanceof Fault)) return answer(resultText(tools, call, outcome, ""), { headers });
@@ -140,13 +143,21 @@ function answer(text: string, init: ResponseInit): Response {
   return new Response(text, init);
 }
 
+/** Members of `_meta` that belong to one request: the last three say of which trace it is part (SEP-414). */
+const OF_ONE_REQUEST = ["progressToken", AGENT_META, "traceparent", "tracestate", "baggage"] as const;
+/** As `JSON.stringify` leaves them out. */
+const LEFT_OUT = Object.fromEntries(OF_ONE_REQUEST.map((name) => [name, undefined]));
+
 /**
- * Returns the envelope as a key: all of `_meta` but the progress token and the handle of an agent, which is a secret;
- * undefined where it is too long to keep.
+ * Returns the envelope as a key: all of `_meta` but what belongs to one request, such as the handle of an agent, which
+ * is a secret; undefined where it is too long to keep, or has a trace that is no text, which the SDK judges.
  */
 function envelopeOf({ meta }: PlainCall): string | undefined {
-  const isWhole = !("progressToken" in meta || AGENT_META in meta);
-  const text = JSON.stringify(isWhole ? meta : { ...meta, progressToken: undefined, [AGENT_META]: undefined });
+  const { traceparent = "", tracestate = "", baggage = "" } = meta;
+  if (typeof traceparent !== "string" || typeof tracestate !== "string" || typeof baggage !== "string")
+    return undefined;
+  const isWhole = !OF_ONE_REQUEST.some((name) => name in meta);
+  const text = JSON.stringify(isWhole ? meta : { ...meta, ...LEFT_OUT });
   return text.length <= MAX_ENVELOPE_CHARACTERS ? text : undefined;
 }
 

@@ -15,6 +15,7 @@ import {
 import type { Caller } from "../access/caller.ts";
 import { Fault } from "../lib/fault.ts";
 import { AGENT_META } from "../lib/mcp-names.ts";
+import { tracedByMeta } from "../operation/call-span.ts";
 import type { Invoker } from "../operation/invoke.ts";
 import type { FeatureInstructions } from "../operation/mcp-parts.ts";
 import type { Asking } from "./ask.ts";
@@ -133,7 +134,7 @@ export function buildServer(parts: Parts, served: ServerFor): Server {
   // A server for one request gets only the handler it needs: registering all costs more than the call itself.
   for (const [name, register] of HANDLERS) if (method === undefined || method === name) register(server, parts, served);
   const asked = EVENT_METHODS.filter((name) => method === undefined || method === name);
-  if (events !== undefined) handleEvents(server, events, asked, (context) => askingOf(served, context));
+  if (events !== undefined) handleEvents(server, events, asked, (context) => askingOf(parts.invoker, served, context));
   if (subscriber !== undefined) handleSubscribe(server, parts, subscriber, onSubscribed);
   return server;
 }
@@ -151,21 +152,21 @@ const HANDLERS = new Map<string, Register>([
   ],
   [
     "tools/call",
-    (server, { tools, fixtures, keepAliveMs }, served) =>
+    (server, { tools, invoker, fixtures, keepAliveMs }, served) =>
       server.setRequestHandler("tools/call", ({ params }, context) => {
         const input = params.arguments ?? {};
         const fixture = fixtures?.call(params.name, input, context, served.caller());
         if (fixture !== undefined) return fixture;
-        const answer = tools.call(askingOf(served, context), params.name, input);
+        const answer = tools.call(askingOf(invoker, served, context), params.name, input);
         if (!tools.waits(params.name)) return answer;
         return answer.finally(notifyProgress(context, input, keepAliveMs));
       }),
   ],
   [
     "resources/list",
-    (server, { resources, fixtures }, served) =>
+    (server, { resources, invoker, fixtures }, served) =>
       server.setRequestHandler("resources/list", async ({ params }, context) => {
-        const page = await resources.list(askingOf(served, context), params?.cursor);
+        const page = await resources.list(askingOf(invoker, served, context), params?.cursor);
         if (fixtures === undefined || params?.cursor !== undefined) return page;
         return { ...page, resources: [...fixtures.resources, ...page.resources] };
       }),
@@ -181,17 +182,18 @@ const HANDLERS = new Map<string, Register>([
   ],
   [
     "resources/read",
-    (server, { resources, fixtures }, served) =>
+    (server, { resources, invoker, fixtures }, served) =>
       server.setRequestHandler(
         "resources/read",
-        ({ params: { uri } }, context) => fixtures?.read(uri) ?? resources.read(askingOf(served, context), uri),
+        ({ params: { uri } }, context) =>
+          fixtures?.read(uri) ?? resources.read(askingOf(invoker, served, context), uri),
       ),
   ],
   [
     "completion/complete",
-    (server, { prompts, resources }, served) =>
+    (server, { prompts, resources, invoker }, served) =>
       server.setRequestHandler("completion/complete", ({ params: { ref, argument, context: known } }, context) => {
-        const asking = askingOf(served, context);
+        const asking = askingOf(invoker, served, context);
         if (ref.type === "ref/prompt") return prompts.complete(asking, ref.name, argument, known?.arguments ?? {});
         return resources.complete(asking, ref.uri, argument);
       }),
@@ -211,11 +213,11 @@ const HANDLERS = new Map<string, Register>([
   ],
   [
     "prompts/get",
-    (server, { prompts, fixtures }, served) =>
+    (server, { prompts, invoker, fixtures }, served) =>
       server.setRequestHandler("prompts/get", ({ params: { name, arguments: given = {} } }, context) => {
         if (fixtures?.prompts.some((prompt) => prompt.name === name) === true)
           return fixtures.prompt(name, given, context);
-        return prompts.get(askingOf(served, context), name, given);
+        return prompts.get(askingOf(invoker, served, context), name, given);
       }),
   ],
 ]);
@@ -274,8 +276,10 @@ function notWatchable(index: ResourceIndex, uri: string): Fault {
   });
 }
 
-function askingOf({ caller, client = "", handle, agent }: ServerFor, { mcpReq }: ServerContext): Asking {
+function askingOf({ isTraced }: Invoker, served: ServerFor, { mcpReq, http }: ServerContext): Asking {
+  const { caller, client = "", handle, agent } = served;
   const { signal, _meta: meta } = mcpReq;
   const shown = handle ?? meta?.[AGENT_META];
-  return { caller: caller(), client, signal, handle: shown, ...agent?.now() };
+  const traced = tracedByMeta(isTraced, meta, http?.req?.headers);
+  return { caller: caller(), client, signal, handle: shown, ...agent?.now(), ...traced };
 }

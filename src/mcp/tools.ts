@@ -168,7 +168,7 @@ export class Tools {
     const own = argumentsOf(input);
     const all = isObject(own) && operation !== undefined ? { ...givenFor(operation, caller), ...own } : own;
     const call = callOf({ ...asking, signal: either }, operation?.name ?? name, all);
-    const running = this.#invoker.invoke(call);
+    const running = this.#invoker.invoke(this.#invoker.isTraced ? { ...call, tool: name } : call);
     this.#running.add(running);
     try {
       const { output, position, cache } = await running;

@@ -11,6 +11,7 @@ import type { Closers } from "../lib/closers.ts";
 import { Fault } from "../lib/fault.ts";
 import type { Conditions } from "../observe/conditions.ts";
 import { logFor } from "../observe/logging.ts";
+import type { Tracer } from "../observe/trace/tracer.ts";
 import type { Answer } from "../operation/answer.ts";
 import { migrationsOf, operationsOf } from "../operation/derive.ts";
 import type { Feature } from "../operation/feature.ts";
@@ -51,6 +52,8 @@ export interface EdgePartsOptions {
   features?: readonly Feature[] | undefined;
   /** The members as they were known in an earlier run. */
   knownMembers: readonly Member[];
+  /** Records spans of forwards. */
+  tracer?: Tracer | undefined;
 }
 
 /** How long an upstream may take to answer a forwarded read, in ms. A dead upstream is found sooner by the feed. */
@@ -82,6 +85,7 @@ export class EdgeParts {
       mayLead: (to) => mayLead(this.members.get(to)),
       leadsHere: () => false,
       onLeader: () => () => {},
+      traces: options.tracer && { tracer: options.tracer, level: () => directory.fleetLevel() },
     });
     const condition = new UpstreamCondition(conditions, () => this.edge.state.staleSpaces());
     closers.add("upstream condition", () => condition.stop());

@@ -3,7 +3,7 @@
 
 import { mayLead } from "../fleet/index.ts";
 import type { Log } from "../log/log.ts";
-import { Forwarder, type ForwarderOptions } from "../operation/forwarder.ts";
+import { Forwarder, type ForwarderOptions, type ForwardTraces } from "../operation/forwarder.ts";
 import type { Routing } from "../operation/routing.ts";
 import { notReady } from "../operation/routing-faults.ts";
 
@@ -26,12 +26,15 @@ export interface FullRoutingOptions {
    * nothing was proved since its process began.
    */
   stateAge: () => (() => number) | undefined;
+  /** Records spans of forwards. */
+  traces?: ForwardTraces | undefined;
   /** When a forward gives up, in ms; set by tests. */
   withinMs?: number;
 }
 
 /** Returns the routing. */
-export function fullNodeRouting({ log, members, self, ask, stateAge, withinMs }: FullRoutingOptions): Routing {
+export function fullNodeRouting(options: FullRoutingOptions): Routing {
+  const { log, members, self, ask, stateAge, traces, withinMs } = options;
   const leader = (): { node: string; name: string } | undefined => {
     const { server } = log.leadership();
     const found = server === "" ? undefined : members.byServer(server);
@@ -45,6 +48,7 @@ export function fullNodeRouting({ log, members, self, ask, stateAge, withinMs }:
     mayLead: (node) => mayLead(members.get(node)),
     leadsHere: () => log.leadership().leading,
     onLeader: (listener) => log.onLeadership(listener),
+    traces,
     ...(withinMs === undefined ? {} : { withinMs }),
   });
   let isCurrent = false;

@@ -10,6 +10,7 @@ import { backupSettings } from "../features/backup/index.ts";
 import { chatServiceOf } from "../features/context/index.ts";
 import { embeddingsOf } from "../features/search/index.ts";
 import { writeLimitsOf } from "../operation/fleet-settings.ts";
+import { refuseTraceSettings } from "./tracing.ts";
 
 /** Returns warnings about settings that can be used. Faults: `config_invalid`, `policy_invalid`. */
 export function checkSettings(settings: Loaded["settings"], secrets: Secrets): string[] {
@@ -17,6 +18,7 @@ export function checkSettings(settings: Loaded["settings"], secrets: Secrets): s
   backupSettings(settings, secrets);
   embeddingsOf(settings);
   chatServiceOf(settings);
+  refuseTraceSettings(settings);
   refuseUntagged(settings, secrets);
   const group = settings["cli.group"];
   if (group !== undefined) groupId(group);

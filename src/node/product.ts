@@ -68,6 +68,7 @@ import {
   LOG,
   NODE,
   REFUSALS,
+  TRACER,
   URLS,
 } from "../operation/node-parts.ts";
 import { OWN_TYPES } from "../operation/own-events.ts";
@@ -85,6 +86,7 @@ import { type OpenSurfaces, openSurfaces } from "./open-surfaces.ts";
 import { connectionMetrics, countCalls, registerGauges } from "./report/metrics.ts";
 import { nodeReport } from "./report/report.ts";
 import { watchFleetSettings } from "./settings-watch.ts";
+import { openTracing, type Tracing } from "./tracing.ts";
 
 export interface ProductOptions {
   settings: Settings & { readonly data: string };
@@ -144,6 +146,8 @@ interface Foundation extends ProductOptions {
   refusals: Refusals;
   access: Access;
   services: Services;
+  /** Undefined where the settings name no collector of traces. */
+  tracing: Tracing | undefined;
 }
 
 /** Opens the store and everything over it, and adds each part to `closers`. Throws Faults of the store. */
@@ -181,6 +185,7 @@ export function openProduct(options: ProductOptions): Product {
   const peerServer = openPeerServer(base, { log, members, invoker, active });
   const surfaces = openSurfaces({ ...base, invoker, log, members, routing, metrics });
   connectionMetrics(metrics, () => surfaces.connections());
+  base.tracing?.metrics(metrics);
   return {
     ...surfaces,
     access,
@@ -203,11 +208,14 @@ export function openProduct(options: ProductOptions): Product {
 function openFoundation(options: ProductOptions): Foundation {
   const { settings, conditions, closers, nowMs, features = FEATURES, edge, membership } = options;
   const link = new PeerConnection();
+  const tracing = openTracing({ ...options, nodeId: () => options.node.id() });
+  closers.add("traces", () => tracing?.close());
+  const tracer = tracing?.tracer;
   const controlAnswers = () => options.state.status()?.control === "connected";
   const edgeParts =
     edge === undefined
       ? undefined
-      : new EdgeParts({ ...options, ...edge, controlAnswers, link, directory: membership });
+      : new EdgeParts({ ...options, ...edge, controlAnswers, link, directory: membership, tracer });
   const store = edgeParts?.store ?? openStore({ ...options, features });
   const refusals = new Refusals({
     store,
@@ -246,7 +254,8 @@ function openFoundation(options: ProductOptions): Foundation {
     .provide(PENDING, () => membership.pending())
     .provide(DEVICE_NAMES, () => membership.deviceNames())
     .provide(FLEET_ACTIONS, membership);
-  return { ...options, features, link, edgeParts, store, refusals, access, services };
+  if (tracer !== undefined) services.provide(TRACER, tracer);
+  return { ...options, features, link, edgeParts, store, refusals, access, services, tracing };
 }
 
 async function statusOf(base: Foundation, log: Log): Promise<NodeReport> {
@@ -288,18 +297,22 @@ function startFeatures(
   return jobs;
 }
 
-function routingOf({ link, node, membership }: Foundation, { log, members }: { log: Log; members: Members }): Routing {
+function routingOf(
+  { link, node, membership, store, tracing }: Foundation,
+  { log, members }: { log: Log; members: Members },
+): Routing {
   return fullNodeRouting({
     log,
     members,
     self: () => node.id(),
     ask: (to, value, ends) => link.call({ node: to }, "forward", value, ends),
     stateAge: () => membership.stateAgeFromNow(),
+    traces: tracing && { tracer: tracing.tracer, level: () => levelOf(store.reader) },
   });
 }
 
 function openInvoker(
-  { settings, features, store, access, refusals, conditions, services, nowMs }: Foundation,
+  { settings, features, store, access, refusals, conditions, services, nowMs, tracing }: Foundation,
   {
     disk,
     ...parts
@@ -317,6 +330,7 @@ function openInvoker(
     changeRules: changeRulesOf(features),
     limits: placedLimits(services),
     callerLimits: callerLimitsOf(settings),
+    tracer: tracing?.tracer,
     writesRefused: () => disk.refusal(),
     onRefused: (refusal) => refusals.record(refusal),
     nowMs,

@@ -184,6 +184,11 @@ export const CONDITIONS = {
     severity: "error",
     hint: "Stop the node, keep a copy of its data folder, then restore the last backup with `cairn restore`.",
   },
+  traces_not_sent: {
+    title: "Traces are not sent",
+    severity: "warning",
+    hint: "Check traces.url, traces.tailnet, traces.headers and outbound.allow, and the collector. Spans are dropped and counted meanwhile; nothing else waits for it.",
+  },
   policy_invalid: {
     title: "Invalid policy file",
     severity: "error",

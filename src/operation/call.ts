@@ -2,6 +2,7 @@
 
 import type { Caller } from "../access/caller.ts";
 import type { FaultCode } from "../lib/fault.ts";
+import type { TraceContext } from "../lib/trace-context.ts";
 import type { Forwarded } from "./routing.ts";
 
 /** A call of an operation, as a surface makes it. */
@@ -24,6 +25,12 @@ export interface Call {
   surface?: Surface;
   /** Most characters of a document that the surface takes at once, unless the arguments say. Default: all. */
   maxChars?: number;
+  /** What the call is part of, where a caller or this node traces it (W3C Trace Context). */
+  trace?: TraceContext;
+  /** Another trace that it has to do with: that of the request which carried a message with a trace of its own. */
+  carrier?: TraceContext;
+  /** The tool of MCP by which it was called, for its span. */
+  tool?: string;
   /** Set if another node of the fleet forwarded it: that node's role limits what the call may do. */
   forwarded?: Forwarded;
 }

@@ -165,3 +165,11 @@ function gaveWay(name: string, limit: number): Fault {
     },
   );
 }
+
+/** Returns the fault where no more costly reads may wait for their turn. */
+export function tooManyCostly(): Fault {
+  return new Fault("rate_limited", "Too many costly reads wait already, of this caller or of all together", {
+    hint: "Wait for their answers, then try again.",
+    details: { retryAfterSeconds: 2 },
+  });
+}

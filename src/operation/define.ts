@@ -5,6 +5,7 @@ import type { z } from "zod";
 import type { Caller } from "../access/caller.ts";
 import type { Rights, Verb } from "../access/rights.ts";
 import type { Fault } from "../lib/fault.ts";
+import type { TraceContext } from "../lib/trace-context.ts";
 import type { Work } from "../lib/work.ts";
 import type { Change, Changes } from "../log/changes.ts";
 import type { Effect, Stamp } from "../log/log.ts";
@@ -207,6 +208,8 @@ export interface MacroSteps {
   signal: AbortSignal;
   /** The idempotency key of the call. */
   key: string | undefined;
+  /** What the call is part of; left out: it is not traced. */
+  trace?: TraceContext;
   /** The surface that the call came through. */
   surface: Surface;
   /** Whose steps these are: calls with the same text have the same caller, connection, agent and client. */
@@ -276,6 +279,8 @@ export interface Proposer {
   viewer(space: string): Viewer;
   /** Member id of the node that took the call; "" while it is unknown. */
   node: string;
+  /** What the call is part of. A retry may be part of another one: no key stands for it. */
+  trace?: TraceContext;
 }
 
 /** How a write answers with a new secret. */

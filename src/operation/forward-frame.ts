@@ -8,6 +8,7 @@ import { Fault } from "../lib/fault.ts";
 import { isObject } from "../lib/json-object.ts";
 import { MAX_JSON_DEPTH, parseJson } from "../lib/json-text.ts";
 import { keepNumbers } from "../lib/json-value.ts";
+import { MAX_TRACESTATE, parseTrace, TRACEPARENT, type TraceContext, traceMembers } from "../lib/trace-context.ts";
 import type { Answer } from "./answer.ts";
 import type { ForwardCall } from "./routing.ts";
 
@@ -28,6 +29,9 @@ export const forwardFrame = z.strictObject({
   client: z.string().min(1).max(MAX_CLIENT).optional(),
   /** Key of the agent as which the caller acts, which this node looks up again; from that fleet level on. */
   agent: z.string().regex(AGENT_KEY).optional(),
+  /** The span of the forwarding node (W3C Trace Context); from that fleet level on. */
+  traceparent: z.string().regex(TRACEPARENT).optional(),
+  tracestate: z.string().max(MAX_TRACESTATE).optional(),
 });
 
 /** A parsed request frame. */
@@ -41,7 +45,8 @@ const answerFrame = z.object({
 });
 
 /** Returns the frame of a call. */
-export function encodeCall({ operation, input, caller, nodeKey, client, agentKey }: ForwardCall): ForwardFrame {
+export function encodeCall(call: ForwardCall): ForwardFrame {
+  const { operation, input, caller, nodeKey, client, agentKey, trace } = call;
   return {
     operation,
     input: JSON.stringify(input),
@@ -50,7 +55,13 @@ export function encodeCall({ operation, input, caller, nodeKey, client, agentKey
     ...(nodeKey === undefined ? {} : { nodeKey }),
     ...(client === undefined ? {} : { client }),
     ...(agentKey === undefined ? {} : { agent: agentKey }),
+    ...(trace === undefined ? {} : traceMembers(trace)),
   };
+}
+
+/** Returns what the call in a frame is part of. */
+export function traceIn({ traceparent, tracestate }: ForwardFrame): TraceContext | undefined {
+  return parseTrace(traceparent, tracestate);
 }
 
 /** The input was within the bounds of JSON where it came in; texts in it may have been taken for what they hold. */

@@ -5,6 +5,8 @@ import { Fault } from "../lib/fault.ts";
 import { pause } from "../lib/pause.ts";
 import { backoffMs } from "../lib/retry.ts";
 import { openSleepClock } from "../lib/sleep-clock.ts";
+import { TRACE_LEVEL } from "../log/level.ts";
+import { errorTypeOf, type Tracer } from "../observe/trace/tracer.ts";
 import { type Answer, olderBy } from "./answer.ts";
 import { Attempts } from "./attempts.ts";
 import { decodeAnswer, encodeCall } from "./forward-frame.ts";
@@ -25,8 +27,17 @@ export interface ForwarderOptions {
   leadsHere(): boolean;
   /** Calls `listener` after each change of leader; returns a function that removes it. */
   onLeader(listener: () => void): () => void;
+  /** Records a span of each attempt. Default: none. */
+  traces?: ForwardTraces | undefined;
   /** Time limit in ms, for tests. Default: 30 s. */
   withinMs?: number;
+}
+
+/** How forwards are traced. */
+export interface ForwardTraces {
+  tracer: Tracer;
+  /** Returns the level of the fleet: below TRACE_LEVEL a frame names no span. */
+  level(): number;
 }
 
 /** Time limit of a forwarded call (replication.md 10). */
@@ -88,7 +99,7 @@ export class Forwarder {
     try {
       const { waitMs = 0 } = call;
       const options = { timeoutMs: timeoutMs + waitMs, signal };
-      return await this.#aged(() => this.#options.ask(node, encodeCall(call), options));
+      return await this.#aged(() => this.#ask(node, call, options));
     } catch (error) {
       throw error instanceof Fault ? error.passedOn() : error;
     }
@@ -120,7 +131,7 @@ export class Forwarder {
 
   /** Asks a node until another one leads: a node that is cut off would hold the call to its timeout. */
   async #askWhileLeading(node: string, { call, either }: ForwardState): Promise<unknown> {
-    const { ask, leader, leadsHere, onLeader } = this.#options;
+    const { leader, leadsHere, onLeader } = this.#options;
     const moved = new AbortController();
     const before = leader();
     const stop = onLeader(() => {
@@ -129,9 +140,29 @@ export class Forwarder {
     });
     try {
       const signal = AbortSignal.any([either, moved.signal]);
-      return await ask(node, encodeCall(call), { timeoutMs: this.#withinMs(call), signal });
+      return await this.#ask(node, call, { timeoutMs: this.#withinMs(call), signal });
     } finally {
       stop();
+    }
+  }
+
+  /** Sends a call to a node, as a span of its own. */
+  async #ask(node: string, call: ForwardCall, ends: Parameters<ForwarderOptions["ask"]>[2]): Promise<unknown> {
+    const { ask, traces } = this.#options;
+    const { trace: parent, ...untraced } = call;
+    if (traces === undefined || parent === undefined) return ask(node, encodeCall(untraced), ends);
+    const { operation } = call;
+    const attributes = { "cairn.operation": operation, "cairn.member": node };
+    const span = traces.tracer.begin(`forward ${operation}`, { kind: "client", parent, attributes });
+    const mayCarry = traces.level() >= TRACE_LEVEL;
+    try {
+      const value = await ask(node, encodeCall(mayCarry ? { ...untraced, trace: span.context } : untraced), ends);
+      span.end();
+      return value;
+    } catch (error) {
+      const type = errorTypeOf(error);
+      span.end({ "error.type": type }, ends.signal.aborted ? undefined : type);
+      throw error;
     }
   }
 

@@ -12,27 +12,30 @@ import { unexpectedFault } from "../lib/unexpected.ts";
 import type { Change, Changes } from "../log/changes.ts";
 import type { Log } from "../log/log.ts";
 import { formatPosition } from "../log/position.ts";
+import type { Tracer } from "../observe/trace/tracer.ts";
 import { damagedForCallers, isDamaged } from "../store/damage.ts";
 import type { Store } from "../store/store.ts";
 import { Actors, type Asker } from "./actors.ts";
+import type { Admitted } from "./admitted.ts";
 import type { AgentTable } from "./agents.ts";
 import type { Answer } from "./answer.ts";
 import type { Call, Outcome, Surface } from "./call.ts";
-import { type CallerLimits, LimitedCallers, type Spend } from "./caller-limits.ts";
+import { beginCall, endFailed } from "./call-span.ts";
+import { type CallerLimits, LimitedCallers, type Spend, tooManyCostly } from "./caller-limits.ts";
+import { changeCursor } from "./change-cursor.ts";
 import {
   type ActOperation,
   type AnyWrite,
   type CallContext,
-  type Follow,
   type MacroOperation,
   type Operation,
   type ReadOperation,
   spacesOf,
   type WriteLimits,
 } from "./define.ts";
-import { ChangeCursor, Following } from "./follow.ts";
+import { Following } from "./follow.ts";
 import { runMacro } from "./macro.ts";
-import { type CommonArguments, parseInput } from "./parse-input.ts";
+import { parseInput } from "./parse-input.ts";
 import { neededPosition, Positions } from "./positions.ts";
 import { MAX_POSITION_WAIT_MS, ReadRouter } from "./read-router.ts";
 import { Registry } from "./registry.ts";
@@ -61,6 +64,8 @@ export interface InvokerOptions {
   routing?: Routing;
   /** Called with each call that the gate refused. */
   onRefused?: (refusal: Refusal) => void;
+  /** Records spans of the calls. Default: there are none. */
+  tracer?: Tracer | undefined;
   /** Called at the end of each call. */
   onOutcome?: (outcome: Outcome) => void;
   nowMs: () => number;
@@ -70,23 +75,6 @@ export interface InvokerOptions {
 
 type WhoAsks = Pick<Call, "caller" | "client" | "forwarded">;
 
-/** A call that was parsed, judged and counted against the caller's limits. */
-interface Admitted {
-  call: Call;
-  operation: Operation;
-  /** The operation's own arguments. */
-  input: Record<string, unknown>;
-  common: CommonArguments;
-  /** All arguments as another node gets them. */
-  given: Record<string, unknown>;
-  spaces: readonly string[] | "visible";
-  spend: Spend;
-  /** Key of the agent as which the caller acts; the node that runs the call looks it up. */
-  agentKey: string | undefined;
-  /** Key of the agent that the call registered. */
-  newKey?: string;
-}
-
 /** Costly reads that may wait for their turn, of one caller and of all. */
 const COSTLY = { perKey: 4, total: 64 };
 
@@ -94,6 +82,8 @@ const COSTLY = { perKey: 4, total: 64 };
 export class Invoker {
   readonly registry: Registry;
   readonly changes: Changes;
+  /** Whether this node records spans: then surfaces hand on the trace of a request. */
+  readonly isTraced: boolean;
   readonly #options: InvokerOptions;
   readonly #limited: LimitedCallers;
   readonly #costly = new Turns(COSTLY);
@@ -104,22 +94,23 @@ export class Invoker {
 
   constructor(options: InvokerOptions) {
     this.#options = options;
+    this.isTraced = options.tracer !== undefined;
     this.registry = new Registry(options.operations);
     this.changes = options.log.changes;
-    const { log, store, limits, writesRefused, routing, agents, changeRules = new Map() } = options;
+    const { log, store, limits, writesRefused, routing, agents, tracer, changeRules = new Map() } = options;
     this.#limited = new LimitedCallers(options.callerLimits, options.nowMs);
     this.#positions = new Positions(log);
     this.#reads = new ReadRouter({ log, positions: this.#positions, routing });
     const { reader } = store;
     const positions = this.#positions;
     this.#actors = new Actors({ agents, reader, routing, access: options.access, changeRules });
-    this.#writes = new WriteRouter({ log, reader, positions, agents, limits, writesRefused, routing });
+    this.#writes = new WriteRouter({ log, reader, positions, agents, limits, writesRefused, routing, tracer });
   }
 
   /** Runs a call and counts how it ended. Rejects only with a Fault. */
   invoke(call: Call): Promise<Answer> {
-    return this.#counted(call, performance.now(), async () => {
-      const admitted = this.#admit(call);
+    return this.#counted(call, performance.now(), async (traced) => {
+      const admitted = this.#admit(traced);
       const answer = await this.#route(admitted);
       this.#options.routing?.acknowledge?.(answer.position);
       const key = admitted.newKey ?? admitted.agentKey;
@@ -133,7 +124,7 @@ export class Invoker {
    * caller's streams until it is closed. Rejects only with a Fault.
    */
   follow(call: Call): Promise<Following> {
-    return this.#counted(call, undefined, async () => this.#follow(this.#admit(call)));
+    return this.#counted(call, undefined, async (traced) => this.#follow(this.#admit(traced)));
   }
 
   /**
@@ -286,7 +277,7 @@ export class Invoker {
 
   async #write(operation: AnyWrite, admitted: Admitted): Promise<Answer> {
     const { call, common, spaces, spend, agentKey } = admitted;
-    const { caller, client = "", forwarded, signal } = call;
+    const { caller, client = "", forwarded, signal, trace } = call;
     // The node that took a forwarded call has drawn it.
     const drawn = forwarded === undefined ? drawSecret(operation, admitted.input) : undefined;
     const input = { ...admitted.input, ...drawn?.arguments };
@@ -294,8 +285,8 @@ export class Invoker {
     const countsType = (type: string) => this.#actors.countsType(caller, type, spaces);
     const asker = { caller, agentKey, forwarded, operation: operation.name };
     const node = forwarded?.via ?? this.#options.routing?.self() ?? "";
-    const proposer = { viewer: (space: string) => this.#actors.viewer(asker, space), node };
-    const who = { caller, client, agentKey, countsType, proposer, forwarded };
+    const proposer = { viewer: (space: string) => this.#actors.viewer(asker, space), node, ...(trace && { trace }) };
+    const who = { caller, client, agentKey, countsType, proposer, forwarded, trace };
     const key = common.idempotencyKey;
     try {
       const answer = await this.#writes.run({ ...who, spend, operation, spaces, input, raw, key, signal });
@@ -312,7 +303,7 @@ export class Invoker {
 
   async #read(operation: ReadOperation, admitted: Admitted): Promise<Answer> {
     const { call, input, common, given, agentKey } = admitted;
-    const { caller, forwarded, signal } = call;
+    const { caller, forwarded, signal, trace } = call;
     const { whole } = operation;
     const run = async (): Promise<Answer> => {
       const context = this.#context(admitted);
@@ -323,7 +314,7 @@ export class Invoker {
     const isOfLeader = operation.atLeader === true || this.#actors.isMissing(operation, caller, agentKey);
     const consistency = isOfLeader ? "leader" : common.consistency;
     const minPosition = neededPosition(operation, input, common.minPosition);
-    const who = { caller, forwarded, minPosition, ...(agentKey === undefined ? {} : { agentKey }) };
+    const who = { caller, forwarded, minPosition, ...(agentKey && { agentKey }), ...(trace && { trace }) };
     const read = { ...who, consistency, operation, input: asked, parsed: input, signal, run };
     const answer = await this.#reads.run(read);
     if (whole === undefined) return answer;
@@ -375,8 +366,10 @@ export class Invoker {
 
   #context({ call, operation, spend, agentKey, common }: Admitted): CallContext {
     const { access, log } = this.#options;
-    const { name } = operation;
-    const { verb } = operation.access;
+    const {
+      name,
+      access: { verb },
+    } = operation;
     const agent = this.#actors.agentOf(call.caller, agentKey);
     const { caller, forwarded } = call;
     const asker = { caller, agentKey, forwarded, operation: name };
@@ -404,29 +397,34 @@ export class Invoker {
 
   #inTurn<T>(caller: Caller, work: () => T | Promise<T>): Promise<T> {
     const running = this.#costly.run(callerName(caller), work);
-    if (running !== undefined) return running;
-    throw new Fault("rate_limited", "Too many costly reads wait already, of this caller or of all together", {
-      hint: "Wait for their answers, then try again.",
-      details: { retryAfterSeconds: 2 },
-    });
+    if (running === undefined) throw tooManyCostly();
+    return running;
   }
 
   /** Runs `body` and counts its outcome. `startMs` is undefined for a stream. */
-  async #counted<T>(call: Call, startMs: number | undefined, body: () => Promise<T>): Promise<T> {
+  async #counted<T>(call: Call, startMs: number | undefined, body: (call: Call) => Promise<T>): Promise<T> {
+    const { tracer } = this.#options;
+    const span = tracer && beginCall(tracer, call, this.#nameOf(call));
     try {
-      const result = await body();
+      const result = await body(span === undefined ? call : { ...call, trace: span.context });
       this.#count(call, "ok", startMs);
+      span?.end();
       return result;
     } catch (error) {
       const fault = this.#faultOf(error, call);
       this.#count(call, fault.code, startMs);
+      if (span !== undefined) endFailed(span, fault);
       throw fault;
     }
   }
 
+  #nameOf({ operation }: Pick<Call, "operation">): string {
+    return this.registry.get(operation) === undefined ? "unknown" : operation;
+  }
+
   #count(call: Pick<Call, "operation" | "surface">, code: Outcome["code"], startMs: number | undefined): void {
     this.#options.onOutcome?.({
-      operation: this.registry.get(call.operation) === undefined ? "unknown" : call.operation,
+      operation: this.#nameOf(call),
       surface: call.surface ?? "other",
       code,
       seconds: startMs === undefined ? undefined : (performance.now() - startMs) / 1000,
@@ -440,10 +438,4 @@ export class Invoker {
     if (isDamaged(error)) return damagedForCallers(error);
     return unexpectedFault(call.operation, id);
   }
-}
-
-async function changeCursor({ since, show }: Follow, context: CallContext): Promise<ChangeCursor> {
-  const seq = since === undefined ? context.position().seq : await context.reach(since);
-  const cursor = context.changes.cursor(seq);
-  return new ChangeCursor({ cursor, position: context.positionAt(seq), show, spend: context.spend });
 }

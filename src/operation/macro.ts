@@ -43,6 +43,7 @@ export async function runMacro(operation: MacroOperation, run: MacroRun): Promis
       ...(call.client === undefined ? {} : { client: call.client }),
       ...(call.surface === undefined ? {} : { surface: call.surface }),
       ...(call.maxChars === undefined ? {} : { maxChars: call.maxChars }),
+      ...(call.trace === undefined ? {} : { trace: call.trace }),
       ...(agentKey === undefined ? {} : { agentKey }),
       onAgent: (acting) => {
         agentKey = acting;
@@ -60,8 +61,9 @@ export async function runMacro(operation: MacroOperation, run: MacroRun): Promis
       throw error;
     }
   };
-  const { signal, surface = "other" } = call;
-  const output = await operation.run(input, { ask, tryAsk, signal, key, surface, who: whoOf(call, agentKey) });
+  const { signal, surface = "other", trace } = call;
+  const given = { signal, key, surface, who: whoOf(call, agentKey), ...(trace && { trace }) };
+  const output = await operation.run(input, { ask, tryAsk, ...given });
   return { output, position, agentKey };
 }
 

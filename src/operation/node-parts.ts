@@ -9,6 +9,7 @@ import type { Secrets } from "../config/secrets.ts";
 import type { Settings } from "../config/settings.ts";
 import type { Log } from "../log/log.ts";
 import type { Conditions } from "../observe/conditions.ts";
+import type { Tracer } from "../observe/trace/tracer.ts";
 import type { Store } from "../store/store.ts";
 import type { Answer } from "./answer.ts";
 import type { Call } from "./call.ts";
@@ -74,6 +75,8 @@ export const URLS: ServiceKey<() => readonly string[]> = new ServiceKey("the nod
 export const ACCESS: ServiceKey<Access> = new ServiceKey("the gate");
 /** The record of refused calls. */
 export const REFUSALS: ServiceKey<Refusals> = new ServiceKey("the refused calls");
+/** Records spans. A node whose settings name no collector has none. */
+export const TRACER: ServiceKey<Tracer> = new ServiceKey("the traces");
 /** Finds callers by name, for `access_explain`. */
 export const FIND_CALLERS: ServiceKey<FindCallers> = new ServiceKey("the search for callers");
 /**

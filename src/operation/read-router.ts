@@ -213,7 +213,7 @@ export class ReadRouter {
   }
 
   async #forward(read: AdmittedRead, to: "leader" | "upstream", routing: Routing): Promise<Answer | "local"> {
-    const { operation, input, caller, agentKey, consistency, minPosition, signal } = read;
+    const { operation, input, caller, agentKey, consistency, minPosition, signal, trace } = read;
     const asked = {
       ...input,
       consistency,
@@ -225,6 +225,7 @@ export class ReadRouter {
       input: asked,
       caller,
       ...(agentKey === undefined ? {} : { agentKey }),
+      ...(trace === undefined ? {} : { trace }),
       ...waitOf(operation, input),
     };
     const answer = await routing.forward(call, to, signal);

@@ -4,6 +4,7 @@
 import { type Caller, callerName } from "../access/caller.ts";
 import type { Cap } from "../access/rights.ts";
 import type { Fault } from "../lib/fault.ts";
+import type { TraceContext } from "../lib/trace-context.ts";
 import type { Answer } from "./answer.ts";
 import type { Attempts } from "./attempts.ts";
 
@@ -27,6 +28,8 @@ export interface ForwardCall {
   client?: string;
   /** Key of the agent as which the caller acts; only from a fleet level on. */
   agentKey?: string;
+  /** What the call is part of; sent only by a node that records spans, and from a fleet level on. */
+  trace?: TraceContext;
   /** Records what becomes of the attempts at other nodes. */
   attempts?: Attempts;
   /** How long the read itself may wait for a change, in ms; left out: it does not. */

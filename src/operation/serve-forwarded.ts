@@ -4,7 +4,7 @@
 import { asReader, type Caller } from "../access/caller.ts";
 import { clientClaim } from "../lib/client-claim.ts";
 import { Fault } from "../lib/fault.ts";
-import { decodeInput, encodeAnswer, type ForwardFrame, forwardFrame } from "./forward-frame.ts";
+import { decodeInput, encodeAnswer, type ForwardFrame, forwardFrame, traceIn } from "./forward-frame.ts";
 import type { Invoker } from "./invoke.ts";
 import { capOf, localCallerName } from "./routing.ts";
 
@@ -38,12 +38,14 @@ export function serveForwarded({ invoker, callerOf }: ServeForwardedOptions) {
         ? localCallerOf(frame.caller, node)
         : await callerOf(frame.caller, signal);
       if (found === undefined) throw unseen(frame.caller);
+      const trace = traceIn(frame);
       const answer = await invoker.invoke({
         operation: frame.operation,
         input: decodeInput(frame),
         caller: frame.readOnly ? asReader(found) : found,
         client: clientClaim(frame.client ?? ""),
         ...(frame.agent === undefined ? {} : { agentKey: frame.agent }),
+        ...(trace === undefined ? {} : { trace }),
         signal,
         surface: "peer",
         forwarded: {

@@ -7,6 +7,7 @@ import { canonicalJson } from "../lib/canonical-json.ts";
 import { Fault } from "../lib/fault.ts";
 import { pause } from "../lib/pause.ts";
 import { sha256Hex } from "../lib/sha256.ts";
+import type { TraceContext } from "../lib/trace-context.ts";
 import { MAX_COMMAND_WORK, refuseWork } from "../lib/work.ts";
 import { MAX_ENTRY_BYTES } from "../log/entry.ts";
 import { INPUT_HASH_LEVEL, type KeyedCall, knownOutcome } from "../log/idempotency.ts";
@@ -14,6 +15,7 @@ import { COUNTED_OUTCOMES_LEVEL, outcomesFull } from "../log/kept-outcomes.ts";
 import { AGENT_LEVEL, CLIENT_LEVEL, levelOf } from "../log/level.ts";
 import type { CommandAgent, Log } from "../log/log.ts";
 import { formatPosition, parsePosition } from "../log/position.ts";
+import { inSpan, type Tracer } from "../observe/trace/tracer.ts";
 import type { Reader } from "../store/store.ts";
 import { type AgentTable, agentOf, agentUnknown } from "./agents.ts";
 import type { Answer } from "./answer.ts";
@@ -44,6 +46,8 @@ export interface AdmittedWrite {
   countsType: (type: string) => boolean;
   key: string | undefined;
   forwarded: Forwarded | undefined;
+  /** What the write is part of. */
+  trace: TraceContext | undefined;
   signal: AbortSignal;
   /** Counts the work of the command against its caller's limit. */
   spend: Spend;
@@ -58,6 +62,7 @@ export interface WriteRouterOptions {
   limits: () => WriteLimits;
   writesRefused: (() => Fault | undefined) | undefined;
   routing: Routing | undefined;
+  tracer?: Tracer | undefined;
 }
 
 /** After this time a write ends with the outcome that is known of it. */
@@ -157,7 +162,7 @@ export class WriteRouter {
     attempts: Attempts,
     late: AbortSignal,
   ): Promise<Answer | undefined> {
-    const { operation, raw, caller, client, agentKey, signal } = write;
+    const { operation, raw, caller, client, agentKey, signal, trace } = write;
     if (needsAdmin(write)) throw neverForwarded(operation.name, routing.leader());
     const call: ForwardCall = {
       operation: operation.name,
@@ -168,6 +173,7 @@ export class WriteRouter {
       ...(key.by === "node" ? { nodeKey: key.text } : {}),
       ...claimAt(routing.fleetLevel?.() ?? levelOf(this.#options.reader), client),
       ...(agentKey === undefined ? {} : { agentKey }),
+      ...(trace === undefined ? {} : { trace }),
     };
     try {
       const answer = await routing.forward(call, "leader", AbortSignal.any([signal, late]));
@@ -183,11 +189,13 @@ export class WriteRouter {
   /**
    * Waits until a replica has applied a forwarded write. An edge does not: a session read that misses it goes upstream.
    */
-  async #applied({ caller, signal }: AdmittedWrite, routing: Routing, answer: Answer): Promise<Answer> {
-    const { positions } = this.#options;
+  async #applied({ caller, signal, trace }: AdmittedWrite, routing: Routing, answer: Answer): Promise<Answer> {
+    const { positions, tracer } = this.#options;
     positions.saw(callerName(caller), answer.position);
-    if (routing.mode() === "replica")
-      await positions.reached(parsePosition(answer.position), APPLIED_LOCALLY_MS, signal).catch(() => {});
+    if (routing.mode() !== "replica") return answer;
+    const position = parsePosition(answer.position);
+    const reached = () => positions.reached(position, APPLIED_LOCALLY_MS, signal);
+    await inSpan(tracer, trace, "log.apply_here", reached).catch(() => {});
     return answer;
   }
 
@@ -246,7 +254,7 @@ export class WriteRouter {
       if (key === undefined || level < INPUT_HASH_LEVEL || !mayBeUsed) throw refusal;
       return this.#doneBefore({ name: operation.name, caller: name, key: key.text }, write, refusal);
     }
-    const applied = await log.propose({
+    const proposal = {
       name: operation.name,
       v,
       input: command,
@@ -259,8 +267,16 @@ export class WriteRouter {
       ...claimAt(level, write.client),
       ...(agent === undefined ? {} : { agent }),
       weight: weightOf(operation, command, reader),
-    });
+    };
+    const applied = await this.#proposed(write, proposal);
     return { output: applied.output, position: formatPosition(applied.position) };
+  }
+
+  /** Waits until a command is in the log of a majority and applied here. */
+  #proposed({ trace }: AdmittedWrite, proposal: Parameters<Log["propose"]>[0]): ReturnType<Log["propose"]> {
+    const { log, tracer } = this.#options;
+    if (tracer === undefined) return log.propose(proposal);
+    return inSpan(tracer, trace, "log.append", () => log.propose(proposal));
   }
 
   /** Returns the agent of the command. Throws Fault `agent_unknown`. */

@@ -74,6 +74,8 @@ export interface CoreOptions {
   /** Wraps the log, for example for a leadership that comes and goes. */
   wrapLog?: (log: Log) => Log;
   onOutcome?: InvokerOptions["onOutcome"];
+  /** Records spans of the calls. */
+  tracer?: InvokerOptions["tracer"];
   /** The conditions of the node; left out: none. */
   conditions?: readonly { text: string }[];
   /** Callers that may see /.well-known/cairn without rights. */
@@ -144,6 +146,7 @@ export function startCore(options: CoreOptions = {}) {
     ...(options.routing === undefined ? {} : { routing: options.routing(log) }),
     onRefused: (refusal) => refusals.record(refusal),
     ...(options.onOutcome === undefined ? {} : { onOutcome: options.onOutcome }),
+    tracer: options.tracer,
     onUnexpected,
   });
   const api = createApi({

@@ -9,8 +9,10 @@ import type { Caller } from "../../src/access/caller.ts";
 import { Fault } from "../../src/lib/fault.ts";
 import { Duties } from "../../src/log/duties.ts";
 import { refusedProposal } from "../../src/log/engine/raft/faults.ts";
+import { KNOWN_LEVEL } from "../../src/log/level.ts";
 import type { Command, Leadership, Log } from "../../src/log/log.ts";
 import { fullNodeRouting } from "../../src/membership/full-routing.ts";
+import type { Tracer } from "../../src/observe/trace/tracer.ts";
 import { type ForwardFrame, forwardFrame } from "../../src/operation/forward-frame.ts";
 import type { Routing } from "../../src/operation/routing.ts";
 import { serveForwarded } from "../../src/operation/serve-forwarded.ts";
@@ -41,13 +43,17 @@ export interface PairNode {
 export interface PairOptions extends Omit<CoreOptions, "routing" | "wrapLog" | "folder"> {
   /** Roles of the members; default two centrals. */
   roles?: readonly PeerMember["role"][];
+  /** Records spans of each node by its id. */
+  tracers?: Readonly<Record<string, Tracer>>;
+  /** Level of the fleet by which forwards name spans. */
+  traceLevel?: number;
   /** When a forward gives up, in ms; that of the product by default. */
   withinMs?: number;
 }
 
 /** Opens the nodes `n0`, `n1`, … of which `n0` leads. */
 export async function startPair(options: PairOptions = {}) {
-  const { roles = ["central", "central"], withinMs, ...coreOptions } = options;
+  const { roles = ["central", "central"], withinMs, tracers = {}, traceLevel = KNOWN_LEVEL, ...coreOptions } = options;
   const home = mkdtempSync(join(tmpdir(), "cairn-pair-"));
   const first = startCore({ folder: join(home, "n0") });
   await first.close();
@@ -143,6 +149,7 @@ export async function startPair(options: PairOptions = {}) {
     const id = member.node;
     const core = startCore({
       ...coreOptions,
+      tracer: tracers[id],
       folder: join(home, id),
       wrapLog: wrap(index),
       writesRefused: () => nodes[index]?.full,
@@ -155,6 +162,7 @@ export async function startPair(options: PairOptions = {}) {
             list: () => members,
           },
           self: () => id,
+          traces: tracers[id] && { tracer: tracers[id], level: () => traceLevel },
           ...(withinMs === undefined ? {} : { withinMs }),
           stateAge: () => {
             const ms = ages.get(id) ?? 300;

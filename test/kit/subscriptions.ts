@@ -7,8 +7,9 @@ import { contextFeature, ROW_CHECKS } from "../../src/features/context/index.ts"
 import { eventFeature, subscriptionFeature } from "../../src/features/event/index.ts";
 import { CALLBACK_KEYS, CallbackKeys } from "../../src/features/event/subscription/callback-keys.ts";
 import { OUTBOX, openOutbox } from "../../src/features/event/subscription/open-outbox.ts";
+import type { Tracer } from "../../src/observe/trace/tracer.ts";
 import { operationsOf } from "../../src/operation/derive.ts";
-import type { NodeParts, Outbound } from "../../src/operation/node-parts.ts";
+import { type NodeParts, type Outbound, TRACER } from "../../src/operation/node-parts.ts";
 import { Services } from "../../src/operation/services.ts";
 import { type Core, startCore } from "./core.ts";
 import { sender } from "./events.ts";
@@ -25,10 +26,10 @@ export interface Sent {
 }
 
 /** A node with an outbox, whose way out and tailnet the test plays. */
-export function startSubscriptions(settings: Partial<Settings> = {}) {
+export function startSubscriptions(settings: Partial<Settings> = {}, tracer?: Tracer) {
   const node = new Services();
   const features = [agentFeature, contextFeature, eventFeature, subscriptionFeature];
-  const core: Core = startCore({ features, operations: operationsOf(features, node) });
+  const core: Core = startCore({ features, operations: operationsOf(features, node), tracer });
   const sent: Sent[] = [];
   const answers: (() => Response)[] = [];
   const env: Record<string, string> = { CAIRN_SECRET_KEY: "very-secret" };
@@ -41,6 +42,7 @@ export function startSubscriptions(settings: Partial<Settings> = {}) {
   const { tailnet, conditions } = providePlayed(node, core, { ...parts, outbound, env });
   node.provide(ROW_CHECKS, subscriptionFeature.verify === undefined ? [] : [subscriptionFeature.verify]);
   node.provide(CALLBACK_KEYS, new CallbackKeys(Date.now));
+  if (tracer !== undefined) node.provide(TRACER, tracer);
   const outbox = openOutbox(node);
   node.provide(OUTBOX, outbox);
   const ends = new AbortController();

@@ -11,6 +11,7 @@ import { type ApplyStamp, type WriteLimits, write } from "../../operation/define
 import type { Writer } from "../../store/store.ts";
 import { spaceArgument } from "./arguments.ts";
 import { logNameOf } from "./cursor.ts";
+import { tracedItem } from "./event-trace.ts";
 import { HOPS, hopsOf } from "./hops.ts";
 import { type EventItem, eventItem, sizeOf } from "./item.ts";
 import { refuseElsewhere } from "./moves/place.ts";
@@ -91,7 +92,7 @@ export const eventAppend = write({
   prepare: (input, limits, proposer): AppendCommand => ({
     space: input.space ?? "default",
     node: proposer?.node ?? "",
-    events: input.events.map((item) => packed(item, limits)),
+    events: input.events.map((item) => packed(tracedItem(item, proposer?.trace, limits.events.maxBytes), limits)),
     dedupe_ms: limits.events.dedupeSeconds * 1000,
     caller_bytes: limits.events.callerBytes,
     space_bytes: limits.events.spaceBytes,

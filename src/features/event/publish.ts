@@ -13,6 +13,7 @@ import { spaceArgument } from "./arguments.ts";
 import { Batches, type Placed } from "./batches.ts";
 import { cursorText } from "./cursor.ts";
 import { EVENT_LOG, type EventLog } from "./event-log.ts";
+import { tracedItem } from "./event-trace.ts";
 import { type EventItem, itemOf, MAX, type SaidEvent, sizeOf } from "./item.ts";
 import { EVENT_METER } from "./meter.ts";
 import { appendAnywhere } from "./moves/movable-log.ts";
@@ -138,7 +139,7 @@ function publishOne({
     async run({ space = "default", extensions = {}, ...said }, steps) {
       try {
         const item = itemOf({ ...completed(said, steps, 0), extensions }, maxBytes());
-        const [placed] = batches.append(steps, space, [item]);
+        const [placed] = batches.append(steps, space, [tracedBy(steps, item, maxBytes())]);
         if (placed === undefined) throw new Error("an event without an outcome");
         const published = publishedOf(item, await placed);
         count(steps.surface, "success", item);
@@ -172,7 +173,8 @@ function publishMany({
     async run({ space = "default", events }, steps) {
       const items = events.map((raw, index) => itemOrFault(() => itemOf(saidOf(raw, steps, index), maxBytes())));
       const good = items.filter((item): item is EventItem => !(item instanceof Fault));
-      const placed = batches.append(steps, space, good);
+      const traced = good.map((item) => tracedBy(steps, item, maxBytes()));
+      const placed = batches.append(steps, space, traced);
       const outcomes = await Promise.allSettled(placed);
       for (const item of items) if (item instanceof Fault) count(steps.surface, "error");
       for (const [index, { status }] of outcomes.entries())
@@ -190,6 +192,11 @@ function publishMany({
       return { results, ...promise() };
     },
   });
+}
+
+/** A key stands for the events of its call, and a repeated call has another trace: `event_append` adds that. */
+function tracedBy({ key, trace }: MacroSteps, item: EventItem, maxBytes: number): EventItem {
+  return key === undefined ? tracedItem(item, trace, maxBytes) : item;
 }
 
 /** Where every event failed for one reason, that is the answer to the call: a node without a leader, a quota. */

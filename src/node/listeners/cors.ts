@@ -4,7 +4,7 @@
 const METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE";
 const REQUEST_HEADERS =
   "Accept, Content-Type, If-Match, If-None-Match, Idempotency-Key, Last-Event-ID, Cairn-Consistency, " +
-  "Cairn-Min-Position, Cairn-Client, Cairn-Agent, " +
+  "Cairn-Min-Position, Cairn-Client, Cairn-Agent, Traceparent, Tracestate, " +
   "Mcp-Session-Id, Mcp-Protocol-Version, Mcp-Method, Mcp-Name";
 const EXPOSED_HEADERS =
   "ETag, Retry-After, Allow, Accept-Patch, Age, Cairn-Cache, Cairn-Position, Cairn-Version, Cairn-Author, " +

@@ -1,5 +1,6 @@
 // What passes between the outbox and a target: one event for one subscription, and how an attempt ended.
 
+import type { TraceContext } from "../../../lib/trace-context.ts";
 import type { EventRecord } from "../rules/index.ts";
 
 /** One event on its way to one target. */
@@ -14,6 +15,8 @@ export interface Delivery {
   readonly leftOut?: number;
   /** Stays the same over all attempts; a subscription that begins again has new ones. */
   readonly messageId: string;
+  /** The span of this attempt; left out: the request is part of the trace of the event. */
+  readonly trace?: TraceContext;
 }
 
 /** How an attempt ended. */

@@ -7,7 +7,7 @@ import { printableLine } from "../../../lib/printable.ts";
 import { levelOf } from "../../../log/level.ts";
 import { readMeta } from "../../../log/meta.ts";
 import { CONNECTIONS } from "../../../operation/connections.ts";
-import { ACCESS, CALL_AS, FIND_CALLERS, HOST, LOG, NODE } from "../../../operation/node-parts.ts";
+import { ACCESS, CALL_AS, FIND_CALLERS, HOST, LOG, NODE, TRACER } from "../../../operation/node-parts.ts";
 import { ServiceKey, type Services } from "../../../operation/services.ts";
 import type { Reader } from "../../../store/store.ts";
 import { logNameOf } from "../cursor.ts";
@@ -18,6 +18,7 @@ import { logPlaces, streamOf } from "../moves/place.ts";
 import { CALLBACK_KEYS } from "./callback-keys.ts";
 import { subscriptionConditions } from "./conditions.ts";
 import type { Target } from "./delivery.ts";
+import { beginDelivery } from "./delivery-span.ts";
 import { queuedOf, queuedRow, tagsOfFound } from "./events.ts";
 import { Outbox } from "./outbox.ts";
 import type { OutboxOptions } from "./outbox-options.ts";
@@ -55,6 +56,7 @@ export function openOutbox(node: Services): Outbox {
   const feed = node.get(EVENT_FEED);
   const raised = raisedOf(node);
   const callbackKeys = node.get(CALLBACK_KEYS);
+  const tracer = node.find(TRACER);
   return new Outbox({
     subscriptions: () => {
       tellStopped(reader, raised);
@@ -76,10 +78,11 @@ export function openOutbox(node: Services): Outbox {
     },
     record: async (records) => record(node, await withEvents(node, records)),
     onAttempt: ({ id }, result, durationMs) => {
-      const row = subscriptionRow(reader, id);
-      const kind = row && configOf(reader, row)?.kind;
-      node.find(EVENT_METER)?.attempted(kind ?? "none", result, durationMs / 1000);
+      node.find(EVENT_METER)?.attempted(kindOf(reader, id), result, durationMs / 1000);
     },
+    ...(tracer === undefined
+      ? {}
+      : { beginSpan: ({ id }, delivery, attempt) => beginDelivery(tracer, delivery, kindOf(reader, id), attempt) }),
     onProblems: (problems) => {
       const said = [...problems].map(([id, problem]) => `${id}: ${problem}`);
       if (said.length === 0) raised.clear("subscription_failing");
@@ -87,6 +90,12 @@ export function openOutbox(node: Services): Outbox {
     },
     nowMs,
   });
+}
+
+/** Returns the kind of the target of a subscription, as metrics and spans name it. */
+function kindOf(reader: Reader, id: string): string {
+  const row = subscriptionRow(reader, id);
+  return (row && configOf(reader, row)?.kind) ?? "none";
 }
 
 function textOf(said: readonly string[]): string {
@@ -157,10 +166,10 @@ function targetsBy(node: Services, owners: Owners): OutboxOptions["targetOf"] {
 
 /** Calls operations as the owner of a subscription, with the rights that it has now. */
 function askAs(node: Services, owners: Owners, row: SubscriptionRow): AskAsOwner {
-  return async (operation, input, signal) => {
+  return async (operation, input, signal, trace) => {
     const caller = await owners.caller(row.caller, row.space, signal);
     if (caller === undefined) throw new Fault("forbidden", `${row.caller} may not read ${row.space} now`);
-    return node.get(CALL_AS)({ operation, input, caller, signal, exact: true });
+    return node.get(CALL_AS)({ operation, input, caller, signal, exact: true, ...(trace && { trace }) });
   };
 }
 

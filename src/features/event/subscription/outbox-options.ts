@@ -1,9 +1,10 @@
 // What the outbox and its queues get of the node.
 
 import type { pause as realPause } from "../../../lib/pause.ts";
+import type { Span } from "../../../observe/trace/tracer.ts";
 import type { Soon } from "../event-log.ts";
 import type { Sender } from "../rules/index.ts";
-import type { Outcome, Target } from "./delivery.ts";
+import type { Delivery, Outcome, Target } from "./delivery.ts";
 import type { Records } from "./recorder.ts";
 import type { QueuedEvent, RunningSubscription } from "./running.ts";
 
@@ -38,6 +39,8 @@ export interface OutboxOptions {
   onProblems(problems: ReadonlyMap<string, string>): void;
   /** Called when an attempt has ended, for the metrics. */
   onAttempt?(subscription: RunningSubscription, result: Outcome["result"], durationMs: number): void;
+  /** Begins the span of an attempt; left out: there are none. */
+  beginSpan?(subscription: RunningSubscription, delivery: Delivery, attempt: number): Span;
   nowMs(): number;
   /** For tests, in place of real waits and random ones. */
   pause?: typeof realPause;

@@ -7,7 +7,8 @@ import { reasonOf } from "../../../lib/reason-of.ts";
 import { ShortTurns } from "../../../lib/short-turns.ts";
 import { TokenBuckets } from "../../../lib/token-bucket.ts";
 import { type EventRecord, type RuleProblem, RuleSet, type Sender, type TakeRate } from "../rules/index.ts";
-import type { Delivery, GroupRule, Notice, Outcome } from "./delivery.ts";
+import type { Delivery, GroupRule, Notice, Outcome, Target } from "./delivery.ts";
+import { endDelivery } from "./delivery-span.ts";
 import { deliveryOf, type Group, Grouping } from "./grouping.ts";
 import type { OutboxOptions } from "./outbox-options.ts";
 import { waitAfter, waitUntil } from "./policy.ts";
@@ -354,7 +355,9 @@ export class Queue {
     const target = this.#options.targetOf(this.#subscription);
     const at = this.#options.nowMs();
     const outcome: Outcome =
-      typeof target === "string" ? { result: "failed", detail: target } : await target.send(delivery, signal);
+      typeof target === "string"
+        ? { result: "failed", detail: target }
+        : await this.#send(target, delivery, attempt, signal);
     const duration_ms = this.#options.nowMs() - at;
     this.#options.onAttempt?.(this.#subscription, outcome.result, duration_ms);
     this.attempts.push({
@@ -363,6 +366,20 @@ export class Queue {
     });
     if (this.attempts.length > REMEMBERED) this.attempts.shift();
     return outcome;
+  }
+
+  /** Sends an event, as a span of its own where the node records spans. */
+  async #send(target: Target, delivery: Delivery, attempt: number, signal: AbortSignal): Promise<Outcome> {
+    const span = this.#options.beginSpan?.(this.#subscription, delivery, attempt);
+    if (span === undefined) return target.send(delivery, signal);
+    try {
+      const outcome = await target.send({ ...delivery, trace: span.context }, signal);
+      endDelivery(span, outcome);
+      return outcome;
+    } catch (error) {
+      span.end({ "error.type": "cancelled" });
+      throw error;
+    }
   }
 
   #succeeded(offset: number, group: Group | undefined): boolean {

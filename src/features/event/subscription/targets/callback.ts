@@ -4,6 +4,7 @@
 import { randomBytes } from "node:crypto";
 import { reasonOf } from "../../../../lib/reason-of.ts";
 import { cursorText, parseCursor } from "../../cursor.ts";
+import { traceHeaders } from "../../event-trace.ts";
 import { occurrenceOf } from "../../mcp/event-type.ts";
 import type { ShownEvent } from "../../shown.ts";
 import type { Delivery, Outcome, Target } from "../delivery.ts";
@@ -46,7 +47,10 @@ export function clientIdOf(subscription: string): string {
 /** Makes the target. */
 export function makeCallbackTarget(config: CallbackConfig, { outbound, callbackKeys, nowMs }: TargetParts): Target {
   const { url, name = "", timeout_seconds: seconds = DEFAULT_TIMEOUT_SECONDS } = config;
-  const send = async (subscription: string, id: string, body: string, signal: AbortSignal): Promise<Outcome> => {
+  const send = async (
+    { id, body, subscription, headers: more = {} }: CallbackMessage & { headers?: Record<string, string> },
+    signal: AbortSignal,
+  ): Promise<Outcome> => {
     const secrets = callbackKeys.of(subscription);
     if (url === undefined || secrets.length === 0)
       return { result: "failed", detail: "its client has not asked again since this node leads" };
@@ -54,7 +58,7 @@ export function makeCallbackTarget(config: CallbackConfig, { outbound, callbackK
       return { result: "failed", detail: "its host is no longer allowed" };
     const message = { id, body, subscription: clientIdOf(subscription) };
     try {
-      const headers = callbackHeaders(message, secrets, nowMs());
+      const headers = { ...more, ...callbackHeaders(message, secrets, nowMs()) };
       const request = { url: new URL(url), headers, body, deadlineMs: 1000 * seconds };
       return await post(outbound, request, signal, nowMs());
     } catch (error) {
@@ -67,14 +71,15 @@ export function makeCallbackTarget(config: CallbackConfig, { outbound, callbackK
       const { id, body } = occurrenceBody(delivery, name);
       if (Buffer.byteLength(body) > MAX_BODY)
         return { result: "refused", detail: `it has more than ${MAX_BODY} bytes, which receivers need not take` };
-      const outcome = await send(delivery.subscription, id, body, signal);
+      const { subscription, trace, record } = delivery;
+      const outcome = await send({ id, body, subscription, headers: traceHeaders(trace, record) }, signal);
       // In MCP Events 410 refuses this event alone.
       return outcome.result === "ended" ? { ...outcome, result: "refused" } : outcome;
     },
     async notice(notice, subscription, signal) {
       const error = { code: -32024, message: "Forbidden", data: { error: "Forbidden", reason: "Access revoked" } };
       const body = notice.type === "gap" ? notice : { ...notice, error };
-      await send(subscription, controlId(notice.type), JSON.stringify(body), signal).catch(() => {});
+      await send({ id: controlId(notice.type), body: JSON.stringify(body), subscription }, signal).catch(() => {});
     },
   };
 }

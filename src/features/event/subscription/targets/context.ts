@@ -20,13 +20,14 @@ const LATER: ReadonlySet<string> = new Set([
 /** Makes the target. */
 export function makeContextTarget(config: ContextConfig, ask: AskAsOwner): Target {
   return {
-    async send({ record, offset, messageId }, signal) {
+    async send({ record, offset, messageId, trace }, signal) {
       // What it writes makes such an event again, without end.
       if (record.type === "cairn.context.changed" && record.source === OWN_SOURCE)
         return { result: "skipped", detail: "a change of a context is not written into one" };
+      const traced: AskAsOwner = (operation, input, ends) => ask(operation, input, ends, trace);
       try {
-        if (config.mode === "put") await put(config, { record, offset, messageId }, ask, signal);
-        else await append(config, { record, messageId }, ask, signal);
+        if (config.mode === "put") await put(config, { record, offset, messageId }, traced, signal);
+        else await append(config, { record, messageId }, traced, signal);
         return { result: "delivered", detail: "" };
       } catch (error) {
         signal.throwIfAborted();

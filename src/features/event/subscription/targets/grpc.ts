@@ -3,6 +3,7 @@
 
 import type { z } from "zod";
 import { reasonOf } from "../../../../lib/reason-of.ts";
+import { traceHeaders } from "../../event-trace.ts";
 import type { Target } from "../delivery.ts";
 import { tasEvent } from "../shapes.ts";
 import { urlOf } from "./address.ts";
@@ -20,12 +21,13 @@ export function makeGrpcTarget(config: z.infer<typeof grpcTarget>, parts: Target
   const { readSecret, nowMs } = parts;
   const { timeout_seconds: seconds = DEFAULT_TIMEOUT_SECONDS } = config;
   return {
-    async send({ record, messageId }, signal) {
+    async send({ record, messageId, trace }, signal) {
       const body = JSON.stringify({ data: NO_DATA, ...tasEvent(record) });
       try {
         const url = new URL(INGEST, urlOf(config.url, readSecret));
         const headers = {
           ...config.metadata,
+          ...traceHeaders(trace, record),
           "content-type": "application/json",
           "cairn-delivery": messageId,
           ...authOf(config.auth, readSecret),

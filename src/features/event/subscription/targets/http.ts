@@ -2,6 +2,7 @@
 
 import type { z } from "zod";
 import { reasonOf } from "../../../../lib/reason-of.ts";
+import { traceHeaders } from "../../event-trace.ts";
 import type { Target } from "../delivery.ts";
 import { shapeOf } from "../shapes.ts";
 import { urlOf } from "./address.ts";
@@ -14,11 +15,16 @@ export function makeHttpTarget(config: z.infer<typeof httpTarget>, parts: Target
   const { readSecret, nowMs } = parts;
   const { format = "cloudevents", timeout_seconds: seconds = DEFAULT_TIMEOUT_SECONDS } = config;
   return {
-    async send({ record, messageId }, signal) {
+    async send({ record, messageId, trace }, signal) {
       const { headers, body } = shapeOf(record, format);
       try {
         const url = urlOf(config.url, readSecret);
-        const sent = { ...config.headers, ...headers, "cairn-delivery": messageId, ...authOf(config.auth, readSecret) };
+        const ours = {
+          ...traceHeaders(trace, record),
+          "cairn-delivery": messageId,
+          ...authOf(config.auth, readSecret),
+        };
+        const sent = { ...config.headers, ...headers, ...ours };
         return await post(
           wayTo(config, parts),
           { url, headers: sent, body, deadlineMs: 1000 * seconds },

@@ -1,6 +1,7 @@
 // What targets get of the node.
 
 import { sha256Hex } from "../../../../lib/sha256.ts";
+import type { TraceContext } from "../../../../lib/trace-context.ts";
 import type { Connections } from "../../../../operation/connections.ts";
 import type { Outbound } from "../../../../operation/node-parts.ts";
 import type { CallbackKeys } from "../callback-keys.ts";
@@ -35,5 +36,10 @@ export function wayTo(
   return network === "tailnet" ? tailnet : outbound;
 }
 
-/** Calls an operation as the owner of a subscription. Rejects with its Fault. */
-export type AskAsOwner = (operation: string, input: Record<string, unknown>, signal: AbortSignal) => Promise<unknown>;
+/** Calls an operation as the owner of a subscription, as a part of a trace. Rejects with its Fault. */
+export type AskAsOwner = (
+  operation: string,
+  input: Record<string, unknown>,
+  signal: AbortSignal,
+  trace?: TraceContext,
+) => Promise<unknown>;

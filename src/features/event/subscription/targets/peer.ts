@@ -3,6 +3,7 @@
 
 import type { z } from "zod";
 import { reasonOf } from "../../../../lib/reason-of.ts";
+import { traceHeaders } from "../../event-trace.ts";
 import { HOPS, hopsOf } from "../../hops.ts";
 import type { EventRecord } from "../../rules/index.ts";
 import type { Target } from "../delivery.ts";
@@ -20,7 +21,7 @@ const LOOP_DETECTED = 508;
 export function makePeerTarget(config: z.infer<typeof peerTarget>, { tailnet, fleetId, nowMs }: TargetParts): Target {
   const { host, timeout_seconds: seconds = DEFAULT_TIMEOUT_SECONDS } = config;
   return {
-    async send({ record, messageId }, signal) {
+    async send({ record, messageId, trace }, signal) {
       const hops = hopsOf(record[HOPS]);
       if (hops.includes(fleetId())) return { result: "skipped", detail: "this fleet has passed the event on before" };
       if (config.fleet !== undefined && hops.includes(config.fleet))
@@ -29,7 +30,11 @@ export function makePeerTarget(config: z.infer<typeof peerTarget>, { tailnet, fl
       const { headers, body } = shapeOf(passedOn(record, [...hops, fleetId()]), "cloudevents");
       const space = config.space ?? String(record["cairnspace"] ?? "");
       const url = new URL(`http://${host}/events?space=${encodeURIComponent(space)}`);
-      const sent = { ...headers, "idempotency-key": onceKey(fleetId(), messageId, space, String(body)) };
+      const sent = {
+        ...headers,
+        ...traceHeaders(trace, record),
+        "idempotency-key": onceKey(fleetId(), messageId, space, String(body)),
+      };
       try {
         const request = { url, headers: sent, body, deadlineMs: 1000 * seconds };
         const outcome = await post(tailnet, request, signal, nowMs());

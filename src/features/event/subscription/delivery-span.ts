@@ -1,0 +1,29 @@
+// The span of an attempt to deliver an event: part of the trace of the event, linked with those of the events that go
+// with it.
+
+import { traceOfMembers } from "../../../lib/trace-context.ts";
+import type { Span, Tracer } from "../../../observe/trace/tracer.ts";
+import type { Delivery, Outcome } from "./delivery.ts";
+
+/** Most events that the span of a message is linked with. */
+const MAX_LINKS = 32;
+
+/** Begins the span of an attempt. `kind`: of the target. */
+export function beginDelivery(tracer: Tracer, { record, others = [] }: Delivery, kind: string, attempt: number): Span {
+  return tracer.begin(`deliver ${kind}`, {
+    kind: "client",
+    parent: traceOfMembers(record),
+    links: others.slice(0, MAX_LINKS).flatMap((other) => traceOfMembers(other) ?? []),
+    attributes: { "cairn.target.kind": kind, "cairn.attempt": attempt },
+  });
+}
+
+/** Ends it with how the attempt ended. */
+export function endDelivery(span: Span, { result, status }: Outcome): void {
+  const attributes = {
+    "cairn.delivery.result": result,
+    ...(status === undefined ? {} : { "http.response.status_code": status }),
+  };
+  if (result === "delivered" || result === "skipped") span.end(attributes);
+  else span.end({ ...attributes, "error.type": result }, result);
+}

@@ -1,0 +1,98 @@
+// The traces of a node: its tracer and the way to the collector, where the settings name one.
+
+import { buildInfo } from "../config/build-info.ts";
+import { namedSecret } from "../config/named-secrets.ts";
+import type { Settings } from "../config/settings.ts";
+import { Fault } from "../lib/fault.ts";
+import type { Conditions } from "../observe/conditions.ts";
+import type { Metrics } from "../observe/metrics.ts";
+import { registerSecret } from "../observe/redact.ts";
+import { Exporter } from "../observe/trace/exporter.ts";
+import { Tracer } from "../observe/trace/tracer.ts";
+import type { HostParts } from "../operation/node-parts.ts";
+
+const PATH = "/v1/traces";
+/** How long the end of a node waits for its last spans, in ms. */
+const CLOSE_MS = 2000;
+
+export interface TracingOptions {
+  settings: Settings;
+  host: Pick<HostParts, "outbound" | "tailnet" | "env">;
+  conditions: Conditions;
+  /** Member id of this node; "" while it is unknown. */
+  nodeId(): string;
+}
+
+/** The traces of a node. */
+export interface Tracing {
+  tracer: Tracer;
+  metrics(metrics: Metrics): void;
+  /** Sends what waits. */
+  close(): Promise<void>;
+}
+
+/** Throws Fault `config_invalid` for an address that cannot be used as the settings say. */
+export function refuseTraceSettings(settings: Settings): void {
+  const url = settings["traces.url"];
+  if (url === undefined || settings["traces.tailnet"] !== true || url.startsWith("http:")) return;
+  throw new Fault("config_invalid", `traces.tailnet is set, and traces.url is ${url}`, {
+    hint: "Name the device with http:// (the tailnet encrypts), or leave traces.tailnet out.",
+  });
+}
+
+/** Returns the traces of a node; undefined where it has none. Throws Fault `config_invalid`. */
+export function openTracing({ settings, host, conditions, nodeId }: TracingOptions): Tracing | undefined {
+  const url = settings["traces.url"];
+  if (url === undefined) return undefined;
+  refuseTraceSettings(settings);
+  const address = addressOf(url);
+  const headers = { "content-type": "application/json", "user-agent": "cairn", ...headersOf(settings, host.env) };
+  const send = settings["traces.tailnet"] ? host.tailnet : host.outbound;
+  const { version } = buildInfo;
+  const exporter = new Exporter({
+    post: (body, signal) => send(address, { method: "POST", headers, body, signal }),
+    resource: () => ({
+      attributes: {
+        "service.name": settings["traces.service"],
+        "service.version": version,
+        "service.instance.id": nodeId() || settings.hostname,
+        "host.name": settings.hostname,
+      },
+      scope: { name: "cairn", version },
+    }),
+    timeoutMs: 1000 * settings["traces.timeout"],
+    onState: (problem) => {
+      if (problem === "") conditions.clear("traces_not_sent");
+      else conditions.raise("traces_not_sent", `${address.host}: ${problem}`);
+    },
+  });
+  return {
+    tracer: new Tracer({ ratio: settings["traces.sample_percent"] / 100, sink: (span) => exporter.add(span) }),
+    metrics: (metrics) => countSpans(metrics, exporter),
+    close: () => exporter.close(CLOSE_MS),
+  };
+}
+
+function addressOf(text: string): URL {
+  const url = new URL(text);
+  if (!url.pathname.endsWith(PATH)) url.pathname = `${url.pathname.replace(/\/+$/, "")}${PATH}`;
+  return url;
+}
+
+/** Returns the headers with their secrets. Throws Fault `config_invalid` where one is not set. */
+function headersOf(settings: Settings, env: HostParts["env"]): Record<string, string> {
+  const entries = settings["traces.headers"].map((text): [string, string] => {
+    const at = text.indexOf("=");
+    const value = namedSecret(text.slice(at + 1), env);
+    registerSecret(value);
+    return [text.slice(0, at).toLowerCase(), value];
+  });
+  return Object.fromEntries(entries);
+}
+
+function countSpans(metrics: Metrics, { counts }: Pick<Exporter, "counts">): void {
+  const help = "Spans by what became of them: sent, refused or not taken by the collector (failed), no room (dropped).";
+  metrics.counted("cairn_trace_spans_total", help, ["outcome"], () =>
+    Object.entries(counts).map(([outcome, count]) => [[outcome], count] as const),
+  );
+}

@@ -1,0 +1,56 @@
+// The span of a call. Surfaces hand on the trace of their request only on a node that has a tracer.
+
+import { FAULTS, type Fault } from "../lib/fault.ts";
+import type { TraceContext } from "../lib/trace-context.ts";
+import { traceOfHeaders, traceOfMembers } from "../lib/trace-context.ts";
+import type { Span, Tracer } from "../observe/trace/tracer.ts";
+import type { Call } from "./call.ts";
+
+/** From here on a failure is this node's, and not that of what was asked. */
+const FIRST_OWN_STATUS = 500;
+
+/** Begins the span of a call. `name`: of an operation of this build, or `unknown`. */
+export function beginCall(tracer: Tracer, call: Call, name: string): Span {
+  const { trace: parent, carrier, tool, surface = "other", forwarded } = call;
+  return tracer.begin(tool === undefined ? name : `tools/call ${tool}`, {
+    kind: parent?.isRemote === false ? "internal" : "server",
+    parent,
+    ...(carrier === undefined ? {} : { links: [carrier] }),
+    attributes: {
+      "cairn.operation": name,
+      "cairn.surface": surface,
+      ...(forwarded === undefined ? {} : { "cairn.forwarded": true }),
+      ...(tool === undefined
+        ? {}
+        : { "mcp.method.name": "tools/call", "gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": tool }),
+    },
+  });
+}
+
+/** Ends the span of a call that failed. What the caller did wrong is named, and is no failure of the node. */
+export function endFailed(span: Span, { code }: Pick<Fault, "code">): void {
+  span.end({ "error.type": code }, FAULTS[code].status >= FIRST_OWN_STATUS ? code : undefined);
+}
+
+/** Returns what a call gets of the headers of its request; `traced`: this node has a tracer. */
+export function tracedBy(traced: boolean, { headers }: Request): Pick<Call, "trace"> {
+  const trace = traced ? traceOfHeaders(headers) : undefined;
+  return trace === undefined ? {} : { trace };
+}
+
+/** Returns what a call gets of the `_meta` of its message, and of the request that carried it. */
+export function tracedByMeta(
+  traced: boolean,
+  meta: Readonly<Record<string, unknown>> | undefined,
+  headers: Headers | undefined,
+): Pick<Call, "trace" | "carrier"> {
+  if (!traced) return {};
+  const own = traceOfMembers(meta);
+  const carrier = headers === undefined ? undefined : traceOfHeaders(headers);
+  if (own === undefined) return carrier === undefined ? {} : { trace: carrier };
+  return carrier === undefined || isSame(own, carrier) ? { trace: own } : { trace: own, carrier };
+}
+
+function isSame(one: TraceContext, other: TraceContext): boolean {
+  return one.traceId === other.traceId && one.spanId === other.spanId;
+}
