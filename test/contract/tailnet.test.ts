@@ -53,12 +53,12 @@ async function faultOf(promise: Promise<unknown>): Promise<Fault> {
   return error;
 }
 
-/** Resolves with the first status in that state; the test's own deadline bounds it. */
-async function untilState(tailnet: Tailnet, state: Status["state"]): Promise<Status> {
+/** Resolves with the first status that fits; the test's own deadline bounds it. */
+async function untilStatus(tailnet: Tailnet, fits: (status: Status) => boolean): Promise<Status> {
   const { promise, resolve } = Promise.withResolvers<Status>();
-  const off = tailnet.on("state", (status) => status.state === state && resolve(status));
+  const off = tailnet.on("state", (status) => fits(status) && resolve(status));
   const now = await tailnet.status();
-  if (now.state === state) resolve(now);
+  if (fits(now)) resolve(now);
   return promise.finally(off);
 }
 
@@ -205,8 +205,9 @@ describe.each(["library", "sidecar", "loopback"] as const)("%s", (engine) => {
 
   test("up leads to Running, with a name and an address", async () => {
     await world.tailnet.up(world.params);
-    const status = await untilState(world.tailnet, "Running");
-    expect(status.control).toBe("connected");
+    // Running comes with the network map, connected with the poll for the next one.
+    const isReady = ({ state, control }: Status) => state === "Running" && control === "connected";
+    const status = await untilStatus(world.tailnet, isReady);
     expect(status.self).toMatchObject({ hostname: world.name, tags: [], keyExpired: false });
     expect(status.self?.ips[0]).toMatch(/^100\./);
     expect(status.self?.dnsName).toStartWith(`${world.name}.`);
@@ -324,7 +325,7 @@ describe.each(["library", "sidecar", "loopback"] as const)("%s", (engine) => {
     for (const name of ["closer-1", "closer-2", "closer-3"]) {
       const { tailnet, params } = await world.another(name);
       await tailnet.up(params);
-      await untilState(tailnet, "Running");
+      await untilStatus(tailnet, ({ state }) => state === "Running");
       tailnet.on("fatal", (message) => fatal.push(message));
       const waiting = faultOf(tailnet.ping(NOBODY, 8_000));
       const started = performance.now();
@@ -343,11 +344,11 @@ describe.each(["library", "sidecar", "loopback"] as const)("%s", (engine) => {
     async () => {
       const first = await world.another("again");
       await first.tailnet.up(first.params);
-      const before = await untilState(first.tailnet, "Running");
+      const before = await untilStatus(first.tailnet, ({ state }) => state === "Running");
       await first.tailnet.close();
       const second = await world.another("again");
       await second.tailnet.up(second.params);
-      const after = await untilState(second.tailnet, "Running");
+      const after = await untilStatus(second.tailnet, ({ state }) => state === "Running");
       expect([after.self?.id, after.self?.ips]).toEqual([before.self?.id, before.self?.ips]);
       await second.tailnet.close();
     },
@@ -362,7 +363,7 @@ describe.each(["library", "sidecar", "loopback"] as const)("%s", (engine) => {
       const url = new Promise<string>((resolve) => tailnet.on("login", resolve));
       await tailnet.up(params);
       await world.control?.completeLogin(await url);
-      expect((await untilState(tailnet, "Running")).self?.hostname).toBe("by-hand");
+      expect((await untilStatus(tailnet, ({ state }) => state === "Running")).self?.hostname).toBe("by-hand");
       await tailnet.close();
     },
     30_000,
