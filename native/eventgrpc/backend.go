@@ -100,27 +100,33 @@ func (b *backend) admit(ctx context.Context, metadata http.Header) error {
 
 // readiness is what the node says of itself.
 type readiness struct {
-	Status  string `json:"status"`
-	Ready   bool   `json:"ready"`
-	Version string `json:"version"`
+	Status, Version string
+	Ready           bool
 }
 
 // ready returns whether the node serves; the error is one of asking.
 func (b *backend) ready(ctx context.Context, metadata http.Header) (readiness, error) {
-	var answer readiness
 	response, err := b.ask(ctx, metadata, http.MethodGet, "/ready", nil, "", nil)
 	if err != nil {
-		return answer, err
+		return readiness{}, err
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK && response.StatusCode != http.StatusServiceUnavailable {
-		return answer, problemError(response)
+		return readiness{}, problemError(response)
 	}
-	if err := readJSON(response, &answer); err != nil {
-		return answer, err
+	var said struct {
+		Status  any    `json:"status"`
+		Ready   bool   `json:"ready"`
+		Version string `json:"version"`
 	}
-	if answer.Status == "" && !answer.Ready {
-		answer.Status = "unavailable" // a refusal has no such fields: the node is stopping
+	if err := readJSON(response, &said); err != nil {
+		return readiness{}, err
+	}
+	answer := readiness{Ready: said.Ready, Version: said.Version}
+	if text, isText := said.Status.(string); isText {
+		answer.Status = text
+	} else {
+		answer.Status = "unavailable" // a node that is stopping refuses: the status of a problem is a number
 	}
 	return answer, nil
 }

@@ -128,7 +128,7 @@ func fromCloudEvent(text []byte) (*mcpv1.Event, error) {
 		case extensionRest:
 			rest := map[string]string{}
 			if json.Unmarshal([]byte(plain(value)), &rest) != nil {
-				rest = map[string]string{name: plain(value)}
+				event.Metadata[name], rest = plain(value), nil // a client of REST may write what it likes
 			}
 			for key, entry := range rest {
 				if _, taken := fields[key]; !taken && !ours(key) {
