@@ -191,7 +191,11 @@ export const hostShape: Shape = {
 /** Address of a server of NATS, without user and password, because settings are shown. */
 export const natsShape: Shape = {
   wanted: "none, or nats://HOST:PORT or tls://HOST:PORT without user and password, such as nats://nats.lan:4222",
-  fits: (text) => text === "none" || /^(nats|tls):\/\/([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?$/i.test(text),
+  fits: (text) => {
+    const [all, , , port = "4222"] =
+      /^(nats|tls):\/\/([a-z0-9._-]+|\[[0-9a-f:.]+\])(?::([0-9]{1,5}))?$/i.exec(text) ?? [];
+    return text === "none" || (all !== undefined && Number(port) >= 1 && Number(port) <= 65_535);
+  },
 };
 
 /** Name of a secret that each node has for itself. */

@@ -19,21 +19,22 @@ export interface NatsServer extends AsyncDisposable {
   url: string;
   /** Ends it as a crash would. */
   kill(): Promise<void>;
-  /** Starts it again with its data. */
-  start(): Promise<void>;
+  /** Starts it again with its data. `config`: other further lines of its file. */
+  start(config?: string): Promise<void>;
 }
 
 /** Starts a server. `config`: further lines of its file. */
-export async function startNats(config = ""): Promise<NatsServer> {
+export async function startNats(config = "", { jetStream = true } = {}): Promise<NatsServer> {
   const folder = temporaryFolder();
   const port = freePort();
   const file = join(folder, "nats.conf");
-  await Bun.write(file, `listen: "127.0.0.1:${port}"\njetstream: { store_dir: ${JSON.stringify(folder)} }\n${config}`);
+  const store = jetStream ? `jetstream: { store_dir: ${JSON.stringify(folder)} }\n` : "";
   let running: Bun.Subprocess | undefined;
   const server: NatsServer = {
     port,
     url: `nats://127.0.0.1:${port}`,
-    async start() {
+    async start(more = config) {
+      await Bun.write(file, `listen: "127.0.0.1:${port}"\n${store}${more}`);
       running = Bun.spawn([NATS_SERVER ?? "nats-server", "-c", file], { stdout: "ignore", stderr: "ignore" });
       await eventually("nats-server listens", () => isListening(port));
     },

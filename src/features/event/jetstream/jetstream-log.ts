@@ -16,12 +16,11 @@ import { moved } from "../moves/place.ts";
 import { EVENT_ROW_BYTES, type EventRow, STEP_BYTES } from "../rows.ts";
 import { dataOf, keyOf, type MessageBody, rowOf, subjectOf } from "./message.ts";
 import { away, type NatsLink } from "./nats.ts";
-import { bodyOf, failureOf, keptOf, outlineOf, type StoredBy, tooLarge, upToBytes } from "./parts.ts";
-import { prefixOf, present, type StreamPlace } from "./stream.ts";
+import { bodyOf, failureOf, outlineOf, type StoredBy, tooLarge, upToBytes } from "./parts.ts";
+import { type KeptEvent, readStep } from "./read.ts";
+import { RecentEvents } from "./recent.ts";
+import { headOf, lost, prefixOf, type StreamPlace } from "./stream.ts";
 
-/** Newest events that are kept here, and their bytes. */
-const RECENT = 4096;
-const RECENT_BYTES = 16 * 1024 * 1024;
 /** Messages of one question. */
 const BATCH = 256;
 /** How often the floor is asked for, in ms; and how long after a failure. */
@@ -29,6 +28,10 @@ const LOOK_MS = 2000;
 const AGAIN_MS = 500;
 /** JetStream: the stream is closed for good. */
 const SEALED = 10109;
+/** Room for the headers of a message within its largest size. */
+const HEADER_BYTES = 512;
+/** Most events that servers have lost and whose places are filled, so that no offset is used again. */
+const MAX_FILLED = 10_000;
 /** Name of the operation that appends, at the leader. */
 export const STORE = "event_store";
 /** Name of the method by which the mover sends events that Cairn made: no caller has one. */
@@ -57,11 +60,12 @@ export interface JetStreamOptions {
 export class JetStreamLog implements EventLog {
   readonly #options: JetStreamOptions;
   readonly #listeners = new Set<() => void>();
-  readonly #recent = new Map<number, { row: EventRow; seq: number }>();
+  readonly #recent = new RecentEvents();
   readonly #stop = new AbortController();
-  #recentBytes = 0;
   #head: LogHead;
   #isKnown = false;
+  /** The stream ends there, and had more: its servers have lost events that were acknowledged. */
+  #lostAfter: number | undefined;
   #messages: ConsumerMessages | undefined;
   #stopOver: (() => void) | undefined;
 
@@ -125,6 +129,7 @@ export class JetStreamLog implements EventLog {
     const isLooped = items.map(({ extensions }) => hopsOf(extensions[HOPS]).includes(fleet));
     const { maxBytes, dedupeSeconds } = this.#options.limits();
     const bodies = items.map((item) => bodyOf(item, { ...by, space }, maxBytes, this.#options.seq()));
+    this.#refuseShort();
     const sent = bodies.map((body, index) => (isLooped[index] ? undefined : this.#publish(body, dedupeSeconds > 0)));
     const settled = await Promise.allSettled(sent);
     // A stream is closed at the end of a move. What it took before that is in the next log, and found as duplicate.
@@ -143,28 +148,25 @@ export class JetStreamLog implements EventLog {
     return { epoch: this.name(), offsets, duplicates, looped, ...(failed.length === 0 ? {} : { failed }) };
   }
 
-  async #publish(body: MessageBody, dedupes: boolean): Promise<{ seq: number; duplicate: boolean }> {
+  #publish(body: MessageBody, dedupes: boolean): Promise<{ seq: number; duplicate: boolean }> {
+    return this.#send(body, dedupes ? { msgID: keyOf(body.source, body.id) } : {});
+  }
+
+  async #send(body: MessageBody, options: { msgID?: string; after?: number }) {
     const { place, link } = this.#options;
-    const subject = subjectOf(prefixOf(place.stream), body.source, body.id);
+    const { after: lastSequence, ...key } = options;
     const data = dataOf(body);
     return link.call(async ({ stream, connection }) => {
       const most = connection.info?.max_payload ?? Number.MAX_SAFE_INTEGER;
-      if (data.length + 512 > most) throw tooLarge(body.id, data.length, most);
-      const key = dedupes ? { msgID: keyOf(body.source, body.id) } : {};
-      return stream.publish(subject, data, { ...key, expect: { streamName: place.stream } });
+      if (data.length + HEADER_BYTES > most) throw tooLarge(body.id, data.length, most);
+      const expect = { streamName: place.stream, ...(lastSequence === undefined ? {} : { lastSequence }) };
+      return stream.publish(subjectOf(prefixOf(place.stream), body.source, body.id), data, { ...key, expect });
     });
   }
 
   /** Appends an event that another log has ordered, at its offset. Rejects where that is not the next one. */
   async put({ offset, ...row }: EventRow, seq: number): Promise<void> {
-    const { place, link } = this.#options;
-    const subject = subjectOf(prefixOf(place.stream), row.source, row.id);
-    await link.call(({ stream }) =>
-      stream.publish(subject, dataOf({ ...row, seq }), {
-        msgID: keyOf(row.source, row.id),
-        expect: { streamName: place.stream, lastSequence: offset - 1 },
-      }),
-    );
+    await this.#send({ ...row, seq }, { msgID: keyOf(row.source, row.id), after: offset - 1 });
   }
 
   /** Appends an event that Cairn made of a change. */
@@ -178,7 +180,7 @@ export class JetStreamLog implements EventLog {
     const found: EventRow[] = [];
     let bytes = 0;
     for (let next = Math.max(offset, floor) + 1; next <= tail && found.length < max && bytes < STEP_BYTES; next += 1) {
-      const kept = this.#recent.get(next);
+      const kept = this.#recent.at(next);
       if (kept === undefined) return this.#afterAsked(found, next, max);
       found.push(kept.row);
       bytes += kept.row.size;
@@ -232,10 +234,10 @@ export class JetStreamLog implements EventLog {
     const subject = subjectOf(prefixOf(place.stream), source, id);
     let newest: EventRow | undefined;
     for (let seq = this.#head.floor + 1; ; ) {
-      const step = await this.#ask(seq, BATCH, subject);
-      for (const { row } of step) if (row.source === source && row.id === id) newest = row;
-      if (step.length < BATCH) return newest;
-      seq = (step.at(-1)?.row.offset ?? seq) + 1;
+      const { found, isAll } = await readStep(this.#options.link, place, { from: seq, max: BATCH, subject });
+      for (const { row } of found) if (row.source === source && row.id === id) newest = row;
+      if (isAll) return newest;
+      seq = (found.at(-1)?.row.offset ?? seq) + 1;
     }
   }
 
@@ -248,13 +250,14 @@ export class JetStreamLog implements EventLog {
   }
 
   /** Returns the last offset for which a test holds that holds up to one offset, and for none after it. */
-  async #lastWhere(holds: (kept: { row: EventRow; seq: number }) => boolean): Promise<number> {
+  async #lastWhere(holds: (kept: KeptEvent) => boolean): Promise<number> {
     let { floor: low, tail: high } = this.#head;
     while (low < high) {
       const middle = Math.ceil((low + high) / 2);
-      const kept = await this.#one(middle);
-      // What retention has removed meanwhile is older.
-      if (kept === undefined || holds(kept)) low = middle;
+      // What retention has removed meanwhile is older: the next one that is kept tells.
+      const kept = this.#recent.at(middle) ?? (await this.#ask(middle, 1))[0];
+      if (kept === undefined) throw away(`the event at ${middle} did not come`);
+      if (holds(kept)) low = Math.max(middle, Math.min(kept.row.offset, high));
       else high = middle - 1;
     }
     return low;
@@ -263,7 +266,7 @@ export class JetStreamLog implements EventLog {
   orderedAfter(offset: number, upTo: number): Soon<number | undefined> {
     const next = Math.max(offset, this.#head.floor) + 1;
     if (next > Math.min(upTo, this.#head.tail)) return undefined;
-    const kept = this.#recent.get(next);
+    const kept = this.#recent.at(next);
     return kept === undefined ? this.at(next).then((row) => row?.log_time) : kept.row.log_time;
   }
 
@@ -289,17 +292,47 @@ export class JetStreamLog implements EventLog {
     return () => this.#listeners.delete(listener);
   }
 
-  /** Asks how far the stream goes. */
+  /** Asks how far the stream goes. Rejects with Fault `event_log_unavailable` where it went further before. */
   async look(): Promise<LogHead> {
-    const { state } = await present(this.#options.link, this.#options.place);
-    const floor = state.messages === 0 ? state.last_seq : state.first_seq - 1;
-    this.#head = { tail: Math.max(this.#head.tail, state.last_seq), floor, bytes: state.bytes };
+    const { link, place } = this.#options;
+    const { tail: known } = this.#head;
+    const { last, floor, bytes } = await headOf(link, place);
+    this.#lostAfter = last < known ? last : undefined;
+    if (this.#lostAfter !== undefined) this.#recent.cut(last);
+    this.#refuseShort();
+    this.#head = { tail: Math.max(this.#head.tail, last), floor, bytes };
     this.#isKnown = true;
-    return { ...this.#head, tail: state.last_seq };
+    return { ...this.#head, tail: last };
+  }
+
+  /**
+   * Fills the places of events that the servers have lost, so that no offset is used again and readers see that they
+   * are gone. Reports whether there were any.
+   */
+  async fill(): Promise<boolean> {
+    const { link, place } = this.#options;
+    const { tail } = this.#head;
+    const first = (this.#lostAfter ?? tail) + 1;
+    if (first > tail || tail - first >= MAX_FILLED) return false;
+    const subject = subjectOf(prefixOf(place.stream), "", "");
+    for (let offset = first; offset <= tail; offset += 1)
+      await link.call(({ stream }) =>
+        stream.publish(subject, '{"lost":true}', {
+          expect: { streamName: place.stream, lastSequence: offset - 1 },
+        }),
+      );
+    await this.look();
+    return true;
+  }
+
+  #refuseShort(): void {
+    if (this.#lostAfter === undefined) return;
+    const { tail } = this.#head;
+    throw lost(this.#options.place.stream, `had events up to ${tail}, and now ends with ${this.#lostAfter}`);
   }
 
   /** The events after an offset with the changes before which they were ordered, for a move. */
-  async keptAfter(offset: number, max: number): Promise<{ row: EventRow; seq: number }[]> {
+  keptAfter(offset: number, max: number): Promise<KeptEvent[]> {
     return this.#ask(offset + 1, max);
   }
 
@@ -307,10 +340,10 @@ export class JetStreamLog implements EventLog {
     return `${this.name()}-e${offset}`;
   }
 
-  async #one(offset: number): Promise<{ row: EventRow; seq: number } | undefined> {
+  async #one(offset: number): Promise<KeptEvent | undefined> {
     const { floor, tail } = this.#head;
     if (offset <= floor || offset > tail) return undefined;
-    const recent = this.#recent.get(offset);
+    const recent = this.#recent.at(offset);
     if (recent !== undefined) return recent;
     const [kept] = await this.#ask(offset, 1);
     return kept?.row.offset === offset ? kept : undefined;
@@ -333,24 +366,8 @@ export class JetStreamLog implements EventLog {
     return rows;
   }
 
-  async #ask(from: number, max: number, subject?: string): Promise<{ row: EventRow; seq: number }[]> {
-    const { link, place } = this.#options;
-    return link.call(async ({ manager }) => {
-      const asked = {
-        seq: from,
-        batch: max,
-        next_by_subj: subject ?? `${prefixOf(place.stream)}.*`,
-        max_bytes: 4 * STEP_BYTES,
-      };
-      const found: { row: EventRow; seq: number }[] = [];
-      try {
-        for await (const message of await manager.direct.getBatch(place.stream, asked))
-          found.push(rowOf(keptOf(message)));
-      } catch (error) {
-        if (!/message not found|no results/i.test(reasonOf(error))) throw error;
-      }
-      return found;
-    });
+  async #ask(from: number, max: number): Promise<KeptEvent[]> {
+    return (await readStep(this.#options.link, this.#options.place, { from, max })).found;
   }
 
   /** Something was appended up to an offset; this node may not have it yet. */
@@ -410,13 +427,7 @@ export class JetStreamLog implements EventLog {
 
   #keep(message: JsMsg): void {
     const kept = rowOf({ seq: message.seq, data: message.data, timeMs: Math.floor(message.info.timestampNanos / 1e6) });
-    this.#recent.set(message.seq, kept);
-    this.#recentBytes += kept.row.size;
-    for (const [offset, { row }] of this.#recent) {
-      if (this.#recent.size <= RECENT && this.#recentBytes <= RECENT_BYTES) break;
-      this.#recent.delete(offset);
-      this.#recentBytes -= row.size;
-    }
+    this.#recent.add(kept);
     const tail = Math.max(this.#head.tail, message.seq);
     this.#head = { ...this.#head, tail, bytes: this.#head.bytes + kept.row.size + EVENT_ROW_BYTES };
     this.#tell();

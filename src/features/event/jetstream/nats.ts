@@ -6,6 +6,7 @@ import { type JetStreamClient, type JetStreamManager, jetstream, jetstreamManage
 import { type Authenticator, credsAuthenticator, type NatsConnection, nanos } from "@nats-io/nats-core";
 import { Fault } from "../../../lib/fault.ts";
 import { reasonOf } from "../../../lib/reason-of.ts";
+import { registerSecret } from "../../../observe/redact.ts";
 import { connectBy, type OpeningOptions } from "./transport.ts";
 
 /** How long a call may take, in ms. */
@@ -26,8 +27,6 @@ export interface NatsOptions {
   place(): NatsPlace;
   open(to: { host: string; port: number; secure: boolean }, signal: AbortSignal): Promise<Duplex>;
   roots(): readonly string[];
-  /** Called when the connection was made again. */
-  onBack?(): void;
 }
 
 /** What a call gets. */
@@ -56,15 +55,16 @@ export class NatsLink {
   /** Returns the client. Rejects with Fault `event_log_unavailable`. */
   async client(): Promise<NatsClient> {
     if (this.#isClosed) throw away("this node is stopping");
-    const place = this.#options.place();
+    const place = told(() => this.#options.place());
     const key = JSON.stringify(place);
     if (this.#opened?.key !== key) {
       void this.#end();
       const client = this.#connect(place);
       this.#opened = { key, client };
-      client.catch(() => {
-        if (this.#opened?.client === client) this.#opened = undefined;
-      });
+      client.then(
+        ({ connection }) => void this.#watch(client, connection),
+        () => this.#forget(client),
+      );
     }
     const client = await (this.#opened?.client as Promise<NatsClient>);
     if (this.#away !== undefined) throw away(this.#away);
@@ -82,9 +82,21 @@ export class NatsLink {
     }
   }
 
+  /** Ends the connection until the next call: nobody needs it now. */
+  async rest(): Promise<void> {
+    await this.#end();
+  }
+
   async close(): Promise<void> {
     this.#isClosed = true;
     await this.#end();
+  }
+
+  /** A connection that ended for good, for instance because its login was refused twice, is opened anew when needed. */
+  #forget(client: Promise<NatsClient>): void {
+    if (this.#opened?.client !== client) return;
+    this.#opened = undefined;
+    this.#away = undefined;
   }
 
   async #end(): Promise<void> {
@@ -96,43 +108,63 @@ export class NatsLink {
   }
 
   async #connect({ url, login }: NatsPlace): Promise<NatsClient> {
-    const { hostname, port } = new URL(url.replace(/^(nats|tls):/, "http:"));
-    const host = hostname.replace(/^\[|\]$/g, "");
-    const to = { host, port: port === "" ? 4222 : Number(port), secure: false };
-    const { open, roots, onBack } = this.#options;
-    const options: OpeningOptions = {
-      servers: `${hostname}:${to.port}`,
-      name: "cairn",
-      timeout: CALL_MS,
-      maxReconnectAttempts: -1,
-      reconnectTimeWait: AGAIN_MS,
-      reconnectJitter: AGAIN_MS,
-      pingInterval: 5000,
-      maxPingOut: 2,
-      // Other servers of a cluster would be connected to by addresses that nobody has set.
-      ignoreClusterUpdates: true,
-      ...loginOf(login),
-      cairn: { host, needsTls: url.startsWith("tls:"), roots, open: (signal) => open(to, signal) },
-    };
+    const { open, roots } = this.#options;
+    let connection: NatsConnection | undefined;
     try {
-      const connection = await connectBy(options);
-      void this.#watch(connection, onBack);
+      const { host, port, needsTls } = addressOf(url);
+      const options: OpeningOptions = {
+        servers: `${host.includes(":") ? `[${host}]` : host}:${port}`,
+        name: "cairn",
+        timeout: CALL_MS,
+        maxReconnectAttempts: -1,
+        reconnectTimeWait: AGAIN_MS,
+        reconnectJitter: AGAIN_MS,
+        pingInterval: 5000,
+        maxPingOut: 2,
+        // Other servers of a cluster would be connected to by addresses that nobody has set.
+        ignoreClusterUpdates: true,
+        ...loginOf(login),
+        cairn: { host, needsTls, roots, open: (signal) => open({ host, port, secure: false }, signal) },
+      };
+      connection = await connectBy(options);
       const manager = await jetstreamManager(connection, { timeout: CALL_MS });
       return { connection, manager, stream: jetstream(connection, { timeout: CALL_MS }) };
     } catch (error) {
+      // Without JetStream there is nothing to ask; it is connected to anew with the next call.
+      await connection?.close().catch(() => {});
       if (error instanceof Fault) throw error.retold(error.message, { code: "event_log_unavailable" });
       throw away(reasonOf(error));
     }
   }
 
-  async #watch(connection: NatsConnection, onBack: (() => void) | undefined): Promise<void> {
+  async #watch(client: Promise<NatsClient>, connection: NatsConnection): Promise<void> {
+    void connection.closed().then(() => this.#forget(client));
     for await (const { type } of connection.status()) {
+      if (this.#opened?.client !== client) continue;
       if (type === "disconnect" || type === "staleConnection") this.#away = "the connection to NATS is lost";
-      else if (type === "reconnect") {
-        this.#away = undefined;
-        onBack?.();
-      }
+      else if (type === "reconnect") this.#away = undefined;
     }
+  }
+}
+
+/** Returns where a server is. An address of the settings was judged by its shape. */
+export function addressOf(url: string): { host: string; port: number; needsTls: boolean } {
+  const [, scheme, host = "", port = "4222"] = /^(nats|tls):\/\/([^:/[\]]+|\[[^\]]+\])(?::(\d+))?$/i.exec(url) ?? [];
+  if (scheme === undefined) throw new Error(`${JSON.stringify(url)} is no address of NATS`);
+  return {
+    host: host.replace(/^\[|\]$/g, ""),
+    port: Number(port),
+    needsTls: scheme.toLowerCase() === "tls",
+  };
+}
+
+/** What is wrong with settings of this node keeps the log away, as the server does. */
+function told<T>(read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    if (!(error instanceof Fault)) throw error;
+    throw error.retold(error.message, { code: "event_log_unavailable" });
   }
 }
 
@@ -143,9 +175,23 @@ function loginOf(login: string | undefined): {
   token?: string;
 } {
   if (login === undefined) return {};
-  if (login.includes("BEGIN NATS USER JWT")) return { authenticator: credsAuthenticator(Buffer.from(login)) };
+  if (login.includes("BEGIN NATS USER JWT")) return { authenticator: credsOf(login) };
   const colon = login.indexOf(":");
+  registerSecret(login.slice(colon + 1));
   return colon < 1 ? { token: login } : { user: login.slice(0, colon), pass: login.slice(colon + 1) };
+}
+
+/** What is wrong with a file of credentials is told without what is in it. */
+function credsOf(file: string): Authenticator {
+  for (const line of file.split("\n")) if (/^[\w.-]{20,}$/.test(line.trim())) registerSecret(line.trim());
+  const authenticate = credsAuthenticator(Buffer.from(file));
+  return (nonce) => {
+    try {
+      return authenticate(nonce);
+    } catch {
+      throw new Error("the file of credentials cannot be read: it needs the JWT of a user and its seed");
+    }
+  };
 }
 
 /** The server has answered: it is there, and said no. */

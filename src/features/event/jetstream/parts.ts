@@ -1,6 +1,5 @@
 // What events and messages of a stream are made of, apart from how a stream is read.
 
-import type { StoredMsg } from "@nats-io/jetstream";
 import { canonicalJson } from "../../../lib/canonical-json.ts";
 import { Fault } from "../../../lib/fault.ts";
 import { reasonOf } from "../../../lib/reason-of.ts";
@@ -8,18 +7,13 @@ import type { FailedEvent } from "../append.ts";
 import type { EventOutline } from "../event-log.ts";
 import { type EventItem, sizeOf } from "../item.ts";
 import { type EventRow, STEP_BYTES } from "../rows.ts";
-import type { Kept, MessageBody } from "./message.ts";
+import type { MessageBody } from "./message.ts";
 
 /** Who sends. */
 export interface StoredBy {
   caller: string;
   agent: string;
   node: string;
-}
-
-/** Returns a message as it is kept. */
-export function keptOf(message: StoredMsg): Kept {
-  return { seq: message.seq, data: message.data, timeMs: message.time.getTime() };
 }
 
 /** Cuts a step after about a megabyte. */

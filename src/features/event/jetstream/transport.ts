@@ -17,6 +17,10 @@ import {
   setTransportFactory,
   type Transport,
 } from "@nats-io/nats-core/internal";
+import { isObject } from "../../../lib/json-object.ts";
+
+/** The first line of a server has less. */
+const MAX_INFO_BYTES = 64 * 1024;
 
 /** How a connection is opened, in the options of one. */
 interface Opening {
@@ -82,11 +86,12 @@ class DuplexTransport implements Transport {
     const abort = () => fail(new Error("the server did not say anything in time"));
     const take = (part: Buffer) => {
       this.#came.push(part);
-      const line = extractProtocolMessage(DataBuffer.concat(...this.#came));
-      if (line === "") return;
-      const [, text] = INFO.exec(line) ?? [];
-      if (text === undefined) fail(new Error("what answers is no server of NATS"));
-      else found.resolve(JSON.parse(text) as ServerInfo);
+      const came = DataBuffer.concat(...this.#came);
+      const line = extractProtocolMessage(came);
+      if (line === "" && came.length <= MAX_INFO_BYTES) return;
+      const said = parsed(INFO.exec(line)?.[1]);
+      if (said === undefined) fail(new Error("what answers is no server of NATS"));
+      else found.resolve(said);
     };
     socket.on("data", take).on("error", fail).on("close", fail);
     signal.addEventListener("abort", abort, { once: true });
@@ -112,13 +117,18 @@ class DuplexTransport implements Transport {
   }
 
   async *[Symbol.asyncIterator](): AsyncIterableIterator<Uint8Array> {
-    for (;;) {
-      await this.#news.promise;
-      const came = this.#came;
-      this.#came = [];
-      if (!this.#isClosed) this.#news = Promise.withResolvers<void>();
-      for (const part of came) yield part;
-      if (this.#isClosed) return;
+    try {
+      for (;;) {
+        await this.#news.promise;
+        const came = this.#came;
+        this.#came = [];
+        if (!this.#isClosed) this.#news = Promise.withResolvers<void>();
+        for (const part of came) yield part;
+        if (this.#isClosed) return;
+      }
+    } finally {
+      // The client stops reading where it does not understand: it connects anew.
+      this.#end(new Error("what came is not the protocol of NATS"));
     }
   }
 
@@ -167,6 +177,16 @@ class DuplexTransport implements Transport {
     // What fails from now on is nobody's.
     socket.on("error", () => {});
     socket.destroy();
+  }
+}
+
+/** Returns what a server says of itself; undefined: nothing that is known. */
+function parsed(text: string | undefined): ServerInfo | undefined {
+  try {
+    const said: unknown = JSON.parse(text ?? "");
+    return isObject(said) && typeof said["max_payload"] === "number" ? (said as unknown as ServerInfo) : undefined;
+  } catch {
+    return undefined;
   }
 }
 

@@ -9,4 +9,9 @@ export const moveConditions = {
     severity: "error",
     hint: "Events are refused with 503 and nothing is lost. Look at NATS, events.nats_url and its credentials on this node.",
   },
+  event_log_stuck: {
+    title: "The leader cannot go on with the log of events",
+    severity: "error",
+    hint: "A move, or events of Cairn itself, do not get on; it is tried again. `cairn events log` says how far they are.",
+  },
 } as const satisfies ConditionTable;

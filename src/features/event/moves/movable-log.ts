@@ -38,6 +38,7 @@ export class MovableEventLog implements EventLog {
   readonly #listeners = new Set<() => void>();
   #stream: { n: number; log: JetStreamLog } | undefined;
   #stopFleet: (() => void) | undefined;
+  #problem: string | undefined;
 
   constructor(options: MovableOptions) {
     this.#options = options;
@@ -49,13 +50,19 @@ export class MovableEventLog implements EventLog {
     return row === undefined ? this.#fleet : this.streamLog(row);
   }
 
+  /** What keeps this node from the stream that has the events; undefined: nothing, or no stream has them. */
+  get problem(): string | undefined {
+    return this.#problem;
+  }
+
   /** Returns the log of a stream, which is followed from then on. */
   streamLog(row: LogRow): JetStreamLog {
     if (this.#stream?.n === row.n) return this.#stream.log;
     this.#stream?.log.close();
-    const { reader, log, link, fleetId, limits, onProblem } = this.#options;
+    const { reader, log, link, fleetId, limits } = this.#options;
     const made = new JetStreamLog({
-      ...{ link, fleetId, limits, onProblem, place: row, first: row.first },
+      ...{ link, fleetId, limits, place: row, first: row.first },
+      onProblem: (problem) => this.#seen(row, problem),
       seq: () => log().position().seq,
       earlier: (name) => sharedWith(reader, name),
       isOver: () => log().changes.ended,
@@ -65,6 +72,19 @@ export class MovableEventLog implements EventLog {
     made.onHead(() => this.#tell());
     void made.open();
     return made;
+  }
+
+  /** What following a stream met. One that the fleet has left is followed no longer. */
+  #seen({ n }: LogRow, problem: string | undefined): void {
+    if (this.#stream?.n !== n) return;
+    const places = logPlaces(this.#options.reader);
+    const isNeeded = places.current?.n === n || places.moving?.n === n;
+    this.#problem = isNeeded ? problem : undefined;
+    this.#options.onProblem(this.#problem);
+    if (isNeeded) return;
+    this.#stream.log.close();
+    this.#stream = undefined;
+    void this.#options.link.rest();
   }
 
   /** Begins to follow a stream, before anyone reads: a node that starts knows soon how far it goes. */

@@ -66,6 +66,8 @@ export class Mover {
       }
       await pause(wait, signal).catch(() => {});
     }
+    // The next leader says what keeps it.
+    this.#options.onProblem(undefined);
   }
 
   /** Does one step. Reports whether there may be more to do at once. */
@@ -75,6 +77,7 @@ export class Mover {
     const { moving } = places;
     const stream = streamOf(places);
     let more = await this.#found();
+    if (stream !== undefined && (await this.#options.streamLog(stream).fill())) return true;
     if (moving?.kind === "jetstream") more = await this.#toStream(moving, signal);
     else if (moving !== undefined && stream !== undefined) more = await this.#toFleet(moving, stream, signal);
     else if (stream !== undefined) more = await this.#clean();
@@ -111,6 +114,7 @@ export class Mover {
       if (tail - at <= FEW) await this.#step(row, "closing", 0);
       return true;
     }
+    if (at > tail) throw new Error(`${row.stream} has ${at - tail} messages that Cairn did not write`);
     if (at === tail) await this.#step(row, "current", tail);
     return true;
   }
@@ -136,17 +140,19 @@ export class Mover {
     const log = this.#options.streamLog(stream);
     const last = row.state === "closing" ? await sealStream(link, stream) : (await log.look()).tail;
     const { floor } = await log.look();
-    let head = eventHead(reader);
+    const head = eventHead(reader);
+    // Retention of the stream was faster than the copy, which begins anew behind it.
+    if (head.tail > head.floor && head.tail < floor) return this.#clean();
     let at = head.tail === head.floor ? floor : head.tail;
     while (at < last && !signal.aborted) {
       const kept = await log.keptAfter(at, BATCH);
-      if (kept.length === 0) break;
       for (const events of parts(kept.map(({ row: each }) => each))) {
         const { name, v } = eventLogCopy;
         await this.#propose(name, v, { events, floor: (events[0]?.offset ?? 1) - 1 });
       }
-      head = eventHead(reader);
-      at = head.tail;
+      const { tail } = eventHead(reader);
+      if (tail <= at) throw new Error(`the event after ${at} of ${stream.stream} could not be copied`);
+      at = tail;
     }
     if (head.tail === head.floor && floor === last && head.tail !== last) {
       await this.#propose(eventLogCopy.name, eventLogCopy.v, { events: [], floor: last });

@@ -31,20 +31,20 @@ export function openLog(node: Services): void {
     roots: () => connections().roots(),
   });
   const raised = conditions.of(moveConditions);
-  const onProblem = (problem: unknown) => {
-    if (problem === undefined) raised.clear("event_log_away");
-    else raised.raise("event_log_away", typeof problem === "string" ? problem : reasonOf(problem));
+  const tell = (code: keyof typeof moveConditions) => (problem: unknown) => {
+    if (problem === undefined) raised.clear(code);
+    else raised.raise(code, typeof problem === "string" ? problem : reasonOf(problem));
   };
   const events = () => limits().events;
   const movable = new MovableEventLog({
-    ...{ reader, log, link, limits: events, onProblem },
+    ...{ reader, log, link, limits: events, onProblem: tell("event_log_away") },
     fleetId: () => readMeta(reader, "fleet_id") ?? "",
     voters: () => node.find(VOTERS)?.() ?? 1,
   });
   node.provide(EVENT_LOG, movable);
   node.provide(MOVABLE_LOG, movable);
   const streamLog = (row: Parameters<MovableEventLog["streamLog"]>[0]) => movable.streamLog(row);
-  node.provide(MOVER, new Mover({ reader, log, link, limits: events, streamLog, onProblem }));
+  node.provide(MOVER, new Mover({ reader, log, link, limits: events, streamLog, onProblem: tell("event_log_stuck") }));
 }
 
 function placeOf(node: Services): NatsPlace {

@@ -1,0 +1,295 @@
+// What a server of NATS, its operator and others who write there can do to the log of events, over a real nats-server:
+// nothing ends a node, no offset is used again, and what is gone is said.
+
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "bun:test";
+import { createServer, type Server, type Socket } from "node:net";
+import { natsShape } from "../../src/config/shapes.ts";
+import { JetStreamLog } from "../../src/features/event/jetstream/jetstream-log.ts";
+import { addressOf, NatsLink } from "../../src/features/event/jetstream/nats.ts";
+import { readStep } from "../../src/features/event/jetstream/read.ts";
+import { limitStream, makeStream, prefixOf } from "../../src/features/event/jetstream/stream.ts";
+import { redactText } from "../../src/observe/redact.ts";
+import { item } from "../kit/event-log-suite.ts";
+import { eventually } from "../kit/eventually.ts";
+import { DEFAULT_WRITE_LIMITS } from "../kit/limits.ts";
+import { loopbackConnections, NATS_SERVER, type NatsServer, startNats } from "../kit/nats.ts";
+import { faultOf, refusal } from "../kit/refusal.ts";
+
+const BY = { caller: "user:ann@x", agent: "", node: "n" };
+const upTo = (last: number, first = 1) => Array.from({ length: last - first + 1 }, (_, at) => first + at);
+const offsets = (rows: readonly { offset: number }[]) => rows.map(({ offset }) => offset);
+let streams = 0;
+
+describe.skipIf(NATS_SERVER === undefined)("a log of events in NATS that is meddled with [needs nats-server]", () => {
+  let server: NatsServer;
+  let link: NatsLink;
+  let log: JetStreamLog;
+  let place: { id: string; stream: string; replicas: number };
+  const limits = DEFAULT_WRITE_LIMITS.events;
+  const problems: (string | undefined)[] = [];
+  beforeAll(async () => {
+    server = await startNats();
+  });
+  afterAll(() => server.kill());
+  beforeEach(async () => {
+    streams += 1;
+    const id = `${streams}`.padStart(10, "b");
+    place = { id, stream: `cairn-${id}`, replicas: 1 };
+    link = new NatsLink({ ...loopbackConnections, place: () => ({ url: server.url, login: undefined }) });
+    await makeStream(link, place, 0, limits);
+    problems.length = 0;
+    log = new JetStreamLog({
+      ...{ link, place, fleetId: () => "f", seq: () => 1, limits: () => limits, earlier: () => undefined },
+      ...{ isOver: () => false, onOver: () => () => {}, onProblem: (problem) => problems.push(problem) },
+    });
+    await log.open();
+  });
+  afterEach(async () => {
+    log.close();
+    await link.close();
+  });
+
+  const store = (...ids: string[]) =>
+    log.store(
+      BY,
+      "team-a",
+      ids.map((id) => item(id)),
+    );
+  const reach = (tail: number) => eventually(`the head is at ${tail}`, () => log.head().tail === tail || undefined);
+
+  test("what others wrote into the stream is an event of the space fleet, and keeps nobody from the others", async () => {
+    await store("1");
+    const { connection } = await link.client();
+    const forged = JSON.stringify({ space: "team-a", caller: "user:eve@x", id: "x", kind: "json", size: -1, seq: 0 });
+    for (const text of ["no JSON", "[]", forged]) await connection.request(`${prefixOf(place.stream)}.0`, text);
+    expect((await store("2")).offsets).toEqual([5]);
+    await reach(5);
+    const rows = await eventually("all came", async () => {
+      const found = await log.after(0, 10);
+      return found.length === 5 && found;
+    });
+    expect(rows.map(({ space, type }) => [space, type])).toEqual([
+      ["team-a", "build.done"],
+      ...upTo(3).map(() => ["fleet", "nats.unreadable"]),
+      ["team-a", "build.done"],
+    ]);
+    expect((await log.keptAfter(0, 10)).map(({ row }) => row)).toEqual(rows);
+    expect(await log.find("user:ann@x/ci", "2")).toMatchObject({ offset: 5 });
+    expect(await log.offsetBefore(Date.now() + 3_600_000)).toBe(5);
+  });
+
+  test("a stream that lost its end takes nothing before the places of the lost events are filled", async () => {
+    await store("1", "2", "3", "4", "5");
+    await reach(5);
+    const { manager } = await link.client();
+    await manager.streams.delete(place.stream);
+    expect((await refusal(log.look())).message).toContain("is not there");
+    await makeStream(link, place, 2, limits);
+    const short = await refusal(log.look());
+    expect([short.code, short.message]).toEqual([
+      "event_log_unavailable",
+      expect.stringContaining("had events up to 5, and now ends with 2"),
+    ]);
+    expect((await refusal(store("6"))).code).toBe("event_log_unavailable");
+    expect([await log.fill(), await log.fill()]).toEqual([true, false]);
+    expect((await store("6")).offsets).toEqual([6]);
+    const rows = await log.after(2, 10);
+    expect(rows.map(({ offset, type }) => [offset, type])).toEqual([
+      ...upTo(5, 3).map((at) => [at, "nats.unreadable"]),
+      [6, "build.done"],
+    ]);
+    // Another stream of the same name is not taken for it.
+    await manager.streams.delete(place.stream);
+    await makeStream(link, { ...place, id: "cccccccccc" }, 9, limits);
+    expect((await refusal(log.look())).message).toContain("another one");
+  });
+
+  test("an event that is missing in the middle ends what is kept before it", async () => {
+    const { manager } = await link.client();
+    await manager.streams.delete(place.stream);
+    const config = { name: place.stream, subjects: [`${prefixOf(place.stream)}.*`], allow_direct: true };
+    await manager.streams.add({ ...config, metadata: { "cairn.log": place.id } });
+    await store("1", "2", "3", "4", "5");
+    await manager.streams.deleteMessage(place.stream, 3);
+    expect(await log.look()).toMatchObject({ floor: 3, tail: 5 });
+    expect(offsets(await log.after(0, 10))).toEqual([4, 5]);
+    expect(log.judge(`${place.id}-e3`)).toBe(3);
+    expect(faultOf(() => log.judge(`${place.id}-e2`)).code).toBe("below_floor");
+  });
+
+  test("what an operator changes against the promises of the log is set back", async () => {
+    const { manager } = await link.client();
+    const { config } = await manager.streams.info(place.stream);
+    const changed = { ...config, max_msgs_per_subject: 1, discard: "new" as typeof config.discard, max_msg_size: 100 };
+    await manager.streams.update(place.stream, changed);
+    await limitStream(link, place, limits);
+    const { config: now } = await manager.streams.info(place.stream);
+    const { max_msgs_per_subject, discard, max_msg_size, allow_direct, deny_delete, deny_purge } = now;
+    expect({ max_msgs_per_subject, discard, max_msg_size, allow_direct, deny_delete, deny_purge }).toEqual({
+      ...{ max_msgs_per_subject: -1, discard: "old" as typeof discard, max_msg_size: -1 },
+      ...{ allow_direct: true, deny_delete: true, deny_purge: true },
+    });
+  });
+
+  test("an event beyond max_payload is refused as too large, also in a move", async () => {
+    const data = JSON.stringify('"'.repeat(300_000));
+    const { failed } = await log.store(BY, "team-a", [item("1", { data }), item("2")]);
+    expect(failed).toEqual([{ at: 0, code: "too_large", message: expect.stringContaining("limit"), unknown: false }]);
+    const [row] = await log.after(0, 1);
+    expect((await refusal(log.put({ ...(row as NonNullable<typeof row>), offset: 2, data }, 1))).code).toBe(
+      "too_large",
+    );
+  });
+
+  test("reads leave no subscription behind, and find an event among more than one step has", async () => {
+    await store(...upTo(20).map(String));
+    const { connection } = await link.client();
+    const { subscriptions } = (connection as unknown as { protocol: { subscriptions: { size(): number } } }).protocol;
+    await log.keptAfter(0, 5);
+    const before = subscriptions.size();
+    for (const at of upTo(20)) expect(offsets((await log.keptAfter(at - 1, 1)).map(({ row }) => row))).toEqual([at]);
+    expect(subscriptions.size()).toBe(before);
+    expect(await readStep(link, place, { from: 1, max: 20 })).toMatchObject({ isAll: true });
+    expect(await readStep(link, place, { from: 1, max: 19 })).toMatchObject({ isAll: false });
+    expect(await readStep(link, place, { from: 21, max: 5 })).toEqual({ found: [], isAll: true });
+  });
+
+  test("a read whose answer stops in the middle ends", async () => {
+    let callback: ((error: null, message: object) => void) | undefined;
+    let isEnded = false;
+    const connection = {
+      subscribe: (_: string, options: { callback: typeof callback }) => {
+        callback = options.callback;
+        return { unsubscribe: () => (isEnded = true) };
+      },
+      publish: () => callback?.(null, { data: Buffer.from("{}"), headers: { code: 0, last: () => "1" } }),
+    };
+    const half = {
+      call: (run: (client: never) => Promise<unknown>) => run({ connection } as never),
+    } as unknown as NatsLink;
+    await expect(readStep(half, place, { from: 1, max: 2, quietMs: 1 })).rejects.toThrow("sent nothing");
+    expect(isEnded).toBe(true);
+  });
+});
+
+describe.skipIf(NATS_SERVER === undefined)("connections to NATS [needs nats-server]", () => {
+  test("a login that the server refuses says so, and is tried again once the server takes it", async () => {
+    const file = (password: string) => `authorization { user: cairn, password: "${password}" }\n`;
+    await using server = await startNats(file("first-password"));
+    let login = "cairn:first-password";
+    const link = new NatsLink({ ...loopbackConnections, place: () => ({ url: server.url, login }) });
+    const ask = () => link.call(async ({ manager }) => manager.getAccountInfo());
+    await ask();
+    expect(redactText("it is first-password")).not.toContain("first");
+    await server.kill();
+    await server.start(file("other-password"));
+    const refused = await eventually("it is refused", async () => {
+      const fault = await refusal(ask()).catch(() => undefined);
+      return fault?.message.includes("Authorization Violation") === true && fault;
+    });
+    expect(refused.code).toBe("event_log_unavailable");
+    await server.kill();
+    await server.start(file("first-password"));
+    await eventually("it is let in again", () =>
+      ask().then(
+        () => true,
+        () => undefined,
+      ),
+    );
+    login = "cairn:wrong";
+    expect((await refusal(ask())).message).toContain("Authorization Violation");
+    login = "-----BEGIN NATS USER JWT-----\nbroken";
+    const broken = await refusal(ask());
+    expect([broken.code, broken.message.includes("broken")]).toEqual(["event_log_unavailable", false]);
+    login = "cairn:first-password";
+    await ask();
+    await link.close();
+    expect((await refusal(ask())).message).toContain("stopping");
+  });
+
+  test("a connection on which no sense comes is made anew at once", async () => {
+    await using server = await startNats();
+    const open: Socket[] = [];
+    const link = new NatsLink({
+      ...loopbackConnections,
+      open: async (to, signal) => {
+        open.push((await loopbackConnections.open(to, signal)) as Socket);
+        return open.at(-1) as Socket;
+      },
+      place: () => ({ url: server.url, login: undefined }),
+    });
+    const ask = () => link.call(async ({ manager }) => manager.getAccountInfo());
+    await ask();
+    open[0]?.emit("data", Buffer.from("\u0000no sense\r\n"));
+    // A server that is silent would be left after ten seconds only.
+    await eventually("there is another connection", () => open.length === 2 || undefined, { withinMs: 8000 });
+    await eventually("it answers", () =>
+      ask().then(
+        () => true,
+        () => undefined,
+      ),
+    );
+    await link.close();
+  });
+
+  test("a server without JetStream is left at once, and says what it lacks", async () => {
+    await using server = await startNats("", { jetStream: false });
+    const open: Socket[] = [];
+    const link = new NatsLink({
+      ...loopbackConnections,
+      open: async (to, signal) => {
+        const socket = (await loopbackConnections.open(to, signal)) as Socket;
+        open.push(socket);
+        return socket;
+      },
+      place: () => ({ url: server.url, login: undefined }),
+    });
+    for (const _ of upTo(2)) {
+      const fault = await refusal(link.call(async ({ manager }) => manager.getAccountInfo()));
+      expect([fault.code, fault.message]).toEqual(["event_log_unavailable", expect.stringMatching(/jetstream/i)]);
+    }
+    expect(open.map(({ destroyed }) => destroyed)).toEqual([true, true]);
+    await link.close();
+  });
+});
+
+describe("what answers in place of NATS", () => {
+  let fake: Server;
+  let say: (socket: Socket) => void;
+  beforeAll(async () => {
+    fake = createServer((socket) => {
+      socket.on("error", () => {});
+      say(socket);
+    });
+    await new Promise<void>((resolve) => fake.listen(0, "127.0.0.1", resolve));
+  });
+  afterAll(() => fake.close());
+
+  const first = (text: string) => (socket: Socket) => socket.write(text);
+  const cases: [string, (socket: Socket) => void][] = [
+    ["an INFO that is no JSON", first("INFO {bad}\r\n")],
+    ["an INFO of another kind", first('INFO {"x":1}\r\n')],
+    ["another protocol", first("220 mail.example.com ESMTP\r\n")],
+    ["a first line without end", first("x".repeat(200_000))],
+    ["nothing, and the end", (socket) => socket.end()],
+  ];
+  for (const [what, talk] of cases)
+    test(`${what} is refused, and nothing else happens`, async () => {
+      say = talk;
+      const { port } = fake.address() as { port: number };
+      const link = new NatsLink({
+        ...loopbackConnections,
+        place: () => ({ url: `nats://127.0.0.1:${port}`, login: undefined }),
+      });
+      expect((await refusal(link.client())).code).toBe("event_log_unavailable");
+      await link.close();
+    });
+});
+
+test("an address of NATS has the port that it names, and none that there cannot be", () => {
+  expect(addressOf("nats://nats.lan")).toEqual({ host: "nats.lan", port: 4222, needsTls: false });
+  expect(addressOf("TLS://[fd7a::1]:80")).toEqual({ host: "fd7a::1", port: 80, needsTls: true });
+  const fits = ["none", "nats://nats.lan", "tls://[::1]:1", "nats://a:65535"];
+  const wrong = ["nats://a:0", "nats://a:65536", "nats://u:p@a", "http://a", "nats://", "nats://a/b"];
+  expect([...fits, ...wrong].filter((text) => natsShape.fits(text))).toEqual(fits);
+});
