@@ -41,13 +41,13 @@ export interface Part {
 /** In the order in which they run. A part that fails stops none of the others. */
 export const PARTS: readonly Part[] = [
   { name: "check", needs: [], budgetSeconds: 240, sideBySide: true, run: check },
-  { name: "unit", needs: ["native"], budgetSeconds: 180, sideBySide: true, run: bunTests("unit", ["--parallel=2"]) },
-  { name: "go", needs: [], budgetSeconds: 300, run: goTests },
+  { name: "unit", needs: ["native"], budgetSeconds: 330, sideBySide: true, run: bunTests("unit", ["--parallel=2"]) },
+  { name: "go", needs: [], budgetSeconds: 240, run: goTests },
   { name: "contract", needs: ["native"], budgetSeconds: 200, run: bunTests("contract", ["--parallel=2"]) },
-  { name: "system", needs: ["native"], budgetSeconds: 1_080, run: bunTests("system", ["--isolate"]) },
-  { name: "chaos", needs: ["native"], budgetSeconds: 300, run: bunTests("chaos", ["--isolate"]) },
-  { name: "binary", needs: ["native", "executable"], budgetSeconds: 420, run: bunTests("binary", ["--isolate"]) },
-  { name: "conformance", needs: ["native", "executable"], budgetSeconds: 120, run: conformance },
+  { name: "system", needs: ["native"], budgetSeconds: 1_080, run: bunTests("system", ["--parallel=2"]) },
+  { name: "chaos", needs: ["native"], budgetSeconds: 360, run: bunTests("chaos", ["--isolate"]) },
+  { name: "binary", needs: ["native", "executable"], budgetSeconds: 240, run: bunTests("binary", ["--isolate"]) },
+  { name: "conformance", needs: ["native", "executable"], budgetSeconds: 60, run: conformance },
 ];
 
 /** Builds what parts need; throws a BuildError that says what is missing or failed. */
