@@ -63,7 +63,7 @@ function parseChoice(raw: unknown, { choices = [] }: SettingRow, refuse: Refuse)
 }
 
 function inShape(text: string, { shape }: SettingRow, refuse: Refuse): string {
-  if (shape !== undefined && !shape.fits(text)) throw refuse(shape.wanted, text);
+  if (shape !== undefined && !shape.fits(text)) throw refuse(shape.wanted, shape.shown?.(text) ?? text);
   return text;
 }
 

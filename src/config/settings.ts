@@ -283,7 +283,7 @@ export const SETTINGS = {
   ),
   "traces.headers": list(
     "NAME=secret:NAME,…",
-    "Headers of requests to traces.url, such as authorization=secret:OTLP; the value is that of CAIRN_SECRET_OTLP.",
+    "Headers of requests to traces.url, such as authorization=Bearer secret:OTLP, with the value of CAIRN_SECRET_OTLP.",
     secretHeaderShape,
   ),
   "traces.service": text("cairn", "NAME", "The name (service.name) under which traces show this node.", serviceShape),

@@ -6,6 +6,8 @@ import { SECRET_REFERENCE } from "./secret-reference.ts";
 export interface Shape {
   wanted: string;
   fits: (text: string) => boolean;
+  /** What a refusal shows of a text that may have a secret in the wrong place. Default: all. */
+  shown?: (text: string) => string;
 }
 
 /** URL of an S3-compatible service; the bucket is a separate setting. */
@@ -33,21 +35,30 @@ export const traceUrlShape: Shape = {
     const url = /^https?:\/\/[^@?#\s]+$/.test(text) && URL.canParse(text) ? new URL(text) : undefined;
     return url !== undefined && url.hostname !== "";
   },
+  shown: (text) => text.replace(/\?.*$/s, "?…"),
 };
 
-/** Headers that a node sets itself in each request to a collector. */
-const OWN_HEADERS: ReadonlySet<string> = new Set([
-  ...["content-type", "content-length", "content-encoding", "transfer-encoding", "host", "connection", "upgrade"],
-]);
+/** Headers that a node sets itself in each request to a collector, or that belong to its connection. */
+const OWN_HEADERS =
+  /^(?:content-.*|accept-encoding|transfer-encoding|host|connection|upgrade|te|trailer|expect|cairn-internal-.*)$/i;
+/** Its name, the scheme of an authorization where it has one, and the secret. */
+const SECRET_HEADER = /^([A-Za-z][A-Za-z0-9-]{0,63})=([A-Za-z][A-Za-z0-9-]{0,31} )?(secret:[A-Z][A-Z0-9_]{0,63})$/;
 
-/** A header whose value is a secret of this node. */
+/** A header whose value is a secret of this node, or a word and a secret. */
 export const secretHeaderShape: Shape = {
-  wanted: "a list of NAME=secret:NAME, such as authorization=secret:OTLP",
+  wanted: "a list of NAME=secret:NAME, such as authorization=Bearer secret:OTLP",
   fits: (text) => {
-    const [, name = ""] = /^([A-Za-z][A-Za-z0-9-]{0,63})=secret:[A-Z][A-Z0-9_]{0,63}$/.exec(text) ?? [];
-    return name !== "" && !OWN_HEADERS.has(name.toLowerCase()) && !name.toLowerCase().startsWith("cairn-internal-");
+    const header = secretHeader(text);
+    return header !== undefined && !OWN_HEADERS.test(header.name);
   },
+  shown: (text) => (text.includes("=") ? text.replace(/=.*$/s, "=…") : "…"),
 };
+
+/** Returns the parts of such a header; `scheme` is "" or a word with a blank. */
+export function secretHeader(text: string): { name: string; scheme: string; secret: string } | undefined {
+  const [, name, scheme = "", secret] = SECRET_HEADER.exec(text) ?? [];
+  return name === undefined || secret === undefined ? undefined : { name: name.toLowerCase(), scheme, secret };
+}
 
 /** A name under which traces show a node. */
 export const serviceShape: Shape = {

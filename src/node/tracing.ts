@@ -3,6 +3,7 @@
 import { buildInfo } from "../config/build-info.ts";
 import { namedSecret } from "../config/named-secrets.ts";
 import type { Settings } from "../config/settings.ts";
+import { secretHeader } from "../config/shapes.ts";
 import { Fault } from "../lib/fault.ts";
 import type { Conditions } from "../observe/conditions.ts";
 import type { Metrics } from "../observe/metrics.ts";
@@ -66,9 +67,10 @@ export function openTracing({ settings, host, conditions, nodeId }: TracingOptio
       else conditions.raise("traces_not_sent", `${address.host}: ${problem}`);
     },
   });
+  const tracer = new Tracer({ ratio: settings["traces.sample_percent"] / 100, sink: (span) => exporter.add(span) });
   return {
-    tracer: new Tracer({ ratio: settings["traces.sample_percent"] / 100, sink: (span) => exporter.add(span) }),
-    metrics: (metrics) => countSpans(metrics, exporter),
+    tracer,
+    metrics: (metrics) => countSpans(metrics, exporter, tracer),
     close: () => exporter.close(CLOSE_MS),
   };
 }
@@ -79,20 +81,32 @@ function addressOf(text: string): URL {
   return url;
 }
 
-/** Returns the headers with their secrets. Throws Fault `config_invalid` where one is not set. */
+/** Returns the headers with their secrets. Throws Fault `config_invalid` where one is not set, or is no header. */
 function headersOf(settings: Settings, env: HostParts["env"]): Record<string, string> {
-  const entries = settings["traces.headers"].map((text): [string, string] => {
-    const at = text.indexOf("=");
-    const value = namedSecret(text.slice(at + 1), env);
-    registerSecret(value);
-    return [text.slice(0, at).toLowerCase(), value];
-  });
+  const entries = settings["traces.headers"]
+    .flatMap((text) => secretHeader(text) ?? [])
+    .map(({ name, scheme, secret }): [string, string] => {
+      const value = namedSecret(secret, env);
+      registerSecret(value);
+      // A collector that says it again may leave out a scheme that is part of the value.
+      registerSecret(value.slice(value.lastIndexOf(" ") + 1));
+      if (/^[ -~]+$/.test(value)) return [name, `${scheme}${value}`];
+      throw new Fault(
+        "config_invalid",
+        `${secret}, which traces.headers names, has characters that no header can have`,
+        {
+          hint: "Set it to printable ASCII characters on one line.",
+        },
+      );
+    });
   return Object.fromEntries(entries);
 }
 
-function countSpans(metrics: Metrics, { counts }: Pick<Exporter, "counts">): void {
+function countSpans(metrics: Metrics, { counts }: Pick<Exporter, "counts">, tracer: Tracer): void {
   const help = "Spans by what became of them: sent, refused or not taken by the collector (failed), no room (dropped).";
   metrics.counted("cairn_trace_spans_total", help, ["outcome"], () =>
     Object.entries(counts).map(([outcome, count]) => [[outcome], count] as const),
   );
+  const unrecorded = "Calls and deliveries that were not recorded because one caller asked for too many.";
+  metrics.counted("cairn_trace_unrecorded_total", unrecorded, [], () => [[[], tracer.unrecorded]]);
 }

@@ -1,20 +1,25 @@
 // The span of a call. Surfaces hand on the trace of their request only on a node that has a tracer.
 
+import { callerName } from "../access/caller.ts";
 import { FAULTS, type Fault } from "../lib/fault.ts";
 import type { TraceContext } from "../lib/trace-context.ts";
 import { traceOfHeaders, traceOfMembers } from "../lib/trace-context.ts";
-import type { Span, Tracer } from "../observe/trace/tracer.ts";
+import type { Asker, Span, Tracer } from "../observe/trace/tracer.ts";
 import type { Call } from "./call.ts";
 
 /** From here on a failure is this node's, and not that of what was asked. */
 const FIRST_OWN_STATUS = 500;
+/** A member forwards for many callers, so as many traces of it are recorded as of this many callers. */
+const CALLERS_PER_MEMBER = 20;
 
 /** Begins the span of a call. `name`: of an operation of this build, or `unknown`. */
 export function beginCall(tracer: Tracer, call: Call, name: string): Span {
   const { trace: parent, carrier, tool, surface = "other", forwarded } = call;
+  const isStep = parent?.isRemote === false;
   return tracer.begin(tool === undefined ? name : `tools/call ${tool}`, {
-    kind: parent?.isRemote === false ? "internal" : "server",
+    kind: isStep ? "internal" : "server",
     parent,
+    by: isStep ? undefined : askerOf(call),
     ...(carrier === undefined ? {} : { links: [carrier] }),
     attributes: {
       "cairn.operation": name,
@@ -25,6 +30,11 @@ export function beginCall(tracer: Tracer, call: Call, name: string): Span {
         : { "mcp.method.name": "tools/call", "gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": tool }),
     },
   });
+}
+
+function askerOf({ caller, forwarded }: Call): Asker {
+  if (forwarded === undefined) return { name: callerName(caller) };
+  return { name: `via:${forwarded.via}`, times: CALLERS_PER_MEMBER };
 }
 
 /** Ends the span of a call that failed. What the caller did wrong is named, and is no failure of the node. */

@@ -127,6 +127,28 @@ test.each<[key: string, good: string[], bad: string[]]>([
       ...["http://proxy.lan:1/x", "socks5://proxy.lan:1080", "http://proxy.lan:99999", "http://:1"],
     ],
   ],
+  [
+    "traces.url",
+    ["https://otel.example.com", "http://127.0.0.1:4318/", "http://[::1]:4318/otlp/v1/traces"],
+    [
+      "otel.example.com:4318",
+      "ftp://otel",
+      "https://u:canary@otel",
+      "https://otel/?key=canary",
+      "https://",
+      "http://a b",
+    ],
+  ],
+  [
+    "traces.headers",
+    ["authorization=secret:OTLP", "Authorization=Bearer secret:OTLP,X-Scope-OrgID=secret:TENANT"],
+    [
+      ...["authorization=canary-token", "authorization=Bearer canary", "secret:OTLP", "a b=secret:OTLP"],
+      ...["authorization=a b secret:OTLP", "authorization=secret:otlp", "canary"],
+      ...["Host=secret:OTLP", "content-encoding=secret:OTLP", "TE=secret:OTLP", "Cairn-Internal-Secret=secret:OTLP"],
+    ],
+  ],
+  ["traces.service", ["cairn", "my mesh"], ["a\nb", "né", "a".repeat(129)]],
 ])("%s takes what it can mean, and refuses the rest by its name", (key, good, bad) => {
   const data = folder();
   for (const value of good) expect(() => load({ data, flags: { [key]: value } })).not.toThrow();

@@ -2,6 +2,8 @@
 // waits is bounded.
 
 import { describe, expect, test } from "bun:test";
+import type { TraceContext } from "../../src/lib/trace-context.ts";
+import { registerSecret } from "../../src/observe/redact.ts";
 import { Exporter, type ExporterOptions, MAX_BATCH, MAX_WAITING } from "../../src/observe/trace/exporter.ts";
 import { inSpan, Tracer } from "../../src/observe/trace/tracer.ts";
 import { TestCollector } from "../kit/collector.ts";
@@ -103,6 +105,53 @@ describe("a trace", () => {
   });
 });
 
+describe("of one who asks for many traces", () => {
+  const remote = { traceId: "4bf92f3577b34da6a3ce929d0e0e4736", spanId: "00f067aa0ba902b7", state: "", isRemote: true };
+
+  test("so many are recorded at once and by the minute, and those of others all", () => {
+    let elapsedMs = 0;
+    let recorded = 0;
+    const sink = () => {
+      recorded += 1;
+    };
+    const tracer = new Tracer({ ratio: 1, sink, monotonicMs: () => elapsedMs });
+    const ask = (times: number, name = "eve", given: TraceContext | "none" = { ...remote, flags: 3 }) => {
+      const before = recorded;
+      const parent = given === "none" ? undefined : given;
+      for (let count = 0; count < times; count += 1) {
+        const span = tracer.begin("a", { kind: "server", parent, by: { name } });
+        const inner = tracer.begin("b", { kind: "internal", parent: span.context });
+        // What follows is told, and its random id goes on.
+        expect(span.context.flags & 2).toBe(2);
+        expect(inner.context.flags).toBe(span.context.flags);
+        inner.end();
+        span.end();
+      }
+      return (recorded - before) / 2;
+    };
+    expect([ask(1500), tracer.unrecorded]).toEqual([1000, 500]);
+    expect([ask(10), ask(10, "ann"), ask(10, "eve", "none")]).toEqual([0, 10, 0]);
+    elapsedMs += 1000;
+    expect(ask(500)).toBe(100);
+    expect(ask(5, "eve", { ...remote, flags: 2 })).toBe(0);
+    expect(tracer.unrecorded).toBe(920);
+  });
+
+  test("more are recorded of who asks for others, and without a bound what is part of a recorded one", () => {
+    let recorded = 0;
+    const sink = () => {
+      recorded += 1;
+    };
+    const tracer = new Tracer({ ratio: 1, sink, monotonicMs: () => 0 });
+    for (let count = 0; count < 3000; count += 1)
+      tracer.begin("a", { kind: "server", parent: undefined, by: { name: "via:n1", times: 2 } }).end();
+    expect(recorded).toBe(2000);
+    for (let count = 0; count < 3000; count += 1)
+      tracer.begin("a", { kind: "internal", parent: { ...remote, flags: 1, isRemote: false } }).end();
+    expect(recorded).toBe(5000);
+  });
+});
+
 describe("a collector that does not take spans", () => {
   test("for now gets the same ones again, after the wait that it asks for", async () => {
     await using collector = new TestCollector();
@@ -161,6 +210,83 @@ describe("a collector that does not take spans", () => {
   });
 });
 
+describe("a collector that means harm", () => {
+  test("is not asked more than once a second, and waited for two minutes at most", async () => {
+    await using collector = new TestCollector();
+    const nowMs = () => Date.parse("2026-11-30T08:00:00Z");
+    const { exporter, tracer, waits } = open(collector, { nowMs });
+    for (const after of ["0", "1e99", "Mon, 30 Nov 2026 08:00:30 GMT", "Mon, 30 Nov 2026 07:00:00 GMT"])
+      collector.answers.push(() => new Response(null, { status: 429, headers: { "retry-after": after } }));
+    one(tracer);
+    await eventually("the span to be sent", () => exporter.counts.sent === 1);
+    expect(waits.slice(0, 3)).toEqual([1000, 120_000, 30_000]);
+    expect(waits[3]).toBeGreaterThan(4000);
+  });
+
+  test("gets spans once, whatever it says of them", async () => {
+    const odd = { toString: 1, valueOf: 1 };
+    for (const [partialSuccess, failed, why] of [
+      [{ rejectedSpans: odd, errorMessage: odd }, 0, ""],
+      [{ rejectedSpans: "1", errorMessage: odd }, 1, "it refused 1 of 1 spans: "],
+      [
+        { rejectedSpans: 1e30, errorMessage: "a\u001b[31m\u202eb" },
+        1,
+        "it refused 1 of 1 spans: a\\u{1b}[31m\\u{202e}b",
+      ],
+      [{ rejectedSpans: "-5", errorMessage: "no" }, 0, ""],
+      [[], 0, ""],
+    ] as const) {
+      await using collector = new TestCollector();
+      const { exporter, tracer, states } = open(collector);
+      collector.answers.push(() => Response.json({ partialSuccess }));
+      one(tracer);
+      await eventually("the span to be done with", () => exporter.counts.sent + exporter.counts.failed === 1);
+      expect([collector.requests.length, exporter.counts.failed]).toEqual([1, failed]);
+      expect(states).toEqual(why === "" ? [] : [why]);
+    }
+  });
+
+  test("is read for 16 KiB, and shown without the secret that it says again", async () => {
+    await using collector = new TestCollector();
+    registerSecret("a-secret-of-the-collector");
+    const { exporter, tracer, states } = open(collector);
+    let isCancelled = false;
+    const endless = new ReadableStream({
+      start: (controller) => controller.enqueue(Buffer.from(`${"no ".repeat(55)}a-secret-of-the-collector`)),
+      pull: async (controller) => {
+        await Bun.sleep(1);
+        controller.enqueue(new Uint8Array(4096).fill(120));
+      },
+      cancel: () => {
+        isCancelled = true;
+      },
+    });
+    collector.answers.push(() => new Response(endless, { status: 401 }));
+    one(tracer);
+    await eventually("the end of its answer", () => exporter.counts.failed === 1 && isCancelled);
+    expect(states).toHaveLength(1);
+    expect(states[0]).toStartWith("it answered 401: no no ");
+    expect(states[0]).toContain("[redacted]");
+    expect(states[0]).not.toContain("a-secret");
+    expect(states[0]?.length).toBeLessThan(250);
+  });
+});
+
+test("spans that come while a request is under way wait for others, too", async () => {
+  await using collector = new TestCollector();
+  const { exporter, tracer } = open(collector, { collectMs: 60_000 });
+  const held = Promise.withResolvers<Response>();
+  collector.answers.push(() => held.promise);
+  for (let count = 0; count < MAX_BATCH + 5; count += 1) one(tracer);
+  await eventually("the first request", () => collector.requests.length === 1);
+  held.resolve(Response.json({}));
+  await eventually("its end", () => exporter.counts.sent === MAX_BATCH);
+  expect([exporter.waiting, collector.requests.length]).toEqual([5, 1]);
+  for (let count = 0; count < MAX_BATCH - 5; count += 1) one(tracer);
+  await eventually("the second one, which is full", () => exporter.counts.sent === 2 * MAX_BATCH);
+  expect(collector.requests.map(({ spans }) => spans)).toEqual([MAX_BATCH, MAX_BATCH]);
+});
+
 test("what waits is bounded: further spans are dropped and counted", async () => {
   await using collector = new TestCollector();
   const { exporter, tracer } = open(collector);
@@ -193,7 +319,7 @@ describe("the end of a node", () => {
     for (let count = 0; count < MAX_BATCH + 5; count += 1) one(tracer);
     await eventually("the first request", () => collector.requests.length === 1);
     await exporter.close(50);
-    expect([exporter.waiting, exporter.counts.dropped]).toEqual([0, 5]);
+    expect([exporter.waiting, exporter.counts]).toEqual([0, { sent: 0, failed: MAX_BATCH, dropped: 5 }]);
     silent.resolve(new Response());
   });
 

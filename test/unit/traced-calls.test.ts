@@ -2,11 +2,15 @@
 // and to their targets.
 
 import { describe, expect, test } from "bun:test";
+import { callerName } from "../../src/access/caller.ts";
+import { beginDelivery } from "../../src/features/event/subscription/delivery-span.ts";
 import { FEATURES } from "../../src/features/index.ts";
 import { traceMembers } from "../../src/lib/trace-context.ts";
 import { createMcp } from "../../src/mcp/index.ts";
 import type { EndedSpan } from "../../src/observe/trace/span.ts";
-import { Tracer } from "../../src/observe/trace/tracer.ts";
+import { type SpanStart, Tracer } from "../../src/observe/trace/tracer.ts";
+import { beginCall } from "../../src/operation/call-span.ts";
+import { capOf } from "../../src/operation/routing.ts";
 import { member } from "../kit/asking.ts";
 import { localAdmin, startCore } from "../kit/core.ts";
 import { sender } from "../kit/events.ts";
@@ -88,6 +92,25 @@ describe("REST", () => {
     Object.defineProperty(request, "headers", { value: headers });
     expect((await core.api.fetch(request, localAdmin)).status).toBe(404);
   });
+});
+
+test("spans are counted by who asks: a caller, or the member that forwards for many, and not by their parts", () => {
+  const asked: unknown[] = [];
+  const tracer = {
+    begin: (_name: string, { by }: SpanStart) => {
+      asked.push(by);
+      return {};
+    },
+  } as unknown as Tracer;
+  const call = { operation: "whoami", input: {}, caller: member, signal: never };
+  const trace = { traceId: TRACE, spanId: "00f067aa0ba902b7", flags: 1, state: "", isRemote: true };
+  const forwarded = { via: "n1", ...capOf({ role: "central", spaces: [] }) };
+  beginCall(tracer, call, "whoami");
+  beginCall(tracer, { ...call, trace }, "whoami");
+  beginCall(tracer, { ...call, trace, forwarded }, "whoami");
+  beginCall(tracer, { ...call, trace: { ...trace, isRemote: false } }, "whoami");
+  const name = callerName(member);
+  expect(asked).toEqual([{ name }, { name }, { name: "via:n1", times: 20 }, undefined]);
 });
 
 describe("MCP", () => {
@@ -269,6 +292,10 @@ describe("an event", () => {
     const odd = { ...publish, id: "odd", extensions: { traceparent: "odd" } };
     await call(odd, TRACE);
     expect((await world.arrived("odd")).body).toMatchObject({ traceparent: "odd" });
+    // A state without a trace is that of another one, and stays alone.
+    await call({ ...publish, id: "state", extensions: { tracestate: "own=1" } }, TRACE);
+    const { body } = await world.arrived("state");
+    expect([body["tracestate"], body["traceparent"]]).toEqual(["own=1", undefined]);
     const keyed = { ...publish, id: "keyed", idempotency_key: "key-1" };
     const [first, again] = [await call(keyed, TRACE), await call(keyed, "c".repeat(32))];
     expect(again.output).toEqual(first.output);
@@ -297,6 +324,18 @@ describe("an event", () => {
     await world.core.call("event_publish", { ...publish, id: "none" }, sender("bob"));
     expect((await world.arrived("own")).headers["traceparent"]).toBe(OTHER);
     expect((await world.arrived("none")).headers["traceparent"]).toBeUndefined();
+  });
+
+  test("that goes with others is linked with them, with at most 32 and without their states", () => {
+    const { tracer, spans } = traced();
+    const untraced = { id: "e", source: "ci", type: "n", time: "2026-11-30T08:00:00Z" };
+    const record = { ...untraced, traceparent: OTHER, tracestate: `a=${"x".repeat(250)}` };
+    const others = [untraced, { ...untraced, traceparent: "odd" }, ...Array.from({ length: 50 }, () => record)];
+    const delivery = { record, others, subscription: "team-a/ci", offset: 1, messageId: "m" };
+    beginDelivery(tracer, delivery, "slack", 2).end();
+    expect(spans).toMatchObject([{ parent: { state: record.tracestate }, attributes: { "cairn.attempt": 2 } }]);
+    const links = spans[0]?.links ?? [];
+    expect([links.length, new Set(links.map(({ state }) => state))]).toEqual([30, new Set([""])]);
   });
 
   test("has a span for each attempt, with how it ended", async () => {

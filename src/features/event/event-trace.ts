@@ -4,12 +4,15 @@
 import { type TraceContext, traceMembers, traceOfMembers } from "../../lib/trace-context.ts";
 import { type EventItem, MAX, sizeOf } from "./item.ts";
 
+/** A state of another trace must not go with ours. */
+const NAMES = ["traceparent", "tracestate"] as const;
+
 /**
  * Returns an event with the trace of the call that publishes it. One that has its own keeps it, and one that has no
  * room for it goes without.
  */
 export function tracedItem(item: EventItem, trace: TraceContext | undefined, maxBytes: number): EventItem {
-  if (trace === undefined || item.extensions["traceparent"] !== undefined) return item;
+  if (trace === undefined || NAMES.some((name) => item.extensions[name] !== undefined)) return item;
   const extensions = { ...item.extensions, ...traceMembers(trace) };
   const traced = { ...item, extensions };
   const fits =

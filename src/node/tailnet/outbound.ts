@@ -24,6 +24,7 @@ export function outboundBy(socket: string, secret: string, network: "host" | "ta
       response = await directFetch(`http://${url.host}${url.pathname}${url.search}`, {
         method,
         headers: {
+          "accept-encoding": "identity",
           ...headers,
           host: url.host,
           "cairn-internal-secret": secret,
@@ -33,6 +34,8 @@ export function outboundBy(socket: string, secret: string, network: "host" | "ta
         },
         ...(body === undefined ? {} : { body }),
         redirect: "manual",
+        // Bun would decompress ahead of what is read: a small body could fill the memory.
+        decompress: false,
         signal,
         unix: socket,
         // Bun pools connections by host alone, whatever socket they go through.

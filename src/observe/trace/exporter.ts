@@ -6,6 +6,7 @@ import { pause } from "../../lib/pause.ts";
 import { printableLine } from "../../lib/printable.ts";
 import { reasonOf } from "../../lib/reason-of.ts";
 import { backoffMs } from "../../lib/retry.ts";
+import { redactText } from "../redact.ts";
 import { otlpOf, type TraceResource } from "./otlp.ts";
 import type { EndedSpan } from "./span.ts";
 
@@ -18,10 +19,12 @@ const COLLECT_MS = 1000;
 /** Attempts at one batch, and the waits between them. */
 const TRIES = 5;
 const RETRY = { firstMs: 1000, lastMs: 30_000, jitter: 0.5 };
-/** The longest wait that a collector may ask for, in ms. */
+/** The shortest and the longest wait that a collector may ask for, in ms. */
+const MIN_RETRY_AFTER_MS = 1000;
 const MAX_RETRY_AFTER_MS = 120_000;
-/** Bytes of a response that are read. */
+/** Bytes of a response that are read, and characters of it that are shown. */
 const MAX_RESPONSE_BYTES = 16_384;
+const MAX_SHOWN = 200;
 /** After these a request may be repeated (OTLP 1.x, retryable response codes). */
 const RETRYABLE: ReadonlySet<number> = new Set([429, 502, 503, 504]);
 
@@ -58,7 +61,9 @@ type Ending =
 export class Exporter {
   readonly counts: ExportCounts = { sent: 0, failed: 0, dropped: 0 };
   readonly #options: ExporterOptions;
+  /** Aborts when the exporter is closed, and when the time for that is over. */
   readonly #ending = new AbortController();
+  readonly #ended = new AbortController();
   #waiting: EndedSpan[] = [];
   #timer: ReturnType<typeof setTimeout> | undefined;
   #sending: Promise<void> | undefined;
@@ -82,9 +87,7 @@ export class Exporter {
       return;
     }
     this.#waiting.push(span);
-    if (this.#sending !== undefined) return;
-    if (this.#waiting.length >= MAX_BATCH) this.#begin();
-    else this.#timer ??= this.#later();
+    this.#next();
   }
 
   /** Sends what waits, each batch once more at most, and gives up after `withinMs`. */
@@ -92,17 +95,25 @@ export class Exporter {
     if (this.#isClosed) return;
     this.#isClosed = true;
     clearTimeout(this.#timer);
-    const late = AbortSignal.timeout(withinMs);
+    const late = setTimeout(() => this.#ended.abort(), withinMs);
     // A wait before a repetition ends now; a request that is under way has until the end of the time.
     this.#ending.abort();
-    await Promise.race([this.#sending, aborted(late)]);
-    while (this.#waiting.length > 0 && !late.aborted) {
+    await this.#sending;
+    while (this.#waiting.length > 0 && !this.#ended.signal.aborted) {
       const batch = this.#waiting.splice(0, MAX_BATCH);
-      const ending = await this.#request(batch, late);
+      const ending = await this.#request(batch);
       this.#settle(batch, ending);
       if (ending.result !== "taken") break;
     }
+    clearTimeout(late);
     this.counts.dropped += this.#waiting.splice(0).length;
+  }
+
+  /** Begins a request where a batch is full, else when its first span has waited long enough. */
+  #next(): void {
+    if (this.#sending !== undefined || this.#waiting.length === 0 || this.#isClosed) return;
+    if (this.#waiting.length >= MAX_BATCH) this.#begin();
+    else this.#timer ??= this.#later();
   }
 
   #later(): ReturnType<typeof setTimeout> {
@@ -114,39 +125,34 @@ export class Exporter {
   #begin(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    this.#sending = this.#sendAll().finally(() => {
+    const batch = this.#waiting.splice(0, MAX_BATCH);
+    this.#sending = this.#deliver(batch).then((ending) => {
+      this.#settle(batch, ending);
       this.#sending = undefined;
-      if (this.#waiting.length > 0 && !this.#isClosed) this.#begin();
+      this.#next();
     });
-  }
-
-  async #sendAll(): Promise<void> {
-    while (this.#waiting.length > 0 && !this.#isClosed) {
-      const batch = this.#waiting.splice(0, MAX_BATCH);
-      this.#settle(batch, await this.#deliver(batch));
-    }
   }
 
   /** Sends a batch, again where that may help. */
   async #deliver(batch: readonly EndedSpan[]): Promise<Ending> {
     const { pauseFor = pause } = this.#options;
     for (let tries = 1; ; tries += 1) {
-      const ending = await this.#request(batch, undefined);
+      const ending = await this.#request(batch);
       if (ending.result !== "later" || tries >= TRIES || this.#isClosed) return ending;
       this.#tell(ending.why);
       try {
         await pauseFor(ending.afterMs ?? backoffMs(tries, RETRY), this.#ending.signal);
       } catch {
         // The node stops: one attempt more.
-        return this.#request(batch, undefined);
+        return this.#request(batch);
       }
     }
   }
 
-  async #request(batch: readonly EndedSpan[], late: AbortSignal | undefined): Promise<Ending> {
+  async #request(batch: readonly EndedSpan[]): Promise<Ending> {
     const { post, resource, timeoutMs, nowMs = Date.now } = this.#options;
     const deadline = AbortSignal.timeout(timeoutMs);
-    const signal = late === undefined ? deadline : AbortSignal.any([deadline, late]);
+    const signal = AbortSignal.any([deadline, this.#ended.signal]);
     try {
       const body = Buffer.from(JSON.stringify(otlpOf(resource(), batch)), "utf8");
       const response = await post(body, signal);
@@ -176,23 +182,20 @@ export class Exporter {
 }
 
 /** A collector may take only a part, and says so in a response that is no failure: the rest is never sent again. */
-function takenBy(said: string, spans: number): Ending {
-  const partial = parseObject(said)?.["partialSuccess"];
-  const { rejectedSpans = 0, errorMessage = "" } = isObject(partial) ? partial : {};
-  const rejected = Math.min(Math.trunc(Number(rejectedSpans)), spans);
+function takenBy(text: string, spans: number): Ending {
+  const partial = parseObject(text)?.["partialSuccess"];
+  const { rejectedSpans, errorMessage } = isObject(partial) ? partial : {};
+  // It is int64, which is a decimal text in JSON.
+  const count = typeof rejectedSpans === "string" ? Number(rejectedSpans) : rejectedSpans;
+  const rejected = typeof count === "number" ? Math.min(Math.trunc(count), spans) : 0;
   if (!(rejected > 0)) return { result: "taken", rejected: 0, why: "" };
-  return { result: "taken", rejected, why: `it refused ${rejected} of ${spans} spans: ${shown(String(errorMessage))}` };
+  const said = typeof errorMessage === "string" ? errorMessage : "";
+  return { result: "taken", rejected, why: `it refused ${rejected} of ${spans} spans: ${shown(said)}` };
 }
 
+/** Returns what a collector said, for people. It may say a secret again, which a cut would hide from `redactText`. */
 function shown(text: string): string {
-  return printableLine(text.replace(/\s+/g, " ").trim()).slice(0, 200);
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener("abort", () => resolve(), { once: true });
-  });
+  return printableLine(redactText(text).replace(/\s+/g, " ").trim()).slice(0, MAX_SHOWN);
 }
 
 /** Returns how long a collector asks to wait: seconds, or a date. */
@@ -201,7 +204,7 @@ function retryAfterMs(headers: Headers, nowMs: number): number | undefined {
   if (header === "") return undefined;
   const seconds = Number(header);
   const ms = Number.isNaN(seconds) ? Date.parse(header) - nowMs : seconds * 1000;
-  return ms >= 0 ? Math.min(ms, MAX_RETRY_AFTER_MS) : undefined;
+  return ms >= 0 ? Math.min(Math.max(ms, MIN_RETRY_AFTER_MS), MAX_RETRY_AFTER_MS) : undefined;
 }
 
 /** Reads the beginning of a body, and ends the connection. */

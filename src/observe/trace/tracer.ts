@@ -1,6 +1,7 @@
 // Begins spans and decides which are recorded: as their parent says, and for a new trace by a share of the ids. Spans
 // hand on their context as a value; nothing is looked up in the background of a call.
 
+import { TokenBuckets } from "../../lib/token-bucket.ts";
 import { isSampled, type TraceContext } from "../../lib/trace-context.ts";
 import { type Attributes, type EndedSpan, SPAN_KIND, type SpanKind } from "./span.ts";
 
@@ -13,6 +14,10 @@ const SAMPLED = 1;
 const POOL_BYTES = 4096;
 /** How far the clock of the process may be from that of the machine before it is set anew, in microseconds. */
 const DRIFT_US = 20_000;
+/** Recorded traces of one name: at once, and by the minute. */
+const MOST_AT_ONCE = 1000;
+const PER_MINUTE = 6000;
+const MAX_NAMES = 10_000;
 
 export interface TracerOptions {
   /** Share of new traces that are recorded, from 0 to 1. */
@@ -31,6 +36,14 @@ export interface SpanStart {
   parent: TraceContext | undefined;
   links?: readonly TraceContext[];
   attributes?: Attributes;
+  /** Who asks for it: of a name that asks for too many, some are not recorded. Left out: it is part of what is. */
+  by?: Asker | undefined;
+}
+
+/** Whose spans are counted; `times` as many as those of one caller may be recorded. */
+export interface Asker {
+  name: string;
+  times?: number;
 }
 
 /** A span that has begun. */
@@ -48,17 +61,25 @@ export class Tracer {
   readonly #clock: Clock;
   /** Below this the last digits of an id make its trace a recorded one. */
   readonly #below: number;
+  readonly #asked: TokenBuckets;
+  #unrecorded = 0;
 
   constructor(options: TracerOptions) {
     const { nowMs = Date.now, monotonicMs = () => performance.now() } = options;
     this.#options = options;
     this.#below = options.ratio * 2 ** 32;
     this.#clock = new Clock(nowMs, monotonicMs);
+    this.#asked = new TokenBuckets({ maxKeys: MAX_NAMES, nowMs: monotonicMs });
+  }
+
+  /** Spans that were not recorded, and nothing below them, because who asked had asked for too many. */
+  get unrecorded(): number {
+    return this.#unrecorded;
   }
 
   /** Begins a span. `end` it in any case. */
-  begin(name: string, { kind, parent, links = [], attributes = {} }: SpanStart): Span {
-    const context = this.#contextBelow(parent);
+  begin(name: string, { kind, parent, links = [], attributes = {}, by }: SpanStart): Span {
+    const context = this.#contextBelow(parent, by);
     if (!isSampled(context)) return { context, end: () => {} };
     const { sink } = this.#options;
     const clock = this.#clock;
@@ -76,15 +97,23 @@ export class Tracer {
     };
   }
 
-  #contextBelow(parent: TraceContext | undefined): TraceContext {
+  #contextBelow(parent: TraceContext | undefined, by: Asker | undefined): TraceContext {
     const spanId = this.#ids.next(8);
-    if (parent !== undefined) {
-      const { traceId, flags, state } = parent;
-      return { traceId, spanId, flags, state, isRemote: false };
-    }
+    const { traceId, flags, state } = parent ?? this.#newTrace();
+    const isLess = (flags & SAMPLED) !== 0 && by !== undefined && !this.#mayRecord(by);
+    return { traceId, spanId, flags: isLess ? flags & ~SAMPLED : flags, state, isRemote: false };
+  }
+
+  #newTrace(): Pick<TraceContext, "traceId" | "flags" | "state"> {
     const traceId = this.#ids.next(16);
     const sampled = Number.parseInt(traceId.slice(-8), 16) < this.#below ? SAMPLED : 0;
-    return { traceId, spanId, flags: RANDOM | sampled, state: "", isRemote: false };
+    return { traceId, flags: RANDOM | sampled, state: "" };
+  }
+
+  #mayRecord({ name, times = 1 }: Asker): boolean {
+    if (this.#asked.take(name, times * PER_MINUTE, times * MOST_AT_ONCE) === 0) return true;
+    this.#unrecorded += 1;
+    return false;
   }
 }
 

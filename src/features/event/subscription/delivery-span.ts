@@ -1,7 +1,7 @@
 // The span of an attempt to deliver an event: part of the trace of the event, linked with those of the events that go
 // with it.
 
-import { traceOfMembers } from "../../../lib/trace-context.ts";
+import { type TraceContext, traceOfMembers } from "../../../lib/trace-context.ts";
 import type { Span, Tracer } from "../../../observe/trace/tracer.ts";
 import type { Delivery, Outcome } from "./delivery.ts";
 
@@ -9,13 +9,25 @@ import type { Delivery, Outcome } from "./delivery.ts";
 const MAX_LINKS = 32;
 
 /** Begins the span of an attempt. `kind`: of the target. */
-export function beginDelivery(tracer: Tracer, { record, others = [] }: Delivery, kind: string, attempt: number): Span {
+export function beginDelivery(
+  tracer: Tracer,
+  { record, others = [], subscription }: Delivery,
+  kind: string,
+  attempt: number,
+): Span {
   return tracer.begin(`deliver ${kind}`, {
     kind: "client",
     parent: traceOfMembers(record),
-    links: others.slice(0, MAX_LINKS).flatMap((other) => traceOfMembers(other) ?? []),
+    by: { name: `deliver:${subscription}` },
+    links: others.slice(0, MAX_LINKS).flatMap(linkOf),
     attributes: { "cairn.target.kind": kind, "cairn.attempt": attempt },
   });
+}
+
+/** Without what tracing systems added, which could be long. */
+function linkOf(record: Delivery["record"]): TraceContext[] {
+  const context = traceOfMembers(record);
+  return context === undefined ? [] : [{ ...context, state: "" }];
 }
 
 /** Ends it with how the attempt ended. */
