@@ -1,8 +1,9 @@
 // A fleet for the outbox without a store: random troubles, changes of leader, and time that the test moves.
 
 import { expect } from "bun:test";
-import type { Delivery, GroupRule, Outcome } from "../../src/features/event/subscription/delivery.ts";
+import type { Delivery, GroupRule, Notice, Outcome } from "../../src/features/event/subscription/delivery.ts";
 import { Outbox } from "../../src/features/event/subscription/outbox.ts";
+import type { OutboxOptions } from "../../src/features/event/subscription/outbox-options.ts";
 import type { Records } from "../../src/features/event/subscription/recorder.ts";
 import type { QueuedEvent, RunningSubscription } from "../../src/features/event/subscription/running.ts";
 import { randomFrom } from "./random-from.ts";
@@ -229,19 +230,21 @@ export class World {
 
 /**
  * A world in which each target answers as `answer` says, without other troubles. Of what is recorded, only that a
- * subscription stops has an effect.
+ * subscription stops has an effect. `more`: what else the outbox gets.
  */
 export function quiet(
   subscriptions: readonly Partial<RunningSubscription>[],
   answer: (id: string, offset: number, signal: AbortSignal) => Outcome | Promise<Outcome>,
   group?: GroupRule,
+  more: Partial<OutboxOptions> = {},
 ) {
   const world = new World(1, subscriptions);
   world.troubles = false;
   const records: Records[] = [];
   const sent: [string, number][] = [];
   const deliveries: { at: number; delivery: Delivery }[] = [];
-  let mayRead: "yes" | "no" | "unknown" | "fails" = "yes";
+  const notices: { at: number; id: string; notice: Notice }[] = [];
+  let mayRead: "yes" | "no" | "unknown" | "waiting" | "fails" = "yes";
   const outbox = new Outbox({
     subscriptions: () => [...world.kept.values()].filter(({ state }) => state === "active"),
     eventsAfter: (offset, max) => world.events.slice(Math.max(offset, world.floor)).slice(0, max),
@@ -253,6 +256,7 @@ export function quiet(
     onNews: (listener) => world.onNews(listener),
     targetOf: ({ id }) => ({
       ...(group === undefined ? {} : { group }),
+      notice: async (notice) => void notices.push({ at: world.clock.now, id, notice }),
       send: async (delivery, signal) => {
         const { offset } = delivery;
         sent.push([id, offset]);
@@ -276,6 +280,7 @@ export function quiet(
     nowMs: () => world.clock.now,
     pause: world.clock.pause,
     random: () => 0.5,
+    ...more,
   });
-  return { world, records, sent, deliveries, outbox, setMay: (may: typeof mayRead) => (mayRead = may) };
+  return { world, records, sent, deliveries, notices, outbox, setMay: (may: typeof mayRead) => (mayRead = may) };
 }
