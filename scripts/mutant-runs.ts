@@ -15,6 +15,7 @@ import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import type { Mutant } from "./mutate-lines.ts";
 import { testEnvironment } from "./test-environment.ts";
+import { TestReach, testsOfLine } from "./test-reach.ts";
 import { filesUnder, UseGraph } from "./use-graph.ts";
 
 /** Tests may take so much longer on a mutant. The spare time is above TEST_MS: what waits in vain fails by itself. */
@@ -53,6 +54,7 @@ export class MutantRuns {
   /** How long each test file took on the sources as they are; undefined for one that fails on them. */
   readonly #usualMs = new Map<string, number | undefined>();
 
+  readonly #reach: TestReach;
   readonly #spareMs: number;
 
   /** Tests on a mutant are late `spareMs` after three times their usual time. */
@@ -60,6 +62,9 @@ export class MutantRuns {
     this.#root = root;
     this.#spareMs = spareMs;
     this.#graph = new UseGraph(filesUnder(root));
+    this.#reach = new TestReach(root, join(root, "build/mutants"), async (test, flags) => {
+      return (await this.#run([test], BASE_MS, flags)) === "survived";
+    });
   }
 
   /**
@@ -68,6 +73,10 @@ export class MutantRuns {
    * between. Of those that are equally near the unit tests come first: they take less time.
    */
   testsOf(source: string): string[] {
+    return this.#candidates(source).map(({ test }) => test);
+  }
+
+  #candidates(source: string): { test: string; isNamed: boolean }[] {
     const read = (path: string): string => readFileSync(join(this.#root, path), "utf8");
     const named = new RegExp(`(?:^|-)${basename(source).replace(/\.tsx?$/, "")}\\b`);
     const exported = /^export (?:async )?(?:function\*?|class|const|let) (\w+)/gm;
@@ -86,23 +95,47 @@ export class MutantRuns {
         return way === undefined ? [] : [{ test, far: distance(test, way.length) }];
       })
       .sort((one, other) => one.far - other.far)
-      .map(({ test }) => test);
+      .map(({ test, far }) => ({ test, isNamed: far === 0 }));
   }
 
-  /** Returns the judge of mutants of a source by `tests`, and those of them that fail on the source as it is. */
-  async begin(source: string, tests: readonly string[]): Promise<{ judge: Judge; failing: string[] }> {
-    for (const test of tests) {
-      if (this.#usualMs.has(test)) continue;
-      const startedMs = performance.now();
-      const isGood = (await this.#run([test], BASE_MS)) === "survived";
-      this.#usualMs.set(test, isGood ? performance.now() - startedMs : undefined);
+  /**
+   * Returns the judge of mutants on `lines` of a source, and the tests that fail on the source as it is. A mutant is
+   * judged by the `count` nearest of the tests that run its line, and by those with the name of the source, which may
+   * run it in a process of their own.
+   */
+  async begin(
+    source: string,
+    lines: readonly number[],
+    count = Number.POSITIVE_INFINITY,
+  ): Promise<{ judge: Judge; failing: string[] }> {
+    const candidates = this.#candidates(source);
+    const tests = candidates.map(({ test }) => test);
+    const reach = await this.#reach.of(source, tests);
+    const named = candidates.filter(({ isNamed }) => isNamed).map(({ test }) => test);
+    const choice = new Map<number, string[]>();
+    for (const line of new Set(lines)) {
+      const chosen = new Set([...named, ...testsOfLine(reach, tests, line)].slice(0, count));
+      choice.set(
+        line,
+        tests.filter((test) => chosen.has(test)),
+      );
     }
-    const good = tests.filter((test) => this.#usualMs.get(test) !== undefined);
-    const steps = [good.slice(0, 1), good.slice(1, FIRST), good.slice(FIRST)].filter((step) => step.length > 0);
-    return {
-      judge: (mutant) => this.#judge(source, mutant, steps),
-      failing: tests.filter((test) => !good.includes(test)),
+    const chosen = new Set([...choice.values()].flat());
+    for (const test of tests.filter((each) => chosen.has(each))) await this.#measure(test);
+    const judge: Judge = (mutant) => {
+      const good = (choice.get(mutant.line) ?? []).filter((test) => this.#usualMs.get(test) !== undefined);
+      const steps = [good.slice(0, 1), good.slice(1, FIRST), good.slice(FIRST)].filter((step) => step.length > 0);
+      return this.#judge(source, mutant, steps);
     };
+    const isGood = (test: string) => (chosen.has(test) ? this.#usualMs.get(test) !== undefined : reach.has(test));
+    return { judge, failing: tests.filter((test) => !isGood(test)) };
+  }
+
+  async #measure(test: string): Promise<void> {
+    if (this.#usualMs.has(test)) return;
+    const startedMs = performance.now();
+    const isGood = (await this.#run([test], BASE_MS)) === "survived";
+    this.#usualMs.set(test, isGood ? performance.now() - startedMs : undefined);
   }
 
   async #judge(source: string, mutant: Mutant, steps: readonly (readonly string[])[]): Promise<Verdict> {
@@ -116,9 +149,9 @@ export class MutantRuns {
     });
   }
 
-  #run(tests: readonly string[], deadlineMs: number): Promise<Verdict> {
+  #run(tests: readonly string[], deadlineMs: number, flags: readonly string[] = []): Promise<Verdict> {
     const paths = tests.map((test) => `./${test}`);
-    const cmd = [process.execPath, "test", "--isolate", "--bail", `--timeout=${TEST_MS}`, ...paths];
+    const cmd = [process.execPath, "test", "--isolate", "--bail", `--timeout=${TEST_MS}`, ...flags, ...paths];
     return runTests(cmd, this.#root, { CAIRN_ROOT: this.#root }, deadlineMs);
   }
 }

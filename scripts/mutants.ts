@@ -1,7 +1,7 @@
 // npm run mutants: breaks sources in small ways, one at a time, and says which breaks no test sees. `-- FILE…`
 // restricts it to files and folders, `--max N` draws N mutants of each file (`--seed N` repeats the choice), `--tests
-// N` runs the N nearest test files. The last line counts passed (killed, timed out), failed (survived) and skipped
-// mutants: those that are accepted, and those that Go does not compile.
+// N` runs the N nearest of the test files that run a line. The last line counts passed (killed, timed out), failed
+// (survived) and skipped mutants: those that are accepted, and those that Go does not compile.
 
 import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -47,14 +47,14 @@ async function main(): Promise<number> {
 async function judgeAll(
   source: string,
   mutants: readonly Mutant[],
-  judgeOf: (source: string) => Promise<Judge>,
+  judgeOf: JudgeOf,
   sum: { passed: number; failed: number; skipped: number },
 ): Promise<void> {
   const accepted = acceptedMutants(root);
-  let judge: Judge | undefined;
+  const lines = mutants.filter((mutant) => reasonFor(accepted, source, mutant) === undefined).map(({ line }) => line);
+  const judge = lines.length === 0 ? undefined : await judgeOf(source, lines);
   for (const mutant of mutants) {
     const reason = reasonFor(accepted, source, mutant);
-    if (reason === undefined) judge ??= await judgeOf(source);
     const verdict = reason === undefined ? await judge?.(mutant) : "accepted";
     if (verdict === "survived") sum.failed += 1;
     else if (verdict === "accepted" || verdict === "no build") sum.skipped += 1;
@@ -63,16 +63,19 @@ async function judgeAll(
   }
 }
 
+/** Returns the judge of mutants on lines of a source. */
+type JudgeOf = (source: string, lines: readonly number[]) => Promise<Judge>;
+
 /** Returns what finds the judge of a source's mutants. It prints the tests that fail on the sources as they are. */
-function judgesIn(copy: string, count: number): (source: string) => Promise<Judge> {
+function judgesIn(copy: string, count: number): JudgeOf {
   const runs = new MutantRuns(copy);
   const packages = new Map<string, GoMutantRuns>();
   const leftOut = (tests: readonly string[], where: string): void => {
     for (const test of tests) console.log(`${test} fails on ${where} as it is, and is left out`);
   };
-  return async (source) => {
+  return async (source, lines) => {
     if (languageOf(source) === "TypeScript") {
-      const { judge, failing } = await runs.begin(source, runs.testsOf(source).slice(0, count));
+      const { judge, failing } = await runs.begin(source, lines, count);
       leftOut(failing, source);
       return judge;
     }

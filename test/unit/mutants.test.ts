@@ -7,6 +7,7 @@ import { GoMutantRuns } from "../../scripts/go-mutant-runs.ts";
 import { copyTree, MutantRuns } from "../../scripts/mutant-runs.ts";
 import { acceptedMutants, reasonFor } from "../../scripts/mutants-accepted.ts";
 import { mutantsOf, sample } from "../../scripts/mutate-lines.ts";
+import { TestReach, testsOfLine } from "../../scripts/test-reach.ts";
 import { temporaryFolder } from "../kit/temporary.ts";
 
 const changes = (source: string) => mutantsOf(source).map(({ line, from, to }) => `${line}: ${from} → ${to}`);
@@ -84,7 +85,7 @@ test("what a test sees is killed, what none sees survives, and the tree is untou
   const runs = new MutantRuns(copy.root);
   const tests = runs.testsOf("src/limits.ts");
   expect(tests).toEqual(["test/unit/limits.test.ts", "test/unit/broken.test.ts"]);
-  const { judge, failing } = await runs.begin("src/limits.ts", tests);
+  const { judge, failing } = await runs.begin("src/limits.ts", [1, 2]);
   expect(failing).toEqual(["test/unit/broken.test.ts"]);
   const verdicts = [];
   for (const mutant of mutantsOf(source)) verdicts.push([mutant.line, await judge(mutant)]);
@@ -122,6 +123,90 @@ test("of tests that are equally near those of test/unit come first", () => {
   expect(new MutantRuns(root).testsOf("src/limits.ts")).toEqual(["test/unit/a.test.ts", "test/contract/a.test.ts"]);
 });
 
+test("a mutant is judged by the tests that run its line, however far away they are", async () => {
+  const root = temporaryFolder();
+  mkdirSync(join(root, "src"));
+  mkdirSync(join(root, "test/unit"), { recursive: true });
+  const source = [
+    "export function over(n: number) {",
+    "  return n > 2;",
+    "}",
+    "export function under(n: number) {",
+    "  return n < 2;",
+    "}",
+    "",
+  ].join("\n");
+  writeFileSync(join(root, "src/limits.ts"), source);
+  writeFileSync(join(root, "src/user.ts"), 'import { over } from "./limits.ts";\nexport const used = () => over(2);\n');
+  const test = 'import { expect, test } from "bun:test";\n';
+  // Nearer ones, which run nothing of it that is changed.
+  for (const name of ["a", "b", "c"])
+    writeFileSync(
+      join(root, `test/unit/${name}.test.ts`),
+      `${test}import { over } from "../../src/limits.ts";\ntest("x", () => expect(over).toBeFunction());`,
+    );
+  const far = `${test}import { used } from "../../src/user.ts";\ntest("x", () => expect(used()).toBe(false));`;
+  writeFileSync(join(root, "test/unit/z.test.ts"), far);
+  const runs = new MutantRuns(root);
+  expect(runs.testsOf("src/limits.ts").slice(0, 1)).toEqual(["test/unit/a.test.ts"]);
+  const { judge, failing } = await runs.begin("src/limits.ts", [2, 5], 1);
+  expect(failing).toEqual([]);
+  const verdicts = [];
+  for (const mutant of mutantsOf(source)) verdicts.push([mutant.line, await judge(mutant)]);
+  expect(verdicts).toEqual([
+    [2, "killed"],
+    [5, "survived"],
+  ]);
+});
+
+test("what a test runs is measured again when the test or the source has changed", async () => {
+  const root = temporaryFolder();
+  for (const [name, text] of Object.entries({ "a.ts": "a", "b.ts": "b", "x.test.ts": "x", "y.test.ts": "y" }))
+    writeFileSync(join(root, name), text);
+  const asked: string[] = [];
+  const reach = () =>
+    new TestReach(root, join(root, "kept"), async (test, flags) => {
+      asked.push(test);
+      const folder = flags.at(-1)?.replace("--coverage-dir=", "") ?? "";
+      mkdirSync(folder, { recursive: true });
+      const report = "TN:\nSF:a.ts\nDA:1,0\nDA:2,4\nend_of_record\nSF:gone.ts\nDA:1,1\nend_of_record\n";
+      writeFileSync(join(folder, "lcov.info"), report);
+      return test !== "y.test.ts";
+    });
+  const tests = ["x.test.ts", "y.test.ts"];
+  const a = { known: new Set([1, 2]), ran: new Set([2]) };
+  expect(await reach().of("a.ts", tests)).toEqual(new Map([["x.test.ts", a]]));
+  expect(asked.splice(0)).toEqual(["x.test.ts", "y.test.ts"]);
+  // A test that failed is asked again, the other one not, also for a source that it does not load.
+  expect(await reach().of("a.ts", tests)).toEqual(new Map([["x.test.ts", a]]));
+  expect(asked.splice(0)).toEqual(["y.test.ts"]);
+  expect(await reach().of("b.ts", ["x.test.ts"])).toEqual(
+    new Map([["x.test.ts", { known: new Set(), ran: new Set() }]]),
+  );
+  expect(asked.splice(0)).toEqual(["x.test.ts"]);
+  expect((await reach().of("b.ts", ["x.test.ts"])).size).toBe(1);
+  expect(asked.splice(0)).toEqual([]);
+  for (const changed of ["b.ts", "x.test.ts"]) {
+    writeFileSync(join(root, changed), "other");
+    await reach().of("b.ts", ["x.test.ts"]);
+    expect(asked.splice(0)).toEqual(["x.test.ts"]);
+  }
+});
+
+test("a line that coverage does not know belongs to the one before it", () => {
+  const reach = new Map([
+    ["x", { known: new Set([1, 3]), ran: new Set([1]) }],
+    ["y", { known: new Set([1, 3]), ran: new Set([1, 3]) }],
+  ]);
+  expect([1, 2, 3, 4].map((line) => testsOfLine(reach, ["x", "y"], line))).toEqual([
+    ["x", "y"],
+    ["x", "y"],
+    ["y"],
+    ["y"],
+  ]);
+  expect(testsOfLine(new Map(), ["x"], 1)).toEqual([]);
+});
+
 test("a mutant that loops for ever is late, and what it started is ended", async () => {
   const root = temporaryFolder();
   mkdirSync(join(root, "src"));
@@ -130,7 +215,7 @@ test("a mutant that loops for ever is late, and what it started is ended", async
   writeFileSync(join(root, "src/count.ts"), `export function count(n: number) {\n${body}}\n`);
   const header = 'import { expect, test } from "bun:test";\nimport { count } from "../../src/count.ts";\n';
   writeFileSync(join(root, "test/unit/count.test.ts"), `${header}test("x", () => expect(count(3)).toBe(3));`);
-  const { judge } = await new MutantRuns(root, 2_000).begin("src/count.ts", ["test/unit/count.test.ts"]);
+  const { judge } = await new MutantRuns(root, 2_000).begin("src/count.ts", [2, 3]);
   const [mutant] = mutantsOf(readFileSync(join(root, "src/count.ts"), "utf8")).filter(({ after }) => after === "");
   if (mutant === undefined) throw new Error("the lone return is no mutant");
   expect(await judge(mutant)).toBe("timed out");
