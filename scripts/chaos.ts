@@ -78,9 +78,16 @@ async function runOne(scenario: Scenario, seed: number, binary: boolean): Promis
     console.log(`ok    ${scenario.name} (${seconds()})`);
     return true;
   } catch (error) {
-    console.log(`FAIL  ${scenario.name} (${seconds()})\n${error instanceof Error ? error.message : String(error)}`);
+    console.log(`FAIL  ${scenario.name} (${seconds()})\n${saysOf(error)}`);
     return false;
   } finally {
     current = undefined;
   }
+}
+
+/** Returns what an error says; where the end of the fleet failed too, both. */
+function saysOf(error: unknown): string {
+  if (error instanceof SuppressedError)
+    return `${saysOf(error.suppressed)}\nThe end of the fleet failed, too: ${saysOf(error.error)}`;
+  return error instanceof Error ? error.message : String(error);
 }
