@@ -161,6 +161,11 @@ test("what waits together counts whole: sent, given up, left out, and removed me
       // 2 to 6 were read before; 7 to 9 are gone, 10 is counted with the rest.
       if (end === "removed") expect(counts).toMatchObject({ delivered: 4, limited: 3 });
       await until(() => all.records.flat().at(-1)?.cursor === all.world.events.length, 5000);
+      // The queue goes on where it is.
+      const before = all.sent.length;
+      append(all, 1);
+      await until(() => all.sent.length > before, 60_000);
+      expect(all.sent.slice(before).map(([, offset]) => offset)).toEqual([all.world.events.length]);
     });
     const rows = all.records.flat();
     expect(rows.reduce((sum, { missed = 0 }) => sum + missed, 0)).toBe(end === "removed" ? 3 : 0);
@@ -181,6 +186,31 @@ test("what waits together does not go back for what is dropped or of another spa
     expect(all.outbox.queue("s0")?.counts).toMatchObject({ delivered: 2, dropped: 1 });
   });
   expect(all.sent.map(([, offset]) => offset)).toEqual([1, 2]);
+});
+
+test("the first event of a replay waits for nothing, and a clock that is set back holds it up for one interval", async () => {
+  let back = 0;
+  const nowMs: () => number = () => all.world.clock.now - back;
+  const all: Quiet = quiet([{ until: 7, rate: 10 }], () => delivered, undefined, { nowMs });
+  append(all, 7);
+  await running(all, async (until) => {
+    await until(() => all.sent.length === 3, 5000);
+    expect(all.deliveries.map(({ at }) => at)).toEqual([0, 100, 200]);
+    back = 3_600_000;
+    await until(() => all.sent.length === 7, 60_000);
+    expect(all.deliveries.at(-1)?.at).toBeLessThanOrEqual(800);
+  });
+});
+
+test("what is refused alone is one dead letter, and nothing was left out", async () => {
+  const all = quiet([{}], (_id, offset) =>
+    offset === 1 ? { result: "refused", status: 400, detail: "no" } : delivered,
+  );
+  append(all, 2);
+  await running(all, async (until) => {
+    await until(() => all.outbox.queue("s0")?.at === 2, 600_000);
+    expect(all.outbox.queue("s0")?.counts).toMatchObject({ dead: 1, delivered: 1, limited: 0 });
+  });
 });
 
 test("a rate with a burst below one lets one event through", async () => {
