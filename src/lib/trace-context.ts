@@ -64,6 +64,13 @@ export function traceMembers(context: TraceContext): { traceparent: string; trac
   return state === "" ? { traceparent } : { traceparent, tracestate: state };
 }
 
+/** Returns the fields by which a log line names a trace (OpenTelemetry, trace context in other formats of logs). */
+export function traceFields(context: TraceContext | undefined): Record<string, string> {
+  if (context === undefined) return {};
+  const { traceId, spanId, flags } = context;
+  return { trace_id: traceId, span_id: spanId, trace_flags: `0${flags}` };
+}
+
 /** Returns a `tracestate` without empty members; "" where any member is not valid. */
 function validState(text: string): string {
   if (text.length > MAX_TRACESTATE) return "";

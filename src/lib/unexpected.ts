@@ -6,15 +6,18 @@ import { reasonOf } from "./reason-of.ts";
 
 /**
  * Logs an error under a new id and returns the id; the stack is logged at debug only. `what` failed, such as "a page".
+ * `fields` say more to machines, such as the trace that it happened in.
  */
 export function logUnexpected(
-  log: (level: "error" | "debug", message: string) => void,
+  log: (level: "error" | "debug", message: string, fields?: Record<string, unknown>) => void,
   what: string,
   error: unknown,
+  fields: Record<string, unknown> = {},
 ): string {
   const id = crypto.randomUUID().slice(0, 8);
-  log("error", `${what} failed unexpectedly (${id}): ${reasonOf(error)}`);
-  if (error instanceof Error) log("debug", `${what} failed unexpectedly (${id}), where: ${error.stack ?? "unknown"}`);
+  log("error", `${what} failed unexpectedly (${id}): ${reasonOf(error)}`, fields);
+  if (error instanceof Error)
+    log("debug", `${what} failed unexpectedly (${id}), where: ${error.stack ?? "unknown"}`, fields);
   return id;
 }
 

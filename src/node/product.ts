@@ -26,6 +26,7 @@ import {
 import type { Closers } from "../lib/closers.ts";
 import type { Fault } from "../lib/fault.ts";
 import { reasonOf } from "../lib/reason-of.ts";
+import { traceFields } from "../lib/trace-context.ts";
 import { logUnexpected } from "../lib/unexpected.ts";
 import { RaftLog } from "../log/engine/raft/index.ts";
 import { CLIENT_LEVEL, levelOf } from "../log/level.ts";
@@ -334,9 +335,9 @@ function openInvoker(
     writesRefused: () => disk.refusal(),
     onRefused: (refusal) => refusals.record(refusal),
     nowMs,
-    onUnexpected: (error, operation) => {
+    onUnexpected: (error, operation, trace) => {
       if (isDamaged(error)) conditions.raise("store_damaged", String(error));
-      return logUnexpected(logFor("operation"), operation, error);
+      return logUnexpected(logFor("operation"), operation, error, traceFields(trace));
     },
   });
 }

@@ -7,6 +7,7 @@ import type { Refusal } from "../access/refusals.ts";
 import type { Grant, Rights } from "../access/rights.ts";
 import { spaceOf } from "../access/space.ts";
 import { Fault } from "../lib/fault.ts";
+import type { TraceContext } from "../lib/trace-context.ts";
 import { Turns } from "../lib/turns.ts";
 import { unexpectedFault } from "../lib/unexpected.ts";
 import type { Change, Changes } from "../log/changes.ts";
@@ -70,7 +71,7 @@ export interface InvokerOptions {
   onOutcome?: (outcome: Outcome) => void;
   nowMs: () => number;
   /** Called with errors that are no Fault; returns the id under which the error was logged. */
-  onUnexpected: (error: unknown, operation: string) => string;
+  onUnexpected: (error: unknown, operation: string, trace: TraceContext | undefined) => string;
 }
 
 type WhoAsks = Pick<Call, "caller" | "client" | "forwarded">;
@@ -411,7 +412,7 @@ export class Invoker {
       span?.end();
       return result;
     } catch (error) {
-      const fault = this.#faultOf(error, call);
+      const fault = this.#faultOf(error, call, span?.context);
       this.#count(call, fault.code, startMs);
       if (span !== undefined) endFailed(span, fault);
       throw fault;
@@ -431,10 +432,10 @@ export class Invoker {
     });
   }
 
-  #faultOf(error: unknown, call: Call): Fault {
+  #faultOf(error: unknown, call: Call, trace: TraceContext | undefined): Fault {
     if (error instanceof Fault) return error;
     if (call.signal.aborted) return new Fault("cancelled", `${call.operation} was cancelled by its caller`);
-    const id = this.#options.onUnexpected(error, call.operation);
+    const id = this.#options.onUnexpected(error, call.operation, trace);
     if (isDamaged(error)) return damagedForCallers(error);
     return unexpectedFault(call.operation, id);
   }

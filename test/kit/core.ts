@@ -12,6 +12,7 @@ import { type ApiOptions, createApi } from "../../src/api/index.ts";
 import { contextFeature, ROW_CHECKS } from "../../src/features/context/index.ts";
 import { AGENTS, FEATURES } from "../../src/features/index.ts";
 import type { Fault } from "../../src/lib/fault.ts";
+import type { TraceContext } from "../../src/lib/trace-context.ts";
 import { DirectLog } from "../../src/log/engine/direct/index.ts";
 import { CLIENT_LEVEL, levelOf } from "../../src/log/level.ts";
 import type { Log } from "../../src/log/log.ts";
@@ -121,7 +122,12 @@ export function startCore(options: CoreOptions = {}) {
     options.policy,
     presetProblemOf(features),
   );
-  const onUnexpected = (error: unknown) => `e${unexpected.push(error)}`;
+  /** The traces in which they were. */
+  const unexpectedIn: (TraceContext | undefined)[] = [];
+  const onUnexpected = (error: unknown, _what?: string, trace?: TraceContext) => {
+    unexpectedIn.push(trace);
+    return `e${unexpected.push(error)}`;
+  };
   const invoker = new Invoker({
     operations,
     store,
@@ -193,6 +199,7 @@ export function startCore(options: CoreOptions = {}) {
     http,
     fatal,
     unexpected,
+    unexpectedIn,
     close,
     [Symbol.asyncDispose]: async () => {
       await close();

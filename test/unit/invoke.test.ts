@@ -6,6 +6,8 @@ import { z } from "zod";
 import { agentFeature } from "../../src/features/agent/index.ts";
 import { contextFeature, contextOperations } from "../../src/features/context/index.ts";
 import { Fault } from "../../src/lib/fault.ts";
+import type { EndedSpan } from "../../src/observe/trace/span.ts";
+import { Tracer } from "../../src/observe/trace/tracer.ts";
 import { act, read, write } from "../../src/operation/define.ts";
 import { DamagedError } from "../../src/store/damage.ts";
 import { ask, member, pairFor } from "../kit/asking.ts";
@@ -216,17 +218,31 @@ test("costly reads wait for their turn, four of one caller and 64 of all", async
 });
 
 describe("an error that is no Fault", () => {
-  const failing = (make: () => unknown) => {
+  const failing = (make: () => unknown, tracer?: Tracer) => {
     const run = () => {
       throw make();
     };
-    return startCore({ operations: [read({ ...common, name: "toy_fail", run })] });
+    return startCore({ operations: [read({ ...common, name: "toy_fail", run })], tracer });
   };
 
   test("is logged, and says nothing of itself to the caller", async () => {
     await using core = failing(() => new TypeError("secret"));
     const fault = (await refusal(core.call("toy_fail", {}))) as Fault;
     expect([fault.code, fault.message.includes("secret"), core.unexpected.length]).toEqual(["internal", false, 1]);
+  });
+
+  test("is logged with the span of its call, recorded or not, where the node has a tracer", async () => {
+    for (const ratio of [0, 1]) {
+      const spans: EndedSpan[] = [];
+      const tracer = new Tracer({ ratio, sink: (span) => spans.push(span) });
+      await using core = failing(() => new TypeError("secret"), tracer);
+      await refusal(core.call("toy_fail", {}));
+      expect(core.unexpectedIn).toMatchObject([{ isRemote: false, flags: 2 + ratio }]);
+      if (ratio === 1) expect(spans).toMatchObject([{ context: core.unexpectedIn[0], error: "internal" }]);
+    }
+    await using untraced = failing(() => new TypeError("secret"));
+    await refusal(untraced.call("toy_fail", {}));
+    expect(untraced.unexpectedIn).toEqual([undefined]);
   });
 
   test("of damaged bytes says that, and what to do", async () => {
