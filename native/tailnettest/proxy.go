@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httputil"
+	"net/url"
 	"os"
 	"path/filepath"
 	"sync"
@@ -58,6 +59,16 @@ func (c *Client) Serve(port int) error {
 		return err
 	}
 	c.serve(listener, http.HandlerFunc(echo))
+	return nil
+}
+
+// ServeFrom serves on that port of the client's tailnet addresses what responds on a loopback address.
+func (c *Client) ServeFrom(port int, address string) error {
+	listener, err := c.server.Listen("tcp", fmt.Sprintf(":%d", port))
+	if err != nil {
+		return err
+	}
+	c.serve(listener, httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: address}))
 	return nil
 }
 

@@ -232,9 +232,12 @@ export class TestTailnet implements AsyncDisposable {
     await this.#call("client-close", { hostname }, empty);
   }
 
-  /** Lets a client respond to HTTP on that port of its addresses with the request as JSON. */
-  async clientServe(hostname: string, port: number): Promise<void> {
-    await this.#call("client-serve", { hostname, port }, empty);
+  /**
+   * Lets a client respond to HTTP on that port of its addresses: with the request as JSON, or as a server on a loopback
+   * address does.
+   */
+  async clientServe(hostname: string, port: number, from?: string): Promise<void> {
+    await this.#call("client-serve", { hostname, port, ...(from === undefined ? {} : { from }) }, empty);
   }
 
   /** Returns the path by which a node's ping returns to the client now; `none` after 3 s without a response. */

@@ -5,12 +5,16 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { Agent, type Answer, joinAgent, localHttp } from "../kit/agent.ts";
+import { TestCollector } from "../kit/collector.ts";
 import { eventually } from "../kit/eventually.ts";
 import { type Fleet, type FleetNode, startFleet } from "../kit/fleet.ts";
 
 const CAPABILITY = "cairn.internal/cap/cairn";
 const MEMBER = { role: "member", spaces: ["*"] };
 
+const TRACE = "4bf92f3577b34da6a3ce929d0e0e4736";
+
+let collector: TestCollector;
 let fleet: Fleet;
 let central: FleetNode;
 let edge: FleetNode;
@@ -41,7 +45,9 @@ const reads = (id: string, wanted: { text?: string; state?: string; status?: num
 };
 
 beforeAll(async () => {
-  fleet = await startFleet({ centrals: 1 });
+  collector = new TestCollector();
+  const traces = ["--traces-url", "http://collector:4318", "--traces-tailnet", "--traces-sample-percent", "0"];
+  fleet = await startFleet({ centrals: 1, args: traces });
   const [first] = fleet.nodes;
   if (first === undefined) throw new Error("no fleet");
   central = first;
@@ -55,6 +61,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await fleet?.[Symbol.asyncDispose]();
+  await collector?.[Symbol.asyncDispose]();
 }, 60_000);
 
 describe("with its full node", () => {
@@ -103,6 +110,44 @@ describe("with its full node", () => {
       return newest?.["client"] === undefined ? undefined : newest;
     });
     expect(row).toMatchObject(by);
+  });
+
+  test("a trace goes on from the edge to its full node, and from both to a collector that is a device of the tailnet", async () => {
+    await fleet.tailnet.client({ hostname: "collector", tags: ["tag:collector"] });
+    await fleet.tailnet.clientServe("collector", 4318, collector.host);
+    const traced = (spanId: string, flags = "01") => ({ traceparent: `00-${TRACE}-${spanId}-${flags}` });
+    const [read, written, silent] = ["1", "2", "3"].map((digit) => digit.repeat(16)) as [string, string, string];
+    await atEdge.put("team-a/traced", "a heliotropium", traced(silent, "00"));
+    const got = await atEdge.http("/contexts/team-a/traced", {
+      headers: { ...traced(read), "cairn-consistency": "leader" },
+    });
+    expect([got.status, got.text]).toEqual([200, "a heliotropium"]);
+    await atEdge.put("team-a/traced", "other", traced(written));
+    const spans = await eventually(
+      "all spans of the trace",
+      () => (collector.of(TRACE).length >= 7 ? collector.of(TRACE) : undefined),
+      { withinMs: 15_000, seen: () => JSON.stringify(collector.spans.map(({ name }) => name)) },
+    );
+    const below = (parent: string) =>
+      spans
+        .filter(({ parentSpanId }) => parentSpanId === parent)
+        .map(({ name, spanId, resource }) => ({ name, spanId, node: resource["service.instance.id"] }));
+    for (const [from, name, inner] of [
+      [read, "context_get", []],
+      [written, "context_put", ["log.append"]],
+    ] as const) {
+      const [call] = below(from);
+      expect(call).toMatchObject({ name, node: edge.id });
+      const [forward, ...others] = below(call?.spanId ?? "");
+      expect([forward, others]).toMatchObject([{ name: `forward ${name}`, node: edge.id }, []]);
+      const [there] = below(forward?.spanId ?? "");
+      expect(there).toMatchObject({ name, node: central.id });
+      expect(below(there?.spanId ?? "").map((each) => each.name)).toEqual([...inner]);
+    }
+    expect([spans.length, collector.problems]).toEqual([7, []]);
+    expect(collector.spans.filter(({ traceId }) => traceId !== TRACE)).toEqual([]);
+    for (const { headers } of collector.requests) expect(headers.get("host")).toStartWith("collector");
+    for (const word of ["team-a", atEdge.id, "heliotropium"]) expect(JSON.stringify(spans)).not.toContain(word);
   });
 
   test("a search is answered by its full node, with what was written through the edge", async () => {

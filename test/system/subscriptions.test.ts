@@ -8,6 +8,7 @@ import { createServer as createHttp2, type Http2Server, type ServerHttp2Stream }
 import type { AddressInfo } from "node:net";
 import { SMTPServer } from "smtp-server";
 import { Webhook } from "standardwebhooks";
+import { TestCollector } from "../kit/collector.ts";
 import { eventually } from "../kit/eventually.ts";
 import { type Fleet, type FleetNode, startFleet } from "../kit/fleet.ts";
 import { startNode } from "../kit/node.ts";
@@ -215,12 +216,20 @@ test("an address that outbound.allow does not list is a failed attempt, and noth
 }, 60_000);
 
 test("another fleet gets events over the tailnet, and none that this one has passed on before", async () => {
-  await using other = await startNode({ tailnet, hostname: "other" });
+  await using collector = new TestCollector();
+  const traces = ["--traces-url", `http://${collector.host}`, "--outbound-allow", collector.host];
+  await using other = await startNode({
+    tailnet,
+    hostname: "other",
+    args: [...traces, "--traces-sample-percent", "0"],
+  });
   const leader = await fleet.leader();
   const target = { kind: "peer", host: "other", space: "copies" };
   await ask(leader, "event_target_set", { name: "peer", target, spaces: ["default"] });
   await ask(leader, "subscription_create", { id: "default/peer", target: "peer" });
-  await ask(leader, "event_publish", { type: "passed.on", id: "p1", data: { n: 1 } });
+  const [traceId, spanId] = ["4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"];
+  const extensions = { traceparent: `00-${traceId}-${spanId}-01`, tracestate: "own=1" };
+  await ask(leader, "event_publish", { type: "passed.on", id: "p1", data: { n: 1 }, extensions });
   const status = JSON.parse((await other.cli(["call", "node_status", "{}"])).out) as { fleet: { id: string } };
   const ids = { own: await fleetId(leader), other: status.fleet.id };
   await ask(leader, "event_publish", { type: "came.back", id: "p2", extensions: { cairnhops: ids.other } });
@@ -231,7 +240,17 @@ test("another fleet gets events over the tailnet, and none that this one has pas
   expect(shown["attempts"]).toMatchObject([{ result: "delivered" }, { result: "skipped" }]);
   const { out } = await other.cli(["call", "event_list", "-"], JSON.stringify({ space: "copies" }));
   expect(JSON.parse(out)).toMatchObject({
-    events: [{ id: "p1", type: "passed.on", data: { n: 1 }, cairnhops: ids.own }],
+    events: [{ id: "p1", type: "passed.on", data: { n: 1 }, cairnhops: ids.own, ...extensions }],
+  });
+  const spans = await eventually("the trace to go on there", () => {
+    const found = collector.of(traceId);
+    return found.length >= 3 ? found : undefined;
+  });
+  const taken = spans.find(({ parentSpanId }) => parentSpanId === spanId);
+  expect(taken).toMatchObject({
+    name: "event_publish_many",
+    traceState: "own=1",
+    attributes: { "cairn.surface": "rest" },
   });
   expect(JSON.parse(out).events).toHaveLength(1);
 }, 120_000);

@@ -53,6 +53,7 @@ func clientServe(_ context.Context, tailnet *tailnettest.Tailnet, params json.Ra
 	p, err := parse[struct {
 		Hostname string
 		Port     int
+		From     string
 	}](params)
 	if err == nil && (p.Port < 1 || p.Port > 65535) {
 		err = fmt.Errorf("%w: port must be 1 to 65535, not %d", errParams, p.Port)
@@ -63,6 +64,9 @@ func clientServe(_ context.Context, tailnet *tailnettest.Tailnet, params json.Ra
 	running, err := tailnet.Running(p.Hostname)
 	if err != nil {
 		return nil, err
+	}
+	if p.From != "" {
+		return empty{}, running.ServeFrom(p.Port, p.From)
 	}
 	return empty{}, running.Serve(p.Port)
 }
