@@ -2,6 +2,8 @@
 // killed meanwhile: nothing is lost, nothing is there twice, and cursors stay good.
 
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "bun:test";
+import { addWaiting, MAX_WAITING } from "../../src/features/event/moves/place.ts";
+import { type EventRow, eventHead } from "../../src/features/event/rows.ts";
 import { sender } from "../kit/events.ts";
 import { eventually } from "../kit/eventually.ts";
 import { startMovingEvents } from "../kit/moving-events.ts";
@@ -154,5 +156,120 @@ describe.skipIf(NATS_SERVER === undefined)("moves of the log of events [needs na
     await put("a7");
     expect(agents(await own()).map((subject) => subject.slice(-2))).toEqual(upTo(7).map((at) => `a${at}`));
     expect(await events.call("audit_verify", {})).toMatchObject({ ok: true });
+  });
+
+  const propose = (name: string, input: object) =>
+    events.core.log.propose({ name, v: 1, input, caller: "node", via: "", key: "" });
+  const ids = async () => (await events.all()).map(({ id }) => id);
+
+  test("a move that does not get on is stopped, and what waited for it is told in order", async () => {
+    events.rest();
+    events.chooseOwn("cairn.context.*");
+    await events.publish("ann", { type: "t", id: "1" });
+    const cancel = (dry: boolean) => events.call("event_log_move", { cancel: true, dry });
+    expect((await refusal(cancel(false))).code).toBe("invalid_input");
+    await events.call("event_log_move", { to: "jetstream", dry: false });
+    expect((await refusal(events.call("event_log_move", { cancel: true, to: "fleet" }))).code).toBe("invalid_input");
+    await propose("event_log_step", { n: 1, state: "closing", last: 0 });
+    for (const at of upTo(3)) await events.call("context_put", { id: `team-a/a${at}`, content: "x" }, sender("ann"));
+    const waits = events.publish("ann", { type: "t", id: "2" });
+    expect(await events.call("event_log_get", {})).toMatchObject({ waiting: 3, move: { state: "closing" } });
+    expect(await cancel(true)).toMatchObject({ from: "jetstream", to: "fleet", begun: false });
+    await cancel(false);
+    await waits;
+    // Own events that come now stay behind those that wait.
+    await events.call("context_put", { id: "team-a/a4", content: "x" }, sender("ann"));
+    events.lead();
+    const subjects = async () => {
+      const page = await events.call("event_list", { since: "oldest", types: ["cairn.*"] });
+      return (page["events"] as { subject: string }[]).map(({ subject }) => subject.slice(-2));
+    };
+    await eventually("all are told", async () => (await subjects()).length === 4 || undefined);
+    expect(await subjects()).toEqual(["a1", "a2", "a3", "a4"]);
+    expect(await events.call("audit_verify", {})).toMatchObject({ ok: true });
+    // A move back stops as long as the stream takes events, which stay there.
+    await events.move("jetstream");
+    await eventually("what was moved is removed", () => {
+      const { floor, tail } = eventHead(events.core.store.reader);
+      return floor === tail || undefined;
+    });
+    events.rest();
+    await events.call("event_log_move", { to: "fleet", dry: false });
+    await cancel(false);
+    expect((await events.publish("ann", { type: "t", id: "3" })).durability).toStartWith("jetstream");
+    await events.call("event_log_move", { to: "fleet", dry: false });
+    await propose("event_log_step", { n: 4, state: "closing", last: 0 });
+    expect((await refusal(cancel(false))).message).toContain("closed for good");
+    events.lead();
+    await events.isIn("fleet");
+    expect((await ids()).filter((id) => id.length === 1)).toEqual(["1", "2", "3"]);
+  });
+
+  test("a fleet whose stream is gone goes on in its own log, and every reader is told of the gap", async () => {
+    events.chooseOwn("cairn.context.*");
+    const lose = (dry: boolean) => events.call("event_log_move", { to: "fleet", lost: true, dry });
+    await events.publish("ann", { type: "t", id: "1" });
+    await events.move("jetstream");
+    const last = await events.publish("ann", { type: "t", id: "2" });
+    expect((await refusal(lose(false))).message).toContain("nothing of it is lost");
+    await server.kill();
+    await events.call("context_put", { id: "team-a/a1", content: "x" }, sender("ann"));
+    await eventually("the problem is known", async () => {
+      const { problem } = await events.call("event_log_get", {});
+      return problem !== undefined;
+    });
+    expect(await lose(true)).toMatchObject({ events: 2, after: last.cursor, begun: false });
+    // A move back that began before the stream was lost ends with it.
+    await events.call("event_log_move", { to: "fleet", dry: false });
+    await lose(false);
+    await events.isIn("fleet");
+    const next = await events.publish("ann", { type: "t", id: "3" });
+    await eventually("the event that waited is there", async () => (await ids()).length === 2 || undefined);
+    expect((await ids())[1]).toBe("3");
+    expect(Number(next.cursor.split("-e")[1])).toBeGreaterThan(Number(last.cursor.split("-e")[1]) + 1);
+    const told = await refusal(events.call("event_list", { since: last.cursor }, sender("reader")));
+    expect(told.code).toBe("below_floor");
+    const ahead = last.cursor.replace(/e\d+$/, "e9");
+    expect((await refusal(events.call("event_list", { since: ahead }, sender("reader")))).code).toBe("history_forked");
+    expect(await events.call("audit_verify", {})).toMatchObject({ ok: true });
+    expect((await refusal(lose(false))).code).toBe("invalid_input");
+    await server.start();
+  });
+
+  test("writes whose events cannot wait are refused, those of the fleet itself are not, and nodes say so", async () => {
+    events.chooseOwn("cairn.context.*");
+    await events.move("jetstream");
+    events.rest();
+    const fill = (from: number, count: number) =>
+      events.core.store.transaction((tx) =>
+        tx.run(
+          `WITH RECURSIVE more(n) AS (SELECT ? UNION ALL SELECT n + 1 FROM more WHERE n < ?)
+           INSERT INTO event_waiting (n, seq, event) SELECT n, 0, '{}' FROM more`,
+          ...[from, from + count - 1],
+        ),
+      );
+    const put = () => events.call("context_put", { id: "team-a/a1", content: "x" }, sender("ann"));
+    fill(8, MAX_WAITING - 1);
+    await put();
+    const refused = await refusal(put());
+    expect([refused.code, refused.message]).toEqual([
+      "event_log_unavailable",
+      expect.stringContaining("100000 others"),
+    ]);
+    const add = (space: string, caller: string) =>
+      events.core.store.transaction((tx) => addWaiting(tx, { space } as EventRow, { seq: 1, caller }));
+    add("team-a", "node");
+    add("fleet", "user:ann@x");
+    const { waiting } = await events.call("event_log_get", {});
+    expect(waiting).toBe(MAX_WAITING + 2);
+    await server.kill();
+    events.lead();
+    await eventually(
+      "it is told",
+      () => events.problems.includes(`${MAX_WAITING + 2} of ${MAX_WAITING} wait`) || undefined,
+    );
+    events.chooseOwn();
+    await put();
+    await server.start();
   });
 });

@@ -70,6 +70,8 @@ export function startMovingEvents(server: NatsServer) {
       leads = new AbortController();
       node.get(MOVER).lead({ signal: leads.signal });
     },
+    /** It leads no more, until `lead`. */
+    rest: () => leads?.abort(),
     /** Types of own events that are published. */
     chooseOwn: (...types: string[]) => {
       const text = JSON.stringify({ ...DEFAULT_FLEET_SETTINGS, "events.own": types });

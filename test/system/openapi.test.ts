@@ -300,6 +300,8 @@ const OF_SEVERAL: Readonly<Record<string, string>> = {
   event_store: "not_found",
   event_log_begin: "invalid_input",
   event_log_move: "invalid_input",
+  event_log_cancel: "invalid_input",
+  event_log_lost: "invalid_input",
   // No target of the examples is for callbacks.
   callback_grant: "not_found",
   callback_subscribe: "not_found",

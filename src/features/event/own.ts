@@ -8,7 +8,7 @@ import { type OwnEventKind, ownDataOf, ownTypeOf, ownWanted } from "../../operat
 import { ANYONE, type ChangeRules } from "../../operation/viewer.ts";
 import { addUsage, appendRows } from "./append.ts";
 import { sizeOf } from "./item.ts";
-import { addWaiting, appendsHere } from "./moves/place.ts";
+import { addWaiting, appendsHere, waitingCount } from "./moves/place.ts";
 import { EVENT_LEVEL, EVENT_ROW_BYTES, type EventRow, eventHead } from "./rows.ts";
 
 /** The sender of these events: the fleet itself. */
@@ -33,10 +33,12 @@ export function ownEvents(kinds: ReadonlyMap<string, OwnEventKind>, rules: Chang
     const open = typed.filter(({ change }) => rules.get(change.operation)?.(change, ANYONE, tx) ?? true);
     if (open.length === 0) return;
     const head = eventHead(tx);
-    const isHere = appendsHere(tx);
+    // Those that waited come first.
+    const isHere = appendsHere(tx) && waitingCount(tx) === 0;
     const rows = open.map(({ change, type }, index) => ownRow(change, type, head.tail + index + 1));
     if (!isHere) {
-      for (const [index, row] of rows.entries()) addWaiting(tx, row, open[index]?.change.seq ?? 0);
+      for (const [index, row] of rows.entries())
+        addWaiting(tx, row, open[index]?.change ?? { seq: 0, caller: OWN_CALLER });
       return;
     }
     const last = changes.at(-1);

@@ -42,6 +42,8 @@ export class NatsLink {
   #opened: { key: string; client: Promise<NatsClient> } | undefined;
   #away: string | undefined;
   #isClosed = false;
+  /** Rejects once the connection breaks: who waits for an answer of it is told at once. */
+  #breaks = newBreak();
 
   constructor(options: NatsOptions) {
     this.#options = options;
@@ -75,7 +77,7 @@ export class NatsLink {
   async call<T>(run: (client: NatsClient) => Promise<T>): Promise<T> {
     const client = await this.client();
     try {
-      return await run(client);
+      return await Promise.race([run(client), this.#breaks.promise]);
     } catch (error) {
       if (error instanceof Fault || isAnswer(error)) throw error;
       throw away(reasonOf(error), "unknown");
@@ -137,14 +139,27 @@ export class NatsLink {
     }
   }
 
+  #break(): void {
+    this.#away = "the connection to NATS is lost";
+    const broken = this.#breaks;
+    this.#breaks = newBreak();
+    broken.reject(new Error(this.#away));
+  }
+
   async #watch(client: Promise<NatsClient>, connection: NatsConnection): Promise<void> {
     void connection.closed().then(() => this.#forget(client));
     for await (const { type } of connection.status()) {
       if (this.#opened?.client !== client) continue;
-      if (type === "disconnect" || type === "staleConnection") this.#away = "the connection to NATS is lost";
+      if (type === "disconnect" || type === "staleConnection") this.#break();
       else if (type === "reconnect") this.#away = undefined;
     }
   }
+}
+
+function newBreak(): PromiseWithResolvers<never> {
+  const made = Promise.withResolvers<never>();
+  made.promise.catch(() => {});
+  return made;
 }
 
 /** Returns where a server is. An address of the settings was judged by its shape. */

@@ -8,12 +8,8 @@ import { write } from "../../../operation/define.ts";
 import type { Writer } from "../../../store/store.ts";
 import { addUsage, appendRows } from "../append.ts";
 import { EVENT_LEVEL, EVENT_ROW_BYTES, type EventRow, eventHead } from "../rows.ts";
-import { logPlaces, streamOf, waitingRows } from "./place.ts";
-
-/** Where the audit finds moves. */
-const TARGET = "fleet/event-log";
-/** Own events that one switch takes over. */
-const MAX_TAKEN = 10_000;
+import { changeOf, logPlaces, MOVES, nextLog, streamOf } from "./place.ts";
+import { takeWaiting } from "./take.ts";
 
 const kind = z.enum(["fleet", "jetstream"]);
 const ADMIN = { verb: "admin", spaces: ["fleet"] } as const;
@@ -54,7 +50,7 @@ export const eventLogBegin = write({
       });
     if (tx.get("SELECT 1 FROM event_logs WHERE id = ?", to === "fleet" ? "-" : id) !== undefined)
       throw new Fault("id_taken", `There was a log of events ${id} before`, { hint: "Draw another name." });
-    const n = (tx.get<{ n: number | null }>("SELECT MAX(n) AS n FROM event_logs")?.n ?? 0) + 1;
+    const n = nextLog(tx);
     const stream = to === "fleet" ? "" : `cairn-${id}`;
     tx.run(
       "INSERT INTO event_logs (n, kind, id, stream, replicas, state, first) VALUES (?,?,?,?,?,'copying',0)",
@@ -79,16 +75,17 @@ export const eventLogStep = write({
   prepare: (input) => input,
   apply(tx, { n, state, last }, stamp) {
     const { moving, current } = logPlaces(tx);
-    if (moving?.n !== n || (state === "closing") === (moving.state === "closing"))
+    if (moving?.n !== n || (state === "closing") !== (moving.state === "copying"))
       return { output: { done: false }, changes: [] };
     if (state === "current") {
-      const { tail } = eventHead(tx);
-      const isWhole = tail === last;
+      const { tail, floor } = eventHead(tx);
+      const isWhole = moving.state === "lost" ? tail === floor : tail === last;
       if (!isWhole) return { output: { done: false }, changes: [] };
+      if (moving.state === "lost") beginBehind(tx, last + 1, stamp.seq);
       if (current !== undefined) tx.run("UPDATE event_logs SET state = 'left' WHERE n = ?", current.n);
     }
     tx.run("UPDATE event_logs SET state = ?, first = ? WHERE n = ?", state, state === "current" ? last : 0, n);
-    if (state === "current" && moving.kind === "fleet") takeWaiting(tx, stamp.seq, stamp.timeMs);
+    if (state === "current" && moving.kind === "fleet") takeWaiting(tx, stamp);
     return { output: { done: true }, changes: [changeOf(state === "current" ? "moved" : "closed", n)] };
   },
 });
@@ -118,10 +115,7 @@ export const eventLogCopy = write({
     // Nothing is copied yet, or retention of the log before passed what is: it begins behind it.
     const first = rows[0]?.offset ?? floor + 1;
     if (head.tail === head.floor && first === floor + 1) {
-      tx.run(
-        "UPDATE event_head SET tail = ?, floor = ?, floor_hash = '', hash = '', floor_seq = ?, bytes = 0",
-        ...[floor, floor, stamp.seq - 1],
-      );
+      beginBehind(tx, floor, stamp.seq);
       head = eventHead(tx);
     }
     if (first !== head.tail + 1 || rows.length === 0) return { output: { copied: 0 }, changes: [] };
@@ -130,7 +124,7 @@ export const eventLogCopy = write({
       addUsage(tx, { kind: "caller", name: caller, bytes: size + EVENT_ROW_BYTES, limit: 0 });
       addUsage(tx, { kind: "space", name: space, bytes: size + EVENT_ROW_BYTES, limit: 0 });
     }
-    const change = { target: TARGET, version: rows.length, contentHash: hash, outcome: "copied" };
+    const change = { target: MOVES, version: rows.length, contentHash: hash, outcome: "copied" };
     return { output: { copied: rows.length }, changes: [change] };
   },
 });
@@ -154,23 +148,10 @@ export const eventForwarded = write({
   },
 });
 
-/** Own events that have waited are ordered here, at the switch: their change is that of the switch. */
-function takeWaiting(tx: Writer, seq: number, timeMs: number): void {
-  const waiting = waitingRows(tx, MAX_TAKEN);
-  tx.run("DELETE FROM event_waiting");
-  if (waiting.length === 0) return;
-  const head = eventHead(tx);
-  const rows = waiting.map(({ event }, index) => ({
-    ...(JSON.parse(event) as EventRow),
-    offset: head.tail + index + 1,
-  }));
-  appendRows(tx, head, rows, { seq, timeMs });
-  for (const { caller, space, size } of rows) {
-    addUsage(tx, { kind: "caller", name: caller, bytes: size + EVENT_ROW_BYTES, limit: 0 });
-    addUsage(tx, { kind: "space", name: space, bytes: size + EVENT_ROW_BYTES, limit: 0 });
-  }
-}
-
-function changeOf(outcome: string, version: number) {
-  return { target: TARGET, version, contentHash: "", outcome };
+/** The tables, which are empty, go on behind an offset. */
+function beginBehind(tx: Writer, offset: number, seq: number): void {
+  tx.run(
+    "UPDATE event_head SET tail = ?, floor = ?, floor_hash = '', hash = '', floor_seq = ?, bytes = 0",
+    ...[offset, offset, seq - 1],
+  );
 }

@@ -14,4 +14,9 @@ export const moveConditions = {
     severity: "error",
     hint: "A move, or events of Cairn itself, do not get on; it is tried again. `cairn events log` says how far they are.",
   },
+  own_events_waiting: {
+    title: "Events of what Cairn does wait for NATS",
+    severity: "warning",
+    hint: "Bring NATS back, move the log (`cairn events move`), or take types out of events.own: at 100,000 the writes that make such events are refused.",
+  },
 } as const satisfies ConditionTable;

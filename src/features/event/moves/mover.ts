@@ -14,7 +14,18 @@ import { EVENT_LEVEL, type EventRow, eventHead, eventsAfter } from "../rows.ts";
 import { eventTrim } from "../trim.ts";
 import { eventForwarded, eventLogBegin, eventLogCopy, eventLogStep } from "./commands.ts";
 import { newLogId } from "./log-id.ts";
-import { type LogRow, logPlaces, streamOf, waitingRows, wasMoved } from "./place.ts";
+import {
+  appendsHere,
+  isClosing,
+  type LogRow,
+  logPlaces,
+  MAX_WAITING,
+  streamOf,
+  waitingCount,
+  waitingRows,
+  wasMoved,
+} from "./place.ts";
+import { eventLogTake } from "./take.ts";
 
 const LOOK_MS = 500;
 const AGAIN_MS = 2000;
@@ -24,6 +35,8 @@ const LIMITS_MS = 10_000;
 const FEW = 512;
 const BATCH = 256;
 const COPY_BYTES = 256 * 1024;
+/** So many own events that wait are told. */
+const MANY_WAITING = 0.8 * MAX_WAITING;
 
 /** What the mover works with. */
 export interface MoverOptions {
@@ -34,6 +47,8 @@ export interface MoverOptions {
   streamLog(row: LogRow): JetStreamLog;
   /** Called with what keeps it from going on; undefined: nothing. */
   onProblem(problem: unknown): void;
+  /** Called with how many own events wait, where those are many; undefined: they are few. */
+  onWaiting(count: number | undefined): void;
 }
 
 /** The mover of one node. */
@@ -64,6 +79,8 @@ export class Mover {
         wait = AGAIN_MS;
         if (!signal.aborted) this.#options.onProblem(error);
       }
+      const count = signal.aborted ? 0 : waitingCount(this.#options.reader);
+      this.#options.onWaiting(count < MANY_WAITING ? undefined : count);
       await pause(wait, signal).catch(() => {});
     }
     // The next leader says what keeps it.
@@ -77,11 +94,16 @@ export class Mover {
     const { moving } = places;
     const stream = streamOf(places);
     let more = await this.#found();
+    if (moving?.state === "lost") return this.#giveUp(moving);
     if (stream !== undefined && (await this.#options.streamLog(stream).fill())) return true;
     if (moving?.kind === "jetstream") more = await this.#toStream(moving, signal);
     else if (moving !== undefined && stream !== undefined) more = await this.#toFleet(moving, stream, signal);
     else if (stream !== undefined) more = await this.#clean();
-    if (stream !== undefined && moving?.state !== "closing") {
+    if (appendsHere(reader) && waitingCount(reader) > 0) {
+      const { output } = await this.#propose(eventLogTake.name, eventLogTake.v, {});
+      more = output["taken"] !== 0 || more;
+    }
+    if (stream !== undefined && !isClosing(places)) {
       more = (await this.#forward(stream)) || more;
       await this.#limit(stream);
     }
@@ -163,6 +185,14 @@ export class Mover {
       return true;
     }
     if (at >= last) await this.#step(row, "current", last);
+    return true;
+  }
+
+  /** The replicated log goes on behind a stream that is gone, once it is empty. */
+  async #giveUp(row: LogRow): Promise<boolean> {
+    const { tail, floor } = eventHead(this.#options.reader);
+    if (floor < tail) return this.#clean();
+    await this.#step(row, "current", row.first);
     return true;
   }
 

@@ -12,6 +12,7 @@ import { secretsOf } from "../subscription/targets/address.ts";
 import { moveConditions } from "./conditions.ts";
 import { MovableEventLog } from "./movable-log.ts";
 import { Mover } from "./mover.ts";
+import { MAX_WAITING } from "./place.ts";
 
 /** The mover of the node. */
 export const MOVER: ServiceKey<Mover> = new ServiceKey("the mover of the log of events");
@@ -44,7 +45,12 @@ export function openLog(node: Services): void {
   node.provide(EVENT_LOG, movable);
   node.provide(MOVABLE_LOG, movable);
   const streamLog = (row: Parameters<MovableEventLog["streamLog"]>[0]) => movable.streamLog(row);
-  node.provide(MOVER, new Mover({ reader, log, link, limits: events, streamLog, onProblem: tell("event_log_stuck") }));
+  const waiting = tell("own_events_waiting");
+  const mover = new Mover({
+    ...{ reader, log, link, limits: events, streamLog, onProblem: tell("event_log_stuck") },
+    onWaiting: (count) => waiting(count === undefined ? undefined : `${count} of ${MAX_WAITING} wait`),
+  });
+  node.provide(MOVER, mover);
 }
 
 function placeOf(node: Services): NatsPlace {

@@ -5,8 +5,11 @@ import { levelOf } from "../../../log/level.ts";
 import type { Reader, Writer } from "../../../store/store.ts";
 import { EVENT_LEVEL, type EventRow } from "../rows.ts";
 
-/** Most own events that wait; while NATS is away for longer, further ones are not published. */
-const MAX_WAITING = 100_000;
+/** Most own events that wait; while NATS is away for longer, writes that would make further ones are refused. */
+export const MAX_WAITING = 100_000;
+
+/** Where the audit finds moves. */
+export const MOVES = "fleet/event-log";
 
 /** What a log is. */
 export type LogKind = "fleet" | "jetstream";
@@ -18,7 +21,7 @@ export interface LogRow {
   id: string;
   stream: string;
   replicas: number;
-  state: "copying" | "closing" | "current" | "left";
+  state: "copying" | "closing" | "lost" | "current" | "left" | "cancelled";
   first: number;
 }
 
@@ -32,11 +35,22 @@ export interface LogPlaces {
 /** Returns where the log of events is. */
 export function logPlaces(reader: Reader): LogPlaces {
   if (levelOf(reader) < EVENT_LEVEL) return { current: undefined, moving: undefined };
-  const rows = reader.all<LogRow>("SELECT * FROM event_logs WHERE state <> 'left' ORDER BY n");
+  const sql = "SELECT * FROM event_logs WHERE state IN ('copying', 'closing', 'lost', 'current') ORDER BY n";
+  const rows = reader.all<LogRow>(sql);
   return {
     current: rows.find(({ state }) => state === "current"),
-    moving: rows.find(({ state }) => state === "copying" || state === "closing"),
+    moving: rows.find(({ state }) => state !== "current"),
   };
+}
+
+/** Reports whether neither log takes events: the one before is closed, or given up. */
+export function isClosing({ moving }: LogPlaces): boolean {
+  return moving !== undefined && moving.state !== "copying";
+}
+
+/** Returns the number of a new log. */
+export function nextLog(reader: Reader): number {
+  return (reader.get<{ n: number | null }>("SELECT MAX(n) AS n FROM event_logs")?.n ?? 0) + 1;
 }
 
 /** Reports whether the log of events was ever moved. */
@@ -52,7 +66,7 @@ export function streamOf({ current }: LogPlaces): LogRow | undefined {
 /** Reports whether commands append events now. */
 export function appendsHere(reader: Reader): boolean {
   const places = logPlaces(reader);
-  return streamOf(places) === undefined && places.moving?.state !== "closing";
+  return streamOf(places) === undefined && !isClosing(places);
 }
 
 /** Throws Fault `event_log_unavailable` where commands append no events now. */
@@ -76,14 +90,27 @@ export function moved(log: "moving" | "jetstream" | "fleet"): Fault {
   });
 }
 
-/** Returns the last offset that a log of this name shares with the current one; undefined: there was no such log. */
+/**
+ * Returns the last offset that a log of this name shares with the current one: where the fleet left it; undefined:
+ * there was no such log.
+ */
 export function sharedWith(reader: Reader, name: string): number | undefined {
-  const current = logPlaces(reader).current;
-  if (current === undefined) return undefined;
-  const isKnown =
-    reader.get("SELECT 1 FROM event_logs WHERE id = ? AND id <> ''", name) ??
-    reader.get("SELECT 1 FROM epochs WHERE id = ?", name);
-  return isKnown === null || isKnown === undefined ? undefined : current.first;
+  if (logPlaces(reader).current === undefined) return undefined;
+  const n = numberOf(reader, name);
+  if (n === undefined) return undefined;
+  const sql = "SELECT MIN(first) AS first FROM event_logs WHERE n > ? AND state IN ('current', 'left')";
+  return reader.get<{ first: number | null }>(sql, n)?.first ?? undefined;
+}
+
+/** Returns the number of the log of a name; of the replicated one, which a fleet comes back to, the last time. */
+function numberOf(reader: Reader, name: string): number | undefined {
+  const sql = "SELECT n FROM event_logs WHERE id = ? AND id <> '' AND state <> 'cancelled'";
+  const stream = reader.get<{ n: number }>(sql, name);
+  if (stream !== undefined && stream !== null) return stream.n;
+  const epoch = reader.get("SELECT 1 FROM epochs WHERE id = ?", name);
+  if (epoch === undefined || epoch === null) return undefined;
+  const last = "SELECT MAX(n) AS n FROM event_logs WHERE kind = 'fleet' AND state = 'left'";
+  return reader.get<{ n: number | null }>(last)?.n ?? 0;
 }
 
 /** An own event that waits. */
@@ -93,16 +120,45 @@ export interface WaitingRow {
   event: string;
 }
 
-/** Lets an own event wait. */
-export function addWaiting(tx: Writer, row: EventRow, seq: number): void {
-  const { first, last } = tx.get<{ first: number | null; last: number | null }>(
-    "SELECT MIN(n) AS first, MAX(n) AS last FROM event_waiting",
-  ) ?? { first: null, last: null };
-  if ((last ?? 0) - (first ?? 0) >= MAX_WAITING) return;
-  tx.run("INSERT INTO event_waiting (n, seq, event) VALUES (?,?,?)", (last ?? 0) + 1, seq, JSON.stringify(row));
+/** Returns how many own events wait. */
+export function waitingCount(reader: Reader): number {
+  const { first, last } = waitingEnds(reader);
+  return last === 0 ? 0 : last - first + 1;
+}
+
+/**
+ * Lets an own event wait. Where as many wait as may, the write is refused (Fault `event_log_unavailable`), unless it is
+ * one of the node itself or of the fleet, among which are the ways out: those have as much room again.
+ */
+export function addWaiting(tx: Writer, row: EventRow, { seq, caller }: { seq: number; caller: string }): void {
+  const count = waitingCount(tx);
+  const mayMore = caller === "node" || row.space === "fleet";
+  if (count >= MAX_WAITING && !mayMore) throw full(count);
+  if (count >= 2 * MAX_WAITING) return;
+  const { last } = waitingEnds(tx);
+  tx.run("INSERT INTO event_waiting (n, seq, event) VALUES (?,?,?)", last + 1, seq, JSON.stringify(row));
+}
+
+function waitingEnds(reader: Reader): { first: number; last: number } {
+  const sql = "SELECT MIN(n) AS first, MAX(n) AS last FROM event_waiting";
+  const { first, last } = reader.get<{ first: number | null; last: number | null }>(sql) ?? { first: 0, last: 0 };
+  return { first: first ?? 0, last: last ?? 0 };
+}
+
+function full(count: number): Fault {
+  return new Fault("event_log_unavailable", `The event of this change would wait behind ${count} others for NATS`, {
+    hint: "Nothing was changed. An admin brings NATS back, moves the log (`cairn events move`), or takes the type out of events.own.",
+    details: { retryAfterSeconds: 60 },
+    facts: { outcome: "not_done" },
+  });
 }
 
 /** Returns the own events that wait, the oldest first. */
 export function waitingRows(reader: Reader, max: number): WaitingRow[] {
   return reader.all<WaitingRow>("SELECT n, seq, event FROM event_waiting ORDER BY n LIMIT ?", max);
+}
+
+/** Returns the change of a step of a move. */
+export function changeOf(outcome: string, version: number) {
+  return { target: MOVES, version, contentHash: "", outcome };
 }

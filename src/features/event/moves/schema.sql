@@ -7,7 +7,7 @@ CREATE TABLE event_logs (
   id TEXT NOT NULL,
   stream TEXT NOT NULL,
   replicas INTEGER NOT NULL,
-  -- copying; closing, while the log before takes nothing more; current; left.
+  -- copying; closing, while the log before takes nothing more; lost, where that is given up; current; left; cancelled.
   state TEXT NOT NULL,
   -- The last event of the log before; offsets up to it are the same in both.
   first INTEGER NOT NULL

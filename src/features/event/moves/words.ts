@@ -7,12 +7,13 @@ const log: FeatureCommand = {
   summary: "show where the log of events is, what it promises, and a move that is under way",
   operation: "event_log_get",
   input: () => ({}),
-  show: ({ log: kind, durability, events, bytes, oldest, newest, waiting, move }) => {
+  show: ({ log: kind, durability, events, bytes, oldest, newest, waiting, move, problem }) => {
     const under = move as { to: string; state: string } | undefined;
     const lines = [
       `${kind}: ${events} events (${bytes} bytes) from ${oldest} to ${newest}`,
       `promise: ${durability}`,
       ...(waiting === 0 ? [] : [`${waiting} events of Cairn itself are not in it yet`]),
+      ...(problem === undefined ? [] : [`this node cannot use it: ${problem}`]),
       ...(under === undefined ? [] : [`moving to ${under.to}: ${under.state}`]),
     ];
     return `${lines.join("\n")}\n`;
@@ -21,18 +22,36 @@ const log: FeatureCommand = {
 
 const move: FeatureCommand = {
   words: ["events", "move"],
-  summary: "move the log of events into NATS JetStream or back; without --yes it only counts",
-  more: "The leader copies and switches; `cairn events log` says how far it is.",
+  summary: "move the log of events into NATS JetStream or back, or stop that; without --yes it only counts",
+  more: [
+    "The leader copies and switches; `cairn events log` says how far it is. --cancel stops a move: nothing is lost.",
+    "--to fleet --lost is for a stream that is gone for good: its events are given up.",
+  ].join("\n"),
   options: [
     { flags: "--to <log>", help: "jetstream, or fleet: the replicated log", offers: ["jetstream", "fleet"] },
-    { flags: "--yes", help: "move it, in place of only counting", fills: "dry" },
+    { flags: "--lost", help: "give up the events of a stream that is gone for good" },
+    { flags: "--cancel", help: "stop the move that is under way" },
+    { flags: "--yes", help: "do it, in place of only counting", fills: "dry" },
   ],
   operation: "event_log_move",
-  input: ({ options }) => ({ to: options["to"], dry: options["yes"] !== true }),
-  show: ({ from, to, events, bytes, begun }) =>
-    begun === true
-      ? `moving ${events} events (${bytes} bytes) from ${from} to ${to}\n`
-      : `would move ${events} events (${bytes} bytes) from ${from} to ${to}; give --yes to do it\n`,
+  input: ({ options }) => ({
+    ...(options["to"] === undefined ? {} : { to: options["to"] }),
+    ...(options["lost"] === true ? { lost: true } : {}),
+    ...(options["cancel"] === true ? { cancel: true } : {}),
+    dry: options["yes"] !== true,
+  }),
+  show: ({ from, to, events, bytes, after, begun }, { options }) => {
+    const all = `${events} events (${bytes} bytes)`;
+    const ask = begun === true ? "" : "; give --yes to do it";
+    if (options["cancel"] === true)
+      return `${begun === true ? "stopped" : "would stop"} the move to ${from}: ${all} stay in ${to}${ask}\n`;
+    if (after !== undefined)
+      return [
+        `${begun === true ? "giving up" : "would give up"} ${all} of the stream: they are LOST, as far as it was known`,
+        `the replicated log goes on behind ${after}; who was not there yet is told of the gap${ask}\n`,
+      ].join("\n");
+    return `${begun === true ? "moving" : "would move"} ${all} from ${from} to ${to}${ask}\n`;
+  },
 };
 
 /** The commands, in the order of the help. */

@@ -1,0 +1,104 @@
+// event_log_move: moves the log of events, stops a move, or gives up a stream that is gone; each counts first.
+
+import { z } from "zod";
+import { Fault } from "../../../lib/fault.ts";
+import { type MacroOperation, macro } from "../../../operation/define.ts";
+import { NODE } from "../../../operation/node-parts.ts";
+import type { Services } from "../../../operation/services.ts";
+import { parseCursor } from "../cursor.ts";
+import { eventLogBegin } from "./commands.ts";
+import { GET, getOutput } from "./get.ts";
+import { eventLogCancel, eventLogLost } from "./leave.ts";
+import { newLogId } from "./log-id.ts";
+
+const kind = z.enum(["fleet", "jetstream"]);
+const moveInput = z.object({
+  to: kind.optional().describe("fleet: the replicated log."),
+  lost: z
+    .boolean()
+    .optional()
+    .describe("True, with to fleet: the stream is gone for good, and the events in it are given up."),
+  cancel: z.boolean().optional().describe("True, alone: a move that was begun is stopped; nothing is lost by it."),
+  dry: z.boolean().optional().describe("True (default): nothing is done; the answer says what would be."),
+});
+const moveOutput = z.object({
+  from: kind,
+  to: kind,
+  events: z.number().int().describe("So many kept events are copied; with lost, are given up."),
+  bytes: z.number().int(),
+  after: z.string().optional().describe("With lost: the last known place, behind which the replicated log goes on."),
+  begun: z.boolean().describe("The leader does it now; event_log_get says how far it is."),
+});
+
+type Found = z.output<typeof getOutput>;
+
+/** Returns the operation. */
+export function eventLogMove(node: Services): MacroOperation<typeof moveInput, typeof moveOutput> {
+  return macro({
+    name: "event_log_move",
+    isTool: false,
+    title: "Move the log of events",
+    search: "nats, jetstream, migrate events",
+    description:
+      "Moves the log of events into a stream of NATS JetStream, or back into the replicated log: copies what is kept, at the same offsets, and switches. With cancel it stops a move, with lost it gives up a stream that is gone. By default it only counts: call it with dry false. The steps are event_log_get and event_log_begin, event_log_cancel or event_log_lost.",
+    input: moveInput,
+    example: { to: "jetstream" },
+    samples: { dry: true, lost: false, cancel: false },
+    output: moveOutput,
+    access: { verb: "admin", spaces: ["fleet"] },
+    hints: { idempotent: false },
+    async run({ to, lost = false, cancel = false, dry = true }, { ask }) {
+      const { log, events, bytes, ...state } = getOutput.parse(await ask(GET, {}));
+      if (cancel) {
+        const stopped = { from: stoppedTo({ to, lost }, state.move), to: log, events, bytes };
+        if (!dry) await ask(eventLogCancel.name, { to: stopped.from });
+        return { ...stopped, begun: !dry };
+      }
+      if (to === undefined)
+        throw new Fault("invalid_input", "Where to is not said", {
+          hint: "Give to: fleet or jetstream; or cancel.",
+          details: { field: "to" },
+        });
+      if (log === to)
+        throw new Fault("invalid_input", `The log of events is in ${to} already`, { details: { field: "to" } });
+      const found = { from: log, to, events, bytes };
+      if (lost) {
+        refuseReached(to, state);
+        if (!dry) await ask(eventLogLost.name, { last: parseCursor(state.newest)?.offset ?? 0 });
+        return { ...found, after: state.newest, begun: !dry };
+      }
+      if (state.move !== undefined)
+        throw new Fault("id_taken", `The log of events is moved to ${state.move.to} already (${state.move.state})`, {
+          hint: "event_log_get says how far it is; cancel stops it.",
+        });
+      const settings = node.find(NODE)?.limits().events;
+      if (to === "jetstream" && settings?.nats?.url === undefined)
+        throw new Fault("invalid_input", "The fleet does not know where NATS is", {
+          hint: "Set events.nats_url and events.nats_credentials first: `cairn fleet settings`.",
+          details: { field: "to" },
+        });
+      if (dry) return { ...found, begun: false };
+      const replicas = to === "fleet" ? {} : { replicas: settings?.nats?.replicas ?? 1 };
+      await ask(eventLogBegin.name, { to, id: newLogId(), ...replicas });
+      return { ...found, begun: true };
+    },
+  });
+}
+
+/** Returns where a move that is to be stopped goes. */
+function stoppedTo({ to, lost }: { to: string | undefined; lost: boolean }, move: Found["move"]): Found["log"] {
+  if (to !== undefined || lost)
+    throw new Fault("invalid_input", "A move is stopped with cancel alone", { details: { field: "cancel" } });
+  if (move !== undefined) return move.to;
+  throw new Fault("invalid_input", "The log of events is not being moved", { details: { field: "cancel" } });
+}
+
+/** A stream that can be read is moved with its events. */
+function refuseReached(to: Found["log"], { problem }: Pick<Found, "problem">): void {
+  if (to !== "fleet") throw new Fault("invalid_input", "Only a stream can be given up", { details: { field: "lost" } });
+  if (problem !== undefined) return;
+  throw new Fault("invalid_input", "This node reads the stream, so nothing of it is lost", {
+    hint: "Move it without lost: every event comes along.",
+    details: { field: "lost" },
+  });
+}
