@@ -170,7 +170,7 @@ describe("a collector that does not take spans", () => {
   test("for long loses a batch after five attempts, and is asked with the next one", async () => {
     await using collector = new TestCollector();
     const { exporter, tracer, waits } = open(collector);
-    for (let count = 0; count < 5; count += 1) collector.answers.push(() => new Response(null, { status: 502 }));
+    for (const status of [502, 504, 502, 503, 504]) collector.answers.push(() => new Response(null, { status }));
     one(tracer);
     await eventually("the batch to be given up", () => exporter.counts.failed === 1);
     one(tracer);

@@ -3,7 +3,9 @@
 
 import { describe, expect, test } from "bun:test";
 import { callerName } from "../../src/access/caller.ts";
-import { beginDelivery } from "../../src/features/event/subscription/delivery-span.ts";
+import { tracedItem } from "../../src/features/event/event-trace.ts";
+import { itemOf, sizeOf } from "../../src/features/event/item.ts";
+import { beginDelivery, endDelivery } from "../../src/features/event/subscription/delivery-span.ts";
 import { FEATURES } from "../../src/features/index.ts";
 import { traceMembers } from "../../src/lib/trace-context.ts";
 import { createMcp } from "../../src/mcp/index.ts";
@@ -141,11 +143,14 @@ describe("MCP", () => {
       expect(await response.json()).toMatchObject({ result: { structuredContent: { id: "a/x" } } });
     }
     await post(call(envelope), { ...headers, traceparent: OTHER });
+    // The same span twice is no link.
+    await post(call({ ...envelope, traceparent: PARENT }), { ...headers, traceparent: PARENT });
     const tools = spans.filter(({ name }) => name === "tools/call context_put");
     expect(tools).toMatchObject([
       { kind: "server", parent: { spanId: "00f067aa0ba902b7" }, links: [{ spanId: "b".repeat(16) }] },
       { kind: "server", parent: { spanId: "00f067aa0ba902b8" }, links: [{ spanId: "b".repeat(16) }] },
       { kind: "server", parent: { traceId: "a".repeat(32) }, links: [] },
+      { kind: "server", parent: { spanId: "00f067aa0ba902b7" }, links: [] },
     ]);
     expect(tools[0]).toMatchObject({
       context: { traceId: TRACE, state: "a=1" },
@@ -324,6 +329,26 @@ describe("an event", () => {
     await world.core.call("event_publish", { ...publish, id: "none" }, sender("bob"));
     expect((await world.arrived("own")).headers["traceparent"]).toBe(OTHER);
     expect((await world.arrived("none")).headers["traceparent"]).toBeUndefined();
+  });
+
+  test("of the largest size goes without, too", () => {
+    const trace = { traceId: TRACE, spanId: "00f067aa0ba902b7", flags: 1, state: "a=1", isRemote: false };
+    const item = itemOf({ source: "ci", type: "n", id: "1", data: "x".repeat(100), extensions: {} }, 10_000);
+    const withTrace = tracedItem(item, trace, 10_000);
+    expect(withTrace.extensions).toEqual(traceMembers(trace));
+    const size = sizeOf(withTrace, JSON.stringify(withTrace.extensions));
+    expect(tracedItem(item, trace, size)).toEqual(withTrace);
+    expect(tracedItem(item, trace, size - 1)).toBe(item);
+  });
+
+  test("that was skipped is no error, and one that its target ended is", () => {
+    const { tracer, spans } = traced();
+    const record = { id: "e", source: "ci", type: "n", time: "2026-11-30T08:00:00Z" };
+    const delivery = { record, subscription: "team-a/ci", offset: 1, messageId: "m" };
+    for (const result of ["delivered", "skipped", "ended"] as const)
+      endDelivery(beginDelivery(tracer, delivery, "http", 1), { result, detail: "a detail", status: 200 });
+    expect(spans.map(({ error }) => error)).toEqual([undefined, undefined, "ended"]);
+    expect(JSON.stringify(spans)).not.toContain("a detail");
   });
 
   test("that goes with others is linked with them, with at most 32 and without their states", () => {
