@@ -115,3 +115,32 @@ func TestForgeableHeaders(t *testing.T) {
 		}
 	}
 }
+
+func TestHostsByTheirForm(t *testing.T) {
+	for text, want := range map[string]string{
+		"Cairn": "cairn ", "cairn.:80": "cairn 80", "[FD7A::1]": "fd7a::1 ", "[fd7a:0::1]:65535": "fd7a::1 65535",
+		"1.2.3.4:1": "1.2.3.4 1",
+		// Any of these in a list of hosts that may be used is a mistake.
+		"[fd7a::1": "", "[1.2.3.4]": "", "[cairn]": "", "[fe80::1%eth0]": "", "[fe80::1%eth0]:80": "", "[]": "", "[fd7a::1]80": "",
+		"[fd7a::1]:": "", "[fd7a::1]:x": "", "cairn:x": "", "cairn:123456": "", "cairn:-1": "", "cairn:80:80": "", "a b": "",
+		"a@b": "", "a/b": "", ".": "", "": "", "-a": "", "a-": "",
+	} {
+		host, port, err := splitHost(text)
+		if got := host + " " + port; err == nil && got != want || err != nil && want != "" {
+			t.Errorf("%q is %q: %v", text, got, err)
+		}
+	}
+}
+
+func TestOriginsByTheirForm(t *testing.T) {
+	for text, want := range map[string]string{
+		"HTTPS://Cairn:443": "https://cairn", "http://cairn:443": "http://cairn:443", "http://[FD7A::1]:80": "http://[fd7a::1]",
+		"vscode-webview://abc": "vscode-webview://abc", "a+b.c-1://d": "a+b.c-1://d",
+		"cairn": "", "null": "", "://cairn": "", "1a://cairn": "", "a b://cairn": "", "http:cairn": "", "http://": "",
+		"http://cairn/": "", "http://a@cairn": "",
+	} {
+		if got, err := parseOrigin(text); got != want || (err == nil) != (want != "") {
+			t.Errorf("%q is %q: %v", text, got, err)
+		}
+	}
+}
