@@ -3,6 +3,7 @@
 package core
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"io"
@@ -127,6 +128,39 @@ func TestInvalidLinesAreRefused(t *testing.T) {
 	case <-r.served:
 	case <-time.After(3 * time.Second):
 		t.Error("the channel continues")
+	}
+}
+
+func TestWhatIsNoRequest(t *testing.T) {
+	s := &session{ctx: t.Context(), out: newOutbox(), slots: make(chan struct{}, 1)}
+	lines := []string{
+		`{"id":0,"method":"nope"}`, `{"id":-1,"method":"nope"}`, `{"method":"nope"}`, `{"id":1,"method":""}`, `{"id":1}`, `[]`,
+		`{"id":1,"method":"nope","more":1}`, `{"id":1,"method":"nope"} {"id":2,"method":"nope"}`, `{"id":"1","method":"nope"}`,
+	}
+	// A blank line is none, and one without an end is not read.
+	text := "\n \r\n" + strings.Join(lines, "\n") + "\n{\"id\":7,\"method\":\"nope\"}\n{\"id\":8,\"method\":\"nope\"}"
+	if err := s.read(strings.NewReader(text)); err != nil {
+		t.Fatal(err)
+	}
+	s.running.Wait()
+	if len(s.out.lines) != len(lines)+1 {
+		t.Fatalf("%d replies to %d lines: %s", len(s.out.lines), len(lines), s.out.lines)
+	}
+	for index, line := range s.out.lines {
+		code := CodeBadRequest
+		if index == len(lines) {
+			code = CodeUnknownMethod
+		}
+		if !strings.Contains(string(line), `"`+code+`"`) {
+			t.Errorf("the reply to line %d is %s", index, line)
+		}
+	}
+	long := strings.Repeat("x", MaxLineBytes)
+	if line, err := readLine(bufio.NewReader(strings.NewReader(long + "\n"))); err != nil || string(line) != long {
+		t.Errorf("a line at the limit: %d bytes, %v", len(line), err)
+	}
+	if _, err := readLine(bufio.NewReader(strings.NewReader(long + "x\n"))); err != errLineTooLong {
+		t.Errorf("a line above it: %v", err)
 	}
 }
 

@@ -77,7 +77,7 @@ func parseOutboundRule(text string) (outboundRule, error) {
 		rule.network = network.Masked()
 		return rule, nil
 	}
-	if hostPart != bare || hostPart == "" || strings.ContainsAny(hostPart, "/:@ *") {
+	if hostPart != bare || hostPart == "" || strings.ContainsAny(hostPart, "/:@ *[]") {
 		return rule, fmt.Errorf("%.200q is not a host, address or network", text)
 	}
 	rule.host = normalizeName(hostPart)
