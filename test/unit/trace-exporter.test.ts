@@ -249,7 +249,7 @@ describe("a collector that means harm", () => {
   test("is read for 16 KiB, and shown without the secret that it says again", async () => {
     await using collector = new TestCollector();
     registerSecret("a-secret-of-the-collector");
-    const { exporter, tracer, states } = open(collector);
+    const { exporter, tracer, states } = open(collector, { timeoutMs: 600_000 });
     let isCancelled = false;
     const endless = new ReadableStream({
       start: (controller) => controller.enqueue(Buffer.from(`${"no ".repeat(55)}a-secret-of-the-collector`)),
@@ -299,6 +299,23 @@ test("what waits is bounded: further spans are dropped and counted", async () =>
   held.resolve(Response.json({}));
   await eventually("the others to be sent", () => exporter.counts.sent === MAX_WAITING + 1);
   expect(Math.max(...collector.requests.map(({ spans }) => spans))).toBe(MAX_BATCH);
+});
+
+test("one request is under way at a time, also where a batch is full before its time", async () => {
+  await using collector = new TestCollector();
+  await using later = new TestCollector();
+  const { exporter, tracer } = open(collector, { collectMs: 5 });
+  const other = open(later, { collectMs: 5 });
+  const held = Promise.withResolvers<Response>();
+  collector.answers.push(() => held.promise);
+  for (let count = 0; count < MAX_BATCH + 1; count += 1) one(tracer);
+  one(other.tracer);
+  // A timer that was set after that of the first span has ended, so that one has, too.
+  await eventually("a request that waited for its time", () => other.exporter.counts.sent === 1);
+  await eventually("the full batch", () => collector.requests.length > 0);
+  expect([collector.requests.length, exporter.waiting]).toEqual([1, 1]);
+  held.resolve(Response.json({}));
+  await eventually("both to be sent", () => exporter.counts.sent === MAX_BATCH + 1);
 });
 
 describe("the end of a node", () => {
