@@ -217,6 +217,14 @@ export const SETTINGS = {
       secretShape,
     ),
   ),
+  "events.nats_ca": ofFleet(
+    text(
+      "none",
+      "secret:NAME|none",
+      "Who signs the certificate of NATS, as the name of a secret of each full member: certificates as PEM; none: who the system trusts.",
+      secretShape,
+    ),
+  ),
   "events.nats_replicas": ofFleet(
     count(1, { min: 1, max: 5 }, "Servers of NATS that keep each event: of the stream that a move makes."),
   ),

@@ -340,7 +340,7 @@ export interface EventLimits {
   /** Within this time an event of the same caller, source and id is the same event. */
   dedupeSeconds: number;
   /** Where NATS is, for a log of events that is there; left out: not set. `isFirst`: a new fleet begins with it. */
-  nats?: { url: string; credentials: string | undefined; replicas: number; isFirst: boolean };
+  nats?: { url: string; credentials: string | undefined; ca?: string; replicas: number; isFirst: boolean };
   /** How far the log of events goes, where it is not in the tables: the node that takes a write adds it. */
   place?: EventPlace;
 }

@@ -114,12 +114,14 @@ function eventLimits(settings: FleetSettings): EventLimits {
 function natsOf(settings: FleetSettings): Pick<EventLimits, "nats"> {
   const url = settings["events.nats_url"];
   const credentials = settings["events.nats_credentials"];
+  const ca = settings["events.nats_ca"];
   if (url === "none") return {};
   const login = credentials === "none" ? undefined : credentials;
   return {
     nats: {
       url,
       credentials: login,
+      ...(ca === "none" ? {} : { ca }),
       replicas: settings["events.nats_replicas"],
       isFirst: settings["events.log"] === "jetstream",
     },

@@ -3,17 +3,21 @@
 
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import { createServer, type Server, type Socket } from "node:net";
+import { join } from "node:path";
+import type { Transport } from "@nats-io/nats-core/internal";
 import { natsShape } from "../../src/config/shapes.ts";
 import { JetStreamLog } from "../../src/features/event/jetstream/jetstream-log.ts";
 import { addressOf, NatsLink } from "../../src/features/event/jetstream/nats.ts";
 import { readStep } from "../../src/features/event/jetstream/read.ts";
 import { limitStream, makeStream, prefixOf } from "../../src/features/event/jetstream/stream.ts";
 import { redactText } from "../../src/observe/redact.ts";
+import { selfSigned } from "../kit/certificate.ts";
 import { item } from "../kit/event-log-suite.ts";
 import { eventually } from "../kit/eventually.ts";
 import { DEFAULT_WRITE_LIMITS } from "../kit/limits.ts";
 import { loopbackConnections, NATS_SERVER, type NatsServer, startNats } from "../kit/nats.ts";
 import { faultOf, refusal } from "../kit/refusal.ts";
+import { temporaryFolder } from "../kit/temporary.ts";
 
 const BY = { caller: "user:ann@x", agent: "", node: "n" };
 const upTo = (last: number, first = 1) => Array.from({ length: last - first + 1 }, (_, at) => first + at);
@@ -230,6 +234,42 @@ describe.skipIf(NATS_SERVER === undefined)("connections to NATS [needs nats-serv
       ),
     );
     await link.close();
+  });
+
+  test("a certificate is taken from who is trusted, for the name that was asked, and refused otherwise", async () => {
+    const { key, cert } = await selfSigned("localhost");
+    const folder = temporaryFolder();
+    for (const [name, text] of Object.entries({ key, cert })) await Bun.write(join(folder, name), text);
+    const files = `cert_file: ${JSON.stringify(join(folder, "cert"))}, key_file: ${JSON.stringify(join(folder, "key"))}`;
+    await using server = await startNats(`tls { ${files} }\n`);
+    await using plain = await startNats();
+    const account = async (url: string, ca?: string) => {
+      const place = { url, login: undefined, ...(ca === undefined ? {} : { ca }) };
+      const link = new NatsLink({ ...loopbackConnections, place: () => place });
+      try {
+        return await link.call(async ({ manager, connection }) => {
+          await manager.getAccountInfo();
+          return (connection as unknown as { protocol: { transport: Transport } }).protocol.transport.isEncrypted();
+        });
+      } finally {
+        await link.close();
+      }
+    };
+    const { port } = server;
+    // Also where the settings do not insist: the server does.
+    for (const scheme of ["tls", "nats"]) expect(await account(`${scheme}://localhost:${port}`, cert)).toBe(true);
+    const other = await selfSigned("localhost");
+    const refused = [
+      await refusal(account(`tls://localhost:${port}`)),
+      await refusal(account(`tls://localhost:${port}`, other.cert)),
+      await refusal(account(`tls://127.0.0.1:${port}`, cert)),
+      await refusal(account(`tls://localhost:${port}`, "no PEM")),
+    ];
+    expect(refused.map(({ code }) => code)).toEqual(refused.map(() => "event_log_unavailable"));
+    for (const { message } of refused) expect(message).toContain("TLS with ");
+    expect(refused[0]?.message).toMatch(/certificate/i);
+    expect(await account(plain.url)).toBe(false);
+    expect((await refusal(account(plain.url.replace("nats:", "tls:")))).code).toBe("event_log_unavailable");
   });
 
   test("a server without JetStream is left at once, and says what it lacks", async () => {

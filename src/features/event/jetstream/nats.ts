@@ -19,6 +19,8 @@ export interface NatsPlace {
   url: string;
   /** What the credentials say: a file of NATS credentials, `USER:PASSWORD`, or a token; undefined: none. */
   login: string | undefined;
+  /** Who signs the certificate of the server, as PEM; left out: who the system trusts. */
+  ca?: string;
 }
 
 /** What a connection works with. */
@@ -109,7 +111,7 @@ export class NatsLink {
     await client?.connection.close().catch(() => {});
   }
 
-  async #connect({ url, login }: NatsPlace): Promise<NatsClient> {
+  async #connect({ url, login, ca }: NatsPlace): Promise<NatsClient> {
     const { open, roots } = this.#options;
     let connection: NatsConnection | undefined;
     try {
@@ -126,7 +128,12 @@ export class NatsLink {
         // Other servers of a cluster would be connected to by addresses that nobody has set.
         ignoreClusterUpdates: true,
         ...loginOf(login),
-        cairn: { host, needsTls, roots, open: (signal) => open({ host, port, secure: false }, signal) },
+        cairn: {
+          host,
+          needsTls,
+          roots: () => (ca === undefined ? roots() : [ca]),
+          open: (signal) => open({ host, port, secure: false }, signal),
+        },
       };
       connection = await connectBy(options);
       const manager = await jetstreamManager(connection, { timeout: CALL_MS });

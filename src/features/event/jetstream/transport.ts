@@ -1,8 +1,9 @@
 // Bytes between the client of NATS and a server, over a connection of the node's checked way out. The client has one
 // factory of transports for the whole process, so how to open one travels in the options of its connection.
 
+import { isIP } from "node:net";
 import type { Duplex } from "node:stream";
-import { connect as connectTls } from "node:tls";
+import { connect as connectTls, type TLSSocket } from "node:tls";
 import type { ConnectionOptions } from "@nats-io/nats-core";
 import {
   checkOptions,
@@ -18,6 +19,7 @@ import {
   type Transport,
 } from "@nats-io/nats-core/internal";
 import { isObject } from "../../../lib/json-object.ts";
+import { reasonOf } from "../../../lib/reason-of.ts";
 
 /** The first line of a server has less. */
 const MAX_INFO_BYTES = 64 * 1024;
@@ -191,26 +193,25 @@ function parsed(text: string | undefined): ServerInfo | undefined {
 }
 
 /** TLS begins where the server has said its first line, as its protocol has it. */
-async function encrypted(
-  socket: Duplex,
-  servername: string,
-  roots: readonly string[],
-  signal: AbortSignal,
-): Promise<Duplex> {
+async function encrypted(socket: Duplex, host: string, roots: readonly string[], signal: AbortSignal): Promise<Duplex> {
   const done = Promise.withResolvers<void>();
-  const tls = connectTls({ socket, servername, ca: [...roots], minVersion: "TLSv1.2" }, () => done.resolve());
   const fail = (error: Error) => done.reject(error);
-  const abort = () => done.reject(new Error("TLS did not begin in time"));
-  tls.on("error", fail);
+  const abort = () => done.reject(new Error("it did not begin in time"));
   signal.addEventListener("abort", abort, { once: true });
+  let tls: TLSSocket | undefined;
   try {
+    // An address is no name for SNI; the certificate is compared with it all the same.
+    const name = isIP(host) === 0 ? { servername: host } : {};
+    const options = { socket, host, ...name, ca: [...roots], minVersion: "TLSv1.2" as const };
+    tls = connectTls(options, () => done.resolve());
+    tls.on("error", fail);
     await done.promise;
     return tls;
   } catch (error) {
-    tls.destroy();
-    throw error;
+    tls?.destroy();
+    throw new Error(`TLS with ${host} failed: ${reasonOf(error)}`);
   } finally {
     signal.removeEventListener("abort", abort);
-    tls.off("error", fail);
+    tls?.off("error", fail);
   }
 }

@@ -60,5 +60,9 @@ function placeOf(node: Services): NatsPlace {
       hint: "An admin sets it: `cairn fleet settings events.nats_url nats://HOST:PORT`.",
     });
   const readSecret = secretsOf(node.get(HOST).env);
-  return { url: nats.url, login: nats.credentials === undefined ? undefined : readSecret(nats.credentials).trim() };
+  return {
+    url: nats.url,
+    login: nats.credentials === undefined ? undefined : readSecret(nats.credentials).trim(),
+    ...(nats.ca === undefined ? {} : { ca: readSecret(nats.ca) }),
+  };
 }
