@@ -1,10 +1,11 @@
 // Rows of events: how many a second one node takes durably, in calls of 1, 16 and 512 of them. Those on their way out
-// are in deliveries.ts.
+// are in deliveries.ts, other servers in event-peers.ts.
 
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { startNodeFor } from "./agents.ts";
 import { ruleCost, streamMemory, toStreams, toWebhooks } from "./deliveries.ts";
+import { besidePeers, during, type SendCall } from "./event-peers.ts";
 import { request } from "./ingress.ts";
 import { Lane, type Place } from "./lane.ts";
 import { percentile, type Row } from "./report.ts";
@@ -28,6 +29,10 @@ export async function overEvents(bench: Bench): Promise<Row[]> {
       bench.say(`events: calls of ${size}`);
       rows.push(await taken(bench, node.place, size, "one node"));
     }
+    {
+      using lanes = await lanesOf(node.place, 512);
+      rows.push(...(await besidePeers(bench, lanes.sends, DATA)));
+    }
     rows.push(await toStreams(bench, node.place));
     rows.push(await streamMemory(bench, node));
   }
@@ -45,9 +50,9 @@ export async function overEvents(bench: Bench): Promise<Row[]> {
 }
 
 async function taken(bench: Bench, place: Place, size: number, where: "one node" | "3 voters"): Promise<Row> {
-  const text = callOf(size, place);
-  await during(bench.warmMs, place, size, text);
-  const { calls, times, ms } = await during(bench.runMs, place, size, text);
+  using lanes = await lanesOf(place, size);
+  await during(bench.warmMs, lanes.sends);
+  const { calls, times, ms } = await during(bench.runMs, lanes.sends);
   const perSecond = (calls * size * 1000) / ms;
   const isGoal = size === 512 && where === "one node";
   return {
@@ -60,28 +65,16 @@ async function taken(bench: Bench, place: Place, size: number, where: "one node"
   };
 }
 
-/** Calls again and again on every lane for a time. */
-async function during(
-  forMs: number,
-  place: Place,
-  size: number,
-  text: string,
-): Promise<{ calls: number; times: number[]; ms: number }> {
+/** Opens as many connections as calls of this size are in flight. */
+async function lanesOf(place: Place, size: number): Promise<Disposable & { sends: SendCall[] }> {
+  const text = callOf(size, place);
   const lanes = await Promise.all(Array.from({ length: LANES[size] ?? 1 }, () => Lane.open(place)));
-  const times: number[] = [];
-  const startMs = performance.now();
-  await Promise.all(
-    lanes.map(async (lane) => {
-      while (performance.now() - startMs < forMs) {
-        const sentMs = performance.now();
-        await lane.json(text);
-        times.push(performance.now() - sentMs);
-      }
-    }),
-  );
-  const ms = performance.now() - startMs;
-  for (const lane of lanes) lane[Symbol.dispose]();
-  return { calls: times.length, times, ms };
+  return {
+    sends: lanes.map((lane) => () => lane.json(text)),
+    [Symbol.dispose]() {
+      for (const lane of lanes) lane[Symbol.dispose]();
+    },
+  };
 }
 
 /** Events without an id: each is a new one. */

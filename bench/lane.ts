@@ -10,6 +10,11 @@ export interface Place {
   headers: string;
 }
 
+/** Where another server on loopback does. */
+export interface PortPlace {
+  port: number;
+}
+
 /** An answer: its status and body. */
 export interface Answered {
   status: number;
@@ -23,13 +28,15 @@ export class Lane implements Disposable {
   readonly #socket: Bun.Socket;
   #waiting: PromiseWithResolvers<Answered> | undefined;
   #rest: Buffer = Buffer.alloc(0);
+  /** Of a request: what the connection does not take yet. */
+  #unsent: Buffer = Buffer.alloc(0);
 
   private constructor(socket: Bun.Socket) {
     this.#socket = socket;
   }
 
   /** Opens one, also where the backlog of the listening socket is full for a moment. */
-  static async open(place: Place): Promise<Lane> {
+  static async open(place: Place | PortPlace): Promise<Lane> {
     const endMs = performance.now() + OPENED_MS;
     for (;;) {
       try {
@@ -41,15 +48,18 @@ export class Lane implements Disposable {
     }
   }
 
-  static async #connect({ unix }: Place): Promise<Lane> {
+  static async #connect(place: Place | PortPlace): Promise<Lane> {
     const made = Promise.withResolvers<Lane>();
-    const socket = await Bun.connect({
-      unix,
-      socket: {
-        data: async (_, chunk) => (await made.promise).#came(chunk),
-        close: async () => (await made.promise).#waiting?.reject(new Error(`${unix} closed the connection`)),
-      },
-    });
+    const where = "port" in place ? `port ${place.port}` : place.unix;
+    const handlers = {
+      data: async (_: Bun.Socket, chunk: Buffer) => (await made.promise).#came(chunk),
+      drain: async () => (await made.promise).#sendRest(),
+      close: async () => (await made.promise).#waiting?.reject(new Error(`${where} closed the connection`)),
+    };
+    const socket =
+      "port" in place
+        ? await Bun.connect({ hostname: "127.0.0.1", port: place.port, socket: handlers })
+        : await Bun.connect({ unix: place.unix, socket: handlers });
     const lane = new Lane(socket);
     made.resolve(lane);
     return lane;
@@ -59,7 +69,8 @@ export class Lane implements Disposable {
   ask(text: string): Promise<Answered> {
     this.#waiting = Promise.withResolvers();
     const bytes = Buffer.from(text);
-    if (this.#socket.write(bytes) !== bytes.length) this.#waiting.reject(new Error("a request was not taken at once"));
+    this.#unsent = bytes;
+    this.#sendRest();
     return this.#waiting.promise;
   }
 
@@ -68,6 +79,10 @@ export class Lane implements Disposable {
     const answer = await this.ask(text);
     if (answer.status >= 300) throw new Error(`${text.slice(0, 200)}\n${answer.status}: ${answer.text.slice(0, 600)}`);
     return JSON.parse(answer.text);
+  }
+
+  #sendRest(): void {
+    this.#unsent = this.#unsent.subarray(Math.max(0, this.#socket.write(this.#unsent)));
   }
 
   #came(chunk: Uint8Array): void {

@@ -1,11 +1,12 @@
 // A real nats-server with JetStream for tests, on loopback, whose data are on disk: it can be killed and started again.
 
+import { mkdtempSync, rmSync } from "node:fs";
 import { connect, type Socket } from "node:net";
-import { homedir } from "node:os";
+import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Connections } from "../../src/operation/connections.ts";
 import { eventually } from "./eventually.ts";
-import { temporaryFolder } from "./temporary.ts";
+import { freePort } from "./free-port.ts";
 
 /** The program; undefined where it is not installed. */
 export const NATS_SERVER = [
@@ -23,12 +24,24 @@ export interface NatsServer extends AsyncDisposable {
   start(config?: string): Promise<void>;
 }
 
+/** What a server is started with. */
+export interface NatsStart {
+  jetStream?: boolean;
+  /** For its data; without it one of its own, which is removed with the server. */
+  folder?: string;
+  /** When it syncs what it writes: `always` is before it acknowledges, the server's own default every two minutes. */
+  sync?: "always" | "2m";
+}
+
 /** Starts a server. `config`: further lines of its file. */
-export async function startNats(config = "", { jetStream = true } = {}): Promise<NatsServer> {
-  const folder = temporaryFolder();
+export async function startNats(
+  config = "",
+  { jetStream = true, folder: given, sync = "2m" }: NatsStart = {},
+): Promise<NatsServer> {
+  const folder = given ?? mkdtempSync(join(tmpdir(), "cairn-nats-"));
   const port = freePort();
   const file = join(folder, "nats.conf");
-  const store = jetStream ? `jetstream: { store_dir: ${JSON.stringify(folder)} }\n` : "";
+  const store = jetStream ? `jetstream: { store_dir: ${JSON.stringify(folder)}, sync_interval: ${sync} }\n` : "";
   let running: Bun.Subprocess | undefined;
   const server: NatsServer = {
     port,
@@ -42,7 +55,10 @@ export async function startNats(config = "", { jetStream = true } = {}): Promise
       running?.kill("SIGKILL");
       await running?.exited;
     },
-    [Symbol.asyncDispose]: () => server.kill(),
+    async [Symbol.asyncDispose]() {
+      await server.kill();
+      if (given === undefined) rmSync(folder, { recursive: true, force: true });
+    },
   };
   await server.start();
   return server;
@@ -71,11 +87,4 @@ async function isListening(port: number): Promise<boolean> {
   } catch {
     return false;
   }
-}
-
-function freePort(): number {
-  const listener = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
-  const { port } = listener;
-  listener.stop(true);
-  return port;
 }

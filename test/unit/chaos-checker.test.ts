@@ -16,8 +16,8 @@ import { judgeLeases } from "../chaos/lease-rules.ts";
 import { BUGS, type Bug, runModel } from "../chaos/model.ts";
 import { raftEventsOf } from "../chaos/raft-events.ts";
 
-const FIXED_SEEDS = [1, 2, 3, 4, 5];
-const SEEDS = FIXED_SEEDS.map((at) => at * 7919 + (Date.now() % 7919));
+const FIXED_SEEDS = [1, 2];
+const SEEDS = [1, 2, 3].map((at) => at * 7919 + (Date.now() % 7919));
 
 describe("a model that is right", () => {
   test.each(SEEDS)("passes with seed %d", (seed) => {
