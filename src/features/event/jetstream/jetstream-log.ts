@@ -164,9 +164,20 @@ export class JetStreamLog implements EventLog {
     });
   }
 
-  /** Appends an event that another log has ordered, at its offset. Rejects where that is not the next one. */
-  async put({ offset, ...row }: EventRow, seq: number): Promise<void> {
-    await this.#send({ ...row, seq }, { msgID: keyOf(row.source, row.id), after: offset - 1 });
+  /**
+   * Appends an event that another log has ordered, at its offset. Rejects where that is not the next one. Reports
+   * whether the stream first took it for an earlier event of its id, which it is not.
+   */
+  async put({ offset, ...row }: EventRow, seq: number): Promise<boolean> {
+    const body = { ...row, seq };
+    const after = offset - 1;
+    const { dedupeSeconds } = this.#options.limits();
+    // Of an event that is too old to be sent again the stream has to know no id.
+    const isYoung = row.log_time > Date.now() - dedupeSeconds * 1000;
+    const taken = await this.#send(body, isYoung ? { msgID: keyOf(row.source, row.id), after } : { after });
+    if (!taken.duplicate || taken.seq === offset) return false;
+    await this.#send(body, { after });
+    return true;
   }
 
   /** Appends an event that Cairn made of a change. */

@@ -148,9 +148,10 @@ export class Mover {
     const put = rows.map((each) => log.put(each, seqOf(reader, each.offset)));
     const outcomes = await Promise.allSettled(put);
     const failed = outcomes.find((outcome) => outcome.status === "rejected");
-    // Those behind one that failed are refused by their offset; the next look begins where the stream ends.
-    if (failed !== undefined) throw failed.reason;
-    return rows.at(-1)?.offset ?? 0;
+    if (failed === undefined) return rows.at(-1)?.offset ?? 0;
+    // Those behind one that came late are refused by their offset; the copy goes on where the stream ends.
+    if (outcomes.some((outcome) => outcome.status === "fulfilled" && outcome.value)) return this.#lastOf(row);
+    throw failed.reason;
   }
 
   async #lastOf(row: LogRow): Promise<number> {
