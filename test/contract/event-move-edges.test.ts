@@ -2,11 +2,8 @@
 // wait, retention that is faster, and streams that were left.
 
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "bun:test";
-import { eventually } from "../kit/eventually.ts";
 import { startMovingEvents } from "../kit/moving-events.ts";
 import { NATS_SERVER, type NatsServer, startNats } from "../kit/nats.ts";
-
-const upTo = (count: number) => Array.from({ length: count }, (_, at) => at + 1);
 
 describe.skipIf(NATS_SERVER === undefined)("edges of moves of the log of events [needs nats-server]", () => {
   let server: NatsServer;

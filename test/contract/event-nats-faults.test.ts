@@ -7,6 +7,7 @@ import { join } from "node:path";
 import type { Transport } from "@nats-io/nats-core/internal";
 import { natsShape } from "../../src/config/shapes.ts";
 import { JetStreamLog } from "../../src/features/event/jetstream/jetstream-log.ts";
+import { subjectOf } from "../../src/features/event/jetstream/message.ts";
 import { addressOf, NatsLink } from "../../src/features/event/jetstream/nats.ts";
 import { readStep } from "../../src/features/event/jetstream/read.ts";
 import { limitStream, makeStream, prefixOf } from "../../src/features/event/jetstream/stream.ts";
@@ -143,6 +144,28 @@ describe.skipIf(NATS_SERVER === undefined)("a log of events in NATS that is medd
     expect((await refusal(log.put({ ...(row as NonNullable<typeof row>), offset: 2, data }, 1))).code).toBe(
       "too_large",
     );
+  });
+
+  test("large events behind many small ones are read without gaps, the newest first", async () => {
+    await store(...upTo(600).map(String));
+    // More than one read has room for, where the mean event says that it has.
+    const large = upTo(624, 601).map((id) => item(`${id}`, { data: JSON.stringify("x".repeat(400_000)) }));
+    for (const each of large) await log.store(BY, "team-a", [each]);
+    await log.look();
+    const back: number[] = [];
+    for (let at = 625; at > 590; at = back.at(-1) ?? 0) back.push(...offsets(await log.before(at, 40)));
+    expect(back.slice(0, 30)).toEqual(upTo(624, 595).reverse());
+    expect(offsets(await log.outlines({ after: 590, upTo: 624 }, 256))).toEqual(upTo(624, 591).reverse());
+  });
+
+  test("an event is found behind those of its subject that one step has no room for", async () => {
+    const { connection } = await link.client();
+    const subject = subjectOf(prefixOf(place.stream), "user:ann@x/ci", "last");
+    for (const _ of upTo(6)) await connection.request(subject, "x".repeat(900_000));
+    await store("last");
+    expect(await readStep(link, place, { from: 1, max: 256, subject })).toMatchObject({ isAll: false });
+    expect(await log.find("user:ann@x/ci", "last")).toMatchObject({ offset: 7 });
+    expect(await log.find("user:ann@x/ci", "other")).toBeUndefined();
   });
 
   test("reads leave no subscription behind, and find an event among more than one step has", async () => {

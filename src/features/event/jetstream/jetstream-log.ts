@@ -16,7 +16,7 @@ import { moved } from "../moves/place.ts";
 import { EVENT_ROW_BYTES, type EventRow, STEP_BYTES } from "../rows.ts";
 import { dataOf, keyOf, type MessageBody, rowOf, subjectOf } from "./message.ts";
 import { away, type NatsLink } from "./nats.ts";
-import { bodyOf, failureOf, outlineOf, type StoredBy, tooLarge, upToBytes } from "./parts.ts";
+import { bodyOf, failureOf, outlineOf, rowsBetween, type StoredBy, tooLarge, upToBytes } from "./parts.ts";
 import { type KeptEvent, readStep } from "./read.ts";
 import { RecentEvents } from "./recent.ts";
 import { headOf, lost, prefixOf, type StreamPlace } from "./stream.ts";
@@ -212,12 +212,13 @@ export class JetStreamLog implements EventLog {
     let sum = 0;
     for (let at = Math.min(offset, tail + 1); at > floor + 1 && found.length < max && sum < STEP_BYTES; ) {
       const first = Math.max(floor + 1, at - Math.min(most, max - found.length));
-      for (const row of (await this.#rows(first, at - first)).toReversed()) {
+      const rows = await rowsBetween(this.#rows, first, at);
+      for (const row of rows.toReversed()) {
         if (sum >= STEP_BYTES) break;
         found.push(row);
         sum += row.size;
       }
-      at = first;
+      at = rows[0]?.offset ?? first;
     }
     return found;
   }
@@ -228,10 +229,9 @@ export class JetStreamLog implements EventLog {
     const last = Math.max(after, floor);
     for (let at = Math.min(upTo, tail); at > last && found.length < max; ) {
       const first = Math.max(last + 1, at + 1 - Math.min(BATCH, max - found.length));
-      const rows = await this.#rows(first, at + 1 - first);
-      if (rows.length === 0) break;
+      const rows = await rowsBetween(this.#rows, first, at + 1);
       for (const row of rows.toReversed()) found.push(outlineOf(row));
-      at = first - 1;
+      at = (rows[0]?.offset ?? first) - 1;
     }
     return found;
   }
@@ -360,8 +360,8 @@ export class JetStreamLog implements EventLog {
     return kept?.row.offset === offset ? kept : undefined;
   }
 
-  /** Returns the events from an offset on, at most `max`. */
-  async #rows(from: number, max: number): Promise<EventRow[]> {
+  /** Returns the events from an offset on, at most `max`, and no more once they have some megabytes. */
+  readonly #rows = async (from: number, max: number): Promise<EventRow[]> => {
     const rows: EventRow[] = [];
     let bytes = 0;
     for (let next = from; rows.length < max && next <= this.#head.tail; ) {
@@ -375,7 +375,7 @@ export class JetStreamLog implements EventLog {
       next = (rows.at(-1)?.offset ?? next) + 1;
     }
     return rows;
-  }
+  };
 
   async #ask(from: number, max: number): Promise<KeptEvent[]> {
     return (await readStep(this.#options.link, this.#options.place, { from, max })).found;

@@ -26,6 +26,21 @@ export function upToBytes(rows: readonly EventRow[]): EventRow[] {
   return last < 0 ? [...rows] : rows.slice(0, last + 1);
 }
 
+/**
+ * Returns the events from `first` on that are before `end`; only the newest of them, without a gap, where one read of
+ * `rows` has no room for all.
+ */
+export async function rowsBetween(
+  rows: (from: number, max: number) => Promise<EventRow[]>,
+  first: number,
+  end: number,
+): Promise<EventRow[]> {
+  for (let from = first; ; from = Math.ceil((from + end) / 2)) {
+    const found = await rows(from, end - from);
+    if ((found.at(-1)?.offset ?? end) >= end - 1) return found.filter(({ offset }) => offset < end);
+  }
+}
+
 /** Returns an event without its data. */
 export function outlineOf({
   offset,
