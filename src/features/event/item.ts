@@ -49,6 +49,15 @@ const fields = {
   datacontenttype: z.string().max(MAX.contentType).regex(MEDIA_TYPE, "must be a media type").optional(),
 };
 
+const FIELDS = [
+  "id",
+  "source",
+  "type",
+  "subject",
+  "time",
+  "datacontenttype",
+] as const satisfies (keyof typeof fields)[];
+
 const judgedFields = z.strictObject({
   ...fields,
   extensions: z
@@ -122,17 +131,30 @@ function jsonProblem(text: string): string | undefined {
  * and `too_large`. `maxBytes`: most bytes of all fields together.
  */
 export function itemOf(said: SaidEvent, maxBytes: number): EventItem {
-  const { extensions, data, data_base64, ...given } = said;
-  const contentType = given.datacontenttype;
+  const { extensions, data, data_base64, datacontenttype: contentType } = said;
   const held = dataOf(data, data_base64, typeof contentType === "string" ? contentType : undefined);
-  const ours = Object.entries(extensions).filter(([name, value]) => value !== null && !isOurs(name));
-  const present = Object.fromEntries(
-    Object.entries(given).filter(([, value]) => value !== undefined && value !== null),
-  );
-  const parsed = judgedFields.safeParse({ ...present, extensions: Object.fromEntries(ours), ...held });
+  const present = presentOf(said);
+  const parsed = judgedFields.safeParse({ ...present, extensions: extensionsOf(extensions), ...held });
   if (!parsed.success) throw refusal(parsed.error.issues[0], { ...present, ...extensions });
   refuseSize(parsed.data, maxBytes);
   return parsed.data;
+}
+
+/** Returns what a sender said of the fields that an event may have. */
+function presentOf(given: SaidEvent): Record<string, unknown> {
+  const present: Record<string, unknown> = {};
+  for (const name of FIELDS) {
+    const value = given[name];
+    if (value !== undefined && value !== null) present[name] = value;
+  }
+  return present;
+}
+
+/** Returns the extensions that are a sender's to give. */
+function extensionsOf(extensions: SaidEvent["extensions"]): SaidEvent["extensions"] {
+  const entries = Object.entries(extensions);
+  if (entries.length === 0) return {};
+  return Object.fromEntries(entries.filter(([name, value]) => value !== null && !isOurs(name)));
 }
 
 function dataOf(data: unknown, base64: unknown, type: string | undefined): Pick<EventItem, "kind" | "data"> {

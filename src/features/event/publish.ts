@@ -102,6 +102,7 @@ export function publishOperations(node: Services): readonly Operation[] {
 /** What both operations work with. */
 interface PublishTools {
   batches: Batches;
+  /** Reads the settings of the fleet: once a call, not for each event. */
   maxBytes: () => number;
   /** Which promise the log has, as a member of the answer. */
   promise: () => { durability?: string };
@@ -138,8 +139,9 @@ function publishOne({
     aliases: { event_type: "type", event_id: "id", payload: "data", content_type: "datacontenttype" },
     async run({ space = "default", extensions = {}, ...said }, steps) {
       try {
-        const item = itemOf({ ...completed(said, steps, 0), extensions }, maxBytes());
-        const [placed] = batches.append(steps, space, [tracedBy(steps, item, maxBytes())]);
+        const most = maxBytes();
+        const item = itemOf({ ...completed(said, steps, 0), extensions }, most);
+        const [placed] = batches.append(steps, space, [tracedBy(steps, item, most)]);
         if (placed === undefined) throw new Error("an event without an outcome");
         const published = publishedOf(item, await placed);
         count(steps.surface, "success", item);
@@ -171,9 +173,10 @@ function publishMany({
     access: { verb: "write", spaces: ({ space }) => [space ?? "default"] },
     hints: { idempotent: false },
     async run({ space = "default", events }, steps) {
-      const items = events.map((raw, index) => itemOrFault(() => itemOf(saidOf(raw, steps, index), maxBytes())));
+      const most = maxBytes();
+      const items = events.map((raw, index) => itemOrFault(() => itemOf(saidOf(raw, steps, index), most)));
       const good = items.filter((item): item is EventItem => !(item instanceof Fault));
-      const traced = good.map((item) => tracedBy(steps, item, maxBytes()));
+      const traced = good.map((item) => tracedBy(steps, item, most));
       const placed = batches.append(steps, space, traced);
       const outcomes = await Promise.allSettled(placed);
       for (const item of items) if (item instanceof Fault) count(steps.surface, "error");
@@ -258,8 +261,11 @@ function saidOf(raw: unknown, steps: MacroSteps, index: number): SaidEvent {
   }
   if (!isObject(extensions))
     throw new Fault("invalid_input", "event: extensions must be an object", { details: { field: "extensions" } });
-  const further = Object.entries(raw).filter(([name]) => !KNOWN.has(name));
-  const own = { ...Object.fromEntries(further), ...extensions };
+  const further = Object.keys(raw).filter((name) => !KNOWN.has(name));
+  const own =
+    further.length === 0
+      ? extensions
+      : { ...Object.fromEntries(further.map((name) => [name, raw[name]])), ...extensions };
   const said = { id, source, type, subject, time, datacontenttype, data, data_base64, extensions: own };
   return specversion === undefined ? completed(said, steps, index) : said;
 }

@@ -17,6 +17,6 @@ export const moveConditions = {
   own_events_waiting: {
     title: "Events of what Cairn does wait for NATS",
     severity: "warning",
-    hint: "Bring NATS back, move the log (`cairn events move`), or take types out of events.own: at 100,000 the writes that make such events are refused.",
+    hint: "Bring NATS back, move the log (`cairn events move`), or take types out of events.own: at 100,000 the writes that make such events are refused, at 200,000 what the fleet itself does makes none.",
   },
 } as const satisfies ConditionTable;

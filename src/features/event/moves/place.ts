@@ -128,7 +128,8 @@ export function waitingCount(reader: Reader): number {
 
 /**
  * Lets an own event wait. Where as many wait as may, the write is refused (Fault `event_log_unavailable`), unless it is
- * one of the node itself or of the fleet, among which are the ways out: those have as much room again.
+ * one of the node itself or of the fleet, among which are the ways out: those have as much room again, and make no
+ * event behind that.
  */
 export function addWaiting(tx: Writer, row: EventRow, { seq, caller }: { seq: number; caller: string }): void {
   const count = waitingCount(tx);
