@@ -74,13 +74,13 @@ export class Mover {
       try {
         if (await this.look(signal)) wait = 0;
         this.#options.onProblem(undefined);
+        const count = signal.aborted ? 0 : waitingCount(this.#options.reader);
+        this.#options.onWaiting(count < MANY_WAITING ? undefined : count);
       } catch (error) {
         this.#maySent = true;
         wait = AGAIN_MS;
         if (!signal.aborted) this.#options.onProblem(error);
       }
-      const count = signal.aborted ? 0 : waitingCount(this.#options.reader);
-      this.#options.onWaiting(count < MANY_WAITING ? undefined : count);
       await pause(wait, signal).catch(() => {});
     }
     // The next leader says what keeps it.

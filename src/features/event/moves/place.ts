@@ -122,6 +122,7 @@ export interface WaitingRow {
 
 /** Returns how many own events wait. */
 export function waitingCount(reader: Reader): number {
+  if (levelOf(reader) < EVENT_LEVEL) return 0;
   const { first, last } = waitingEnds(reader);
   return last === 0 ? 0 : last - first + 1;
 }
