@@ -131,7 +131,11 @@ export class Changes {
   publish(changes: readonly Change[], head?: { epoch: string; seq: number }): void {
     const last = changes.at(-1);
     const reached = head ?? last;
-    if (reached === undefined) return;
+    if (reached === undefined) {
+      // A command may remove rows and have no change.
+      for (const listener of this.#headListeners) listener();
+      return;
+    }
     const fed =
       this.#apart.length === 0 ? changes : changes.filter(({ operation }) => !this.#apart.includes(operation));
     this.#ring.push(...fed);

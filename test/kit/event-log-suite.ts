@@ -229,8 +229,20 @@ export function eventLogSuite({ name, before, after, open }: EventLogKind): void
       for (const part of upTo(4)) await append("ann", [item(`a${part}`), item(`b${part}`)]);
       await reach(8);
       const { bytes } = log.head();
+      const feed = new EventFeed(log);
+      const close = feed.onNews(() => {});
+      feed.judge(1);
       await opened.keep(3);
       await eventually("the floor has moved", () => log.head().floor > 0 || undefined);
+      const isRefused = () => {
+        try {
+          return feed.judge(1) ?? false;
+        } catch (error) {
+          return (error as { code?: string }).code === "below_floor";
+        }
+      };
+      await eventually("a reader of what is gone is refused", isRefused);
+      close();
       const { floor, tail, bytes: left } = log.head();
       expect([tail, floor >= 4, floor <= 5, left < bytes]).toEqual([8, true, true, true]);
       expect(offsets(await log.after(0, 10))).toEqual(upTo(8, floor + 1));

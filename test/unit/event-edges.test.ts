@@ -80,6 +80,35 @@ test("an open stream judges rights before it gives an event, and ends where rete
   expect(faultOf(() => place.take(10, () => {})).code).toBe("below_floor");
 });
 
+test("a hundred streams that are woken by one event read the log once", async () => {
+  const { store, log } = events.core;
+  const read: string[] = [];
+  const counted = new Proxy(new ReplicatedEventLog(store.reader, () => log), {
+    get(of, key) {
+      if (["head", "after", "judge"].includes(String(key))) read.push(String(key));
+      return Reflect.get(of, key).bind?.(of) ?? Reflect.get(of, key);
+    },
+  });
+  const feed = new EventFeed(counted);
+  const context = { visible: () => true, spend: () => {}, author: "user:bob@x" } as unknown as CallContext;
+  const taken: unknown[] = [];
+  const all = Promise.withResolvers<void>();
+  const ends = Array.from({ length: 100 }, () => {
+    const place = new EventPlace(feed, {}, 0, context);
+    return place.onNews(() => {
+      taken.push(...place.take(10, () => {}).items.map(({ value }) => value["id"]));
+      expect(place.take(10, () => {}).items).toEqual([]);
+      if (taken.length === 100) all.resolve();
+    });
+  });
+  read.length = 0;
+  await events.publish("ann", { type: "t", id: "one" });
+  await all.promise;
+  expect(new Set(taken)).toEqual(new Set(["one"]));
+  expect(read).toEqual(["head", "after"]);
+  for (const end of ends) end();
+});
+
 test("an open stream of a log that has to be asked says when its events have come, and fails as the log does", async () => {
   const here = new ReplicatedEventLog(events.core.store.reader, () => events.core.log);
   const asked: number[] = [];
@@ -113,7 +142,10 @@ test("an open stream of a log that has to be asked says when its events have com
   expect([take(2), take(2), take(2)]).toEqual([["0", "1"], ["2", "3"], ["4"]]);
   // One question is under way at a time, and what came is not asked for again.
   expect(asked).toEqual([0]);
+  // At the end of the log there is nothing to ask for.
+  expect([take(2), asked]).toEqual([[], [0]]);
   broken = new Error("the log is away");
+  await events.publish("ann", { type: "t" });
   await news(() => expect([take(2), take(2)]).toEqual([[], []]));
   expect(() => take(2)).toThrow("the log is away");
   expect(asked).toEqual([0, 5]);

@@ -79,7 +79,7 @@ export interface EventLog {
   types(after: number): Soon<SeenType[]>;
   /** Returns which promise an acknowledged event has, in words of the header Cairn-Durability. */
   durability(): string;
-  /** Calls `listener` when the log may have grown, or is over; returns what ends that. */
+  /** Calls `listener` when the head or the name may be others, or the log is over; returns what ends that. */
   onHead(listener: () => void): () => void;
 }
 

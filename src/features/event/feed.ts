@@ -1,6 +1,6 @@
 // The feed of events of one node: wakes waits and streams when events were appended, and keeps the newest rows with
-// what they look like, so that many readers of the same events read and render them once. A reader is a cursor and a
-// wake-up, never a queue.
+// what they look like, and where the log is, so that many readers of the same events read and render them once. A
+// reader is a cursor and a wake-up, never a queue.
 
 import { Fault } from "../../lib/fault.ts";
 import { ServiceKey } from "../../operation/services.ts";
@@ -23,6 +23,13 @@ export interface FedEvent {
   text: string;
 }
 
+/** Where the log is, and the events that it has: those after `floor`, up to `tail`. */
+interface LogRange {
+  name: string;
+  floor: number;
+  tail: number;
+}
+
 /** The feed of events of a full member. */
 export class EventFeed {
   readonly log: EventLog;
@@ -30,6 +37,8 @@ export class EventFeed {
   readonly #kept = new Map<number, FedEvent>();
   #keptBytes = 0;
   #name = "";
+  /** As of the latest news of the log; undefined: to be read. */
+  #range: LogRange | undefined;
   #tail = -1;
   #isDue = false;
   #stop: (() => void) | undefined;
@@ -40,7 +49,13 @@ export class EventFeed {
 
   /** Returns the cursor of an offset. */
   cursorOf(offset: number): string {
-    return cursorText(this.log.name(), offset);
+    return cursorText(this.#now().name, offset);
+  }
+
+  /** Throws the Fault of a reader at an offset whose next events are gone. */
+  judge(offset: number): void {
+    const { floor, tail } = this.#now();
+    if (offset < floor || offset > tail) this.log.judge(this.cursorOf(offset));
   }
 
   /**
@@ -54,6 +69,7 @@ export class EventFeed {
       if (this.#listeners.size > 0) return;
       this.#stop?.();
       this.#stop = undefined;
+      this.#range = undefined;
     };
   }
 
@@ -64,7 +80,7 @@ export class EventFeed {
 
   /** Returns the events after an offset, at most `max`, oldest first. */
   after(offset: number, max: number): Soon<FedEvent[]> {
-    const name = this.log.name();
+    const { name, tail } = this.#now();
     if (name !== this.#name) this.#forget(name);
     const found: FedEvent[] = [];
     for (let next = offset + 1; found.length < max; next += 1) {
@@ -72,7 +88,7 @@ export class EventFeed {
       if (kept === undefined) break;
       found.push(kept);
     }
-    if (found.length === max) return found;
+    if (found.length === max || offset + found.length >= tail) return found;
     const rest = this.log.after(offset + found.length, max - found.length);
     const all = (rows: readonly EventRow[]) => [...found, ...rows.map((row) => this.#keep(row, name))];
     return rest instanceof Promise ? rest.then(all) : all(rest);
@@ -92,7 +108,7 @@ export class EventFeed {
     try {
       signal.throwIfAborted();
       this.#refuseEnded();
-      if (deadline.aborted || this.log.head().tail > offset) return;
+      if (deadline.aborted || this.#now().tail > offset) return;
       await woken.promise;
       this.#refuseEnded();
     } finally {
@@ -109,9 +125,19 @@ export class EventFeed {
     });
   }
 
+  /** Returns where the log is. While someone listens for its news, it is read once after each. */
+  #now(): LogRange {
+    if (this.#range !== undefined) return this.#range;
+    const { floor, tail } = this.log.head();
+    const range = { name: this.log.name(), floor, tail };
+    if (this.#stop !== undefined) this.#range = range;
+    return range;
+  }
+
   #listen(): () => void {
     this.#tail = this.log.head().tail;
     return this.log.onHead(() => {
+      this.#range = undefined;
       // The store is closed next.
       if (this.log.isOver) for (const listener of [...this.#listeners]) listener();
       if (this.log.isOver || this.#isDue) return;
@@ -124,7 +150,7 @@ export class EventFeed {
     this.#isDue = false;
     // Without a reader nothing is read: the store may be closed by now.
     if (this.#listeners.size === 0 || this.log.isOver) return;
-    const { tail } = this.log.head();
+    const { tail } = this.#now();
     if (tail === this.#tail) return;
     this.#tail = tail;
     this.#callSome([...this.#listeners]);

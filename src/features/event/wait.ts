@@ -149,7 +149,7 @@ export class EventPlace implements FollowCursor {
 
   take(max: number, judge: () => void): ReturnType<FollowCursor["take"]> {
     // Events that were removed meanwhile would be passed over in silence.
-    this.#feed.log.judge(this.position);
+    this.#feed.judge(this.#at);
     const step = this.#step();
     if (step.length > 0) judge();
     const stepBytes = step.reduce((sum, { row }) => sum + row.size, 0);

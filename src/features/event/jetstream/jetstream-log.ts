@@ -311,8 +311,10 @@ export class JetStreamLog implements EventLog {
     this.#lostAfter = last < known ? last : undefined;
     if (this.#lostAfter !== undefined) this.#recent.cut(last);
     this.#refuseShort();
-    this.#head = { tail: Math.max(this.#head.tail, last), floor, bytes };
+    const before = this.#head;
+    this.#head = { tail: Math.max(before.tail, last), floor, bytes };
     this.#isKnown = true;
+    if (this.#head.tail > before.tail || floor !== before.floor) this.#tell();
     return { ...this.#head, tail: last };
   }
 
@@ -396,9 +398,7 @@ export class JetStreamLog implements EventLog {
     const { signal } = this.#stop;
     while (!signal.aborted) {
       try {
-        const before = this.#head.tail;
         await this.look();
-        if (this.#head.tail > before) this.#tell();
         if (this.#messages === undefined) await this.#consume();
         this.#options.onProblem?.(undefined);
         onFirst();
