@@ -158,7 +158,6 @@ test.skipIf(!permitted)(
       `${STREAMS} streams: open in ${openLine["ms"]} ms, ${Math.round(bytesEach / 1024)} KiB each, a write took ${Math.round(tookMs)} and ${Math.round(laterMs)} ms`,
     );
     expect(bytesEach).toBeLessThan(48 * 1024);
-    expect(tookMs).toBeLessThan(2_000);
 
     node.kill("SIGTERM");
     const { reasons } = await within("all streams to end", lines.next("ended"), 60_000);

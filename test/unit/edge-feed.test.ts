@@ -61,13 +61,13 @@ describe("the full node's side", () => {
     expect(first).toMatchObject({ items: [], more: false, position: here(core) });
     const terms = first.terms?.id ?? "";
     const { epoch } = core.log.position();
-    const held = server.serve("n", request(here(core), { holdMs: 1000, terms, epoch }), soon());
+    const held = server.serve("n", request(here(core), { holdMs: 30_000, terms, epoch }), soon());
     await put(core, "other/x");
     await put(core, "team-a/x");
     const answer = await held;
     expect(answer.items.map(({ target, seq }) => [target, seq])).toEqual([["team-a/x", 2]]);
     expect(answer).toMatchObject({ terms: null, epochs: null, position: here(core) });
-    expect(answer.heldMs).toBeLessThan(1000);
+    expect(answer.heldMs).toBeLessThan(30_000);
     const nothing = await server.serve("n", request(here(core), { holdMs: 60, terms, epoch }), soon());
     expect(nothing).toMatchObject({ items: [], position: here(core) });
     expect(nothing.heldMs).toBeGreaterThanOrEqual(60);

@@ -9,6 +9,7 @@ import { RequestRefused } from "../../src/operation/model-endpoint.ts";
 import { ConceptEmbedder, conceptsOf } from "../kit/concepts.ts";
 import { granted, localAdmin } from "../kit/core.ts";
 import { eventually } from "../kit/eventually.ts";
+import { inTime } from "../kit/in-time.ts";
 import { type Hit, Searched } from "../kit/search.ts";
 import { Someone, user } from "../kit/sessions.ts";
 
@@ -174,10 +175,9 @@ describe("what makes vectors", () => {
     await Promise.all(Array.from({ length: 250 }, (_, at) => node.put(`a/${at}`, "vessel again")));
     const { epoch, seq } = node.core.log.position();
     await node.index.reach(seq, 20_000, new AbortController().signal);
-    const startMs = performance.now();
-    const answer = await node.core.call("search", { query: "again", min_position: `${epoch}-${seq}` });
+    const searched = node.core.call("search", { query: "again", min_position: `${epoch}-${seq}` });
+    const answer = await inTime(1500, searched);
     expect((answer["hits"] as Hit[]).length).toBe(20);
-    expect(performance.now() - startMs).toBeLessThan(1500);
     blocked.resolve();
     await eventually("all vectors", () => node.meaning.open()?.vectors.rows === 250);
   });

@@ -4,6 +4,7 @@
 import { expect, test } from "bun:test";
 import { Scrubber } from "../../src/features/memory/scrub.ts";
 import { SCRUB_RULES } from "../../src/features/memory/scrub-rules.ts";
+import { computedMs } from "../kit/in-time.ts";
 
 const word = (length: number, alphabet = "Ab3dEf9h") => alphabet.repeat(length).slice(0, length);
 const hex = (length: number) => word(length, "0a1b2c3d");
@@ -164,7 +165,7 @@ test.each([
   [" a.passwor".repeat(150_000)],
   ["0".repeat(1_500_000)],
 ])("a text of 1.5 MB that is made to take long does not", (text) => {
-  const startMs = performance.now();
+  const startMs = computedMs();
   new Scrubber([]).text(text);
-  expect(performance.now() - startMs).toBeLessThan(3000);
+  expect(computedMs() - startMs).toBeLessThan(3000);
 });
