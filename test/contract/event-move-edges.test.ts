@@ -2,8 +2,21 @@
 // wait, retention that is faster, and streams that were left.
 
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "bun:test";
+import { STORED_BY_NODE } from "../../src/features/event/jetstream/jetstream-log.ts";
+import { NatsLink } from "../../src/features/event/jetstream/nats.ts";
+import { limitStream, makeStream, prefixOf } from "../../src/features/event/jetstream/stream.ts";
+import { MOVABLE_LOG } from "../../src/features/event/moves/open.ts";
+import { type LogRow, logPlaces, MAX_WAITING, streamOf, waitingRows } from "../../src/features/event/moves/place.ts";
+import { type EventRow, eventHead } from "../../src/features/event/rows.ts";
+import { sender } from "../kit/events.ts";
+import { eventually } from "../kit/eventually.ts";
 import { startMovingEvents } from "../kit/moving-events.ts";
-import { NATS_SERVER, type NatsServer, startNats } from "../kit/nats.ts";
+import { loopbackConnections, NATS_SERVER, type NatsServer, startNats } from "../kit/nats.ts";
+import { refusal } from "../kit/refusal.ts";
+
+const upTo = (count: number) => Array.from({ length: count }, (_, at) => at + 1);
+const linkTo = ({ url }: NatsServer) =>
+  new NatsLink({ ...loopbackConnections, place: () => ({ url, login: undefined }) });
 
 describe.skipIf(NATS_SERVER === undefined)("edges of moves of the log of events [needs nats-server]", () => {
   let server: NatsServer;
@@ -34,5 +47,160 @@ describe.skipIf(NATS_SERVER === undefined)("edges of moves of the log of events 
     ]);
     await events.move("fleet");
     expect((await events.all()).map(({ id }) => id)).toEqual(["1", "1", "2", "1", "3"]);
+  });
+
+  const propose = (name: string, input: object) =>
+    events.core.log.propose({ name, v: 1, input, caller: "node", via: "", key: "" });
+  const reader = () => events.core.store.reader;
+  const put = (id: string) => events.call("context_put", { id: `team-a/${id}`, content: "x" }, sender("ann"));
+  const movable = () => events.node.get(MOVABLE_LOG);
+  const current = () => streamOf(logPlaces(reader())) as LogRow;
+  const limitTo = async (limits: object) => {
+    Object.assign(events.events, limits);
+    const link = linkTo(server);
+    await limitStream(link, current(), events.events);
+    await link.close();
+  };
+
+  test("more own events than one command takes are told once, in order, and leave the tables again", async () => {
+    events.chooseOwn("cairn.context.*");
+    await events.move("jetstream");
+    events.rest();
+    await Promise.all(upTo(520).map((at) => put(`a${at}`)));
+    // A leader that ended had sent two of them, and had not said so.
+    for (const { event, seq } of waitingRows(reader(), 2))
+      await movable().streamLog(current())[STORED_BY_NODE](JSON.parse(event), seq);
+    await events.call("event_log_move", { to: "fleet", dry: false });
+    await propose("event_log_step", { n: 2, state: "closing", last: 0 });
+    events.lead();
+    await events.isIn("fleet");
+    await eventually("none waits", () => waitingRows(reader(), 1).length === 0 || undefined);
+    const ids = (await events.all()).map(({ id }) => id);
+    expect([ids.length, new Set(ids).size]).toEqual([520, 520]);
+    const seqs = ids.map((id) => Number(id.split("-").at(-1)));
+    expect(seqs).toEqual(seqs.toSorted((one, other) => one - other));
+    expect(await events.call("audit_verify", {})).toMatchObject({ ok: true });
+    await events.move("jetstream");
+    await eventually("the tables are empty", () => eventHead(reader()).floor === eventHead(reader()).tail || undefined);
+    expect((await events.all()).map(({ id }) => id)).toEqual(ids);
+  });
+
+  test("own events that were forgotten twice take none of those behind them along", async () => {
+    events.chooseOwn("cairn.context.*");
+    await events.move("jetstream");
+    events.rest();
+    await put("a1");
+    const [{ n, seq } = { n: 0, seq: 0 }] = waitingRows(reader(), 1);
+    await propose("event_forwarded", { upTo: n, seq });
+    expect(waitingRows(reader(), 1)).toEqual([]);
+    await put("a2");
+    // Its first answer was lost, so the leader proposes it again.
+    await propose("event_forwarded", { upTo: n, seq });
+    expect(waitingRows(reader(), 2).map(({ event }) => JSON.parse(event).subject)).toEqual(["team-a/a2"]);
+  });
+
+  test("a move back that retention overtakes begins anew behind it, also where nothing is left", async () => {
+    await events.move("jetstream");
+    await Promise.all(upTo(300).map((at) => events.publish("ann", { type: "t", id: `${at}` })));
+    await eventually("the tables are empty", () => eventHead(reader()).floor === eventHead(reader()).tail || undefined);
+    events.rest();
+    await events.call("event_log_move", { to: "fleet", dry: false });
+    const kept = await movable().streamLog(current()).keptAfter(0, 100);
+    await propose("event_log_copy", { events: kept.map(({ row }) => row), floor: 0 });
+    expect(eventHead(reader())).toMatchObject({ floor: 0, tail: 100 });
+    await limitTo({ keepCount: 10 });
+    events.lead();
+    await events.isIn("fleet");
+    expect((await events.all()).map(({ offset }) => offset)).toEqual(upTo(300).slice(290));
+    await events.move("jetstream");
+    events.rest();
+    await limitTo({ keepMs: 100 });
+    await eventually("the stream is empty", async () => {
+      const { floor, tail } = await movable().streamLog(current()).look();
+      return floor === tail;
+    });
+    events.lead();
+    await events.move("fleet");
+    expect((await events.publish("ann", { type: "t", id: "next" })).cursor).toEndWith("-e301");
+    expect(await events.call("audit_verify", {})).toMatchObject({ ok: true });
+  });
+
+  test("a stream into which others write is not switched to, takes no event's place, and is left by a stop", async () => {
+    for (const at of upTo(5)) await events.publish("ann", { type: "t", id: `${at}` });
+    events.rest();
+    await events.call("event_log_move", { to: "jetstream", dry: false });
+    const row = logPlaces(reader()).moving as LogRow;
+    const link = linkTo(server);
+    await makeStream(link, row, 0, events.events);
+    const write = async () => (await link.client()).connection.request(`${prefixOf(row.stream)}.0`, "no event");
+    await movable()
+      .streamLog(row)
+      .put((await events.log.at(1)) as EventRow, 1);
+    await write();
+    events.lead();
+    const isTold = () => [...events.raised.values()].some((text) => text.includes("that Cairn did not write"));
+    await eventually("it is told", () => isTold() || undefined);
+    // Events are taken meanwhile, and none of them is where the strange one is.
+    for (const at of [6, 7]) await events.publish("ann", { type: "t", id: `${at}` });
+    for (const _ of upTo(9)) await write();
+    events.lead();
+    await eventually("it is told again", () => isTold() || undefined);
+    expect(await events.call("event_log_get", {})).toMatchObject({ log: "fleet", move: { state: "copying" } });
+    await events.call("event_log_move", { cancel: true, dry: false });
+    await events.move("jetstream");
+    expect((await events.all()).map(({ id }) => id)).toEqual(upTo(7).map(String));
+    await link.close();
+  });
+
+  test("a secret of NATS that this node has not is told without effect on anything else", async () => {
+    await events.publish("ann", { type: "t", id: "1" });
+    await events.move("jetstream");
+    Object.assign(events.events.nats, { credentials: "secret:NATS_OF_NOBODY" });
+    const refused = await refusal(events.publish("ann", { type: "t", id: "2" }));
+    expect([refused.code, refused.message]).toEqual([
+      "event_log_unavailable",
+      expect.stringContaining("secret:NATS_OF_NOBODY is not set on this node"),
+    ]);
+    await put("a1");
+    Object.assign(events.events.nats, { credentials: undefined });
+    await events.publish("ann", { type: "t", id: "2" });
+    expect((await events.all()).map(({ id }) => id)).toEqual(["1", "2"]);
+  });
+
+  test("two fleets keep their events in one NATS, and neither sees or limits those of the other", async () => {
+    await using other = startMovingEvents(server);
+    other.lead();
+    for (const fleet of [events, other]) await fleet.move("jetstream");
+    for (const at of upTo(4)) await events.publish("ann", { type: "t", id: `${at}` });
+    for (const at of upTo(3)) await other.publish("ann", { type: "t", id: `${at}` });
+    await limitTo({ keepCount: 1 });
+    expect((await other.all()).map(({ offset }) => offset)).toEqual([1, 2, 3]);
+    await other.move("fleet");
+    expect((await events.publish("ann", { type: "t", id: "5" })).cursor).toEndWith("-e5");
+    expect((await events.publish("ann", { type: "t", id: "3" })).duplicate).toBe(true);
+  });
+
+  test("what keeps the leader is told while it leads, and what keeps a follower apart from it", async () => {
+    events.chooseOwn("cairn.context.*");
+    await events.move("jetstream");
+    events.rest();
+    events.core.store.transaction((tx) =>
+      tx.run(
+        `WITH RECURSIVE more(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM more WHERE n < ?)
+         INSERT INTO event_waiting (n, seq, event) SELECT n, 0, '{}' FROM more`,
+        0.8 * MAX_WAITING,
+      ),
+    );
+    await server.kill();
+    events.lead();
+    const codes = ["event_log_away", "event_log_stuck", "own_events_waiting"];
+    const raised = () => [...events.raised.keys()].sort();
+    await eventually("all are told", () => raised().length === 3 || undefined);
+    expect(raised()).toEqual(codes);
+    events.rest();
+    await eventually("those of the leader end", () => raised().length === 1 || undefined);
+    expect(raised()).toEqual(["event_log_away"]);
+    await server.start();
+    await eventually("the node reads the stream again", () => raised().length === 0 || undefined);
   });
 });

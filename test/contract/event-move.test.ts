@@ -223,6 +223,7 @@ describe.skipIf(NATS_SERVER === undefined)("moves of the log of events [needs na
     await events.call("event_log_move", { to: "fleet", dry: false });
     await lose(false);
     await events.isIn("fleet");
+    await eventually("the node follows the stream no longer", () => !events.raised.has("event_log_away") || undefined);
     const next = await events.publish("ann", { type: "t", id: "3" });
     await eventually("the event that waited is there", async () => (await ids()).length === 2 || undefined);
     expect((await ids())[1]).toBe("3");

@@ -37,6 +37,7 @@ export function startMovingEvents(server: NatsServer) {
   };
   const limits = { ...DEFAULT_WRITE_LIMITS, events };
   const problems: (string | undefined)[] = [];
+  const raised = new Map<string, string>();
   const core: Core = startCore({
     features,
     operations: operationsOf(features, node),
@@ -47,7 +48,16 @@ export function startMovingEvents(server: NatsServer) {
     },
   });
   const conditions = {
-    of: () => ({ raise: (_: string, text: string) => problems.push(text), clear: () => problems.push(undefined) }),
+    of: () => ({
+      raise: (code: string, text: string) => {
+        problems.push(text);
+        raised.set(code, text);
+      },
+      clear: (code: string) => {
+        problems.push(undefined);
+        raised.delete(code);
+      },
+    }),
   };
   node
     .provide(NODE, { limits: () => limits, store: core.store, nowMs: Date.now, conditions } as unknown as NodeParts)
@@ -62,7 +72,7 @@ export function startMovingEvents(server: NatsServer) {
   let leads: AbortController | undefined;
   const call = (name: string, input: Record<string, unknown>, who: Caller = ADMIN) => core.call(name, input, who);
   const made = {
-    ...{ core, node, events, problems, call },
+    ...{ core, node, events, problems, raised, call },
     log: node.get(EVENT_LOG),
     /** This node leads from now on, after a change of leader. */
     lead: () => {

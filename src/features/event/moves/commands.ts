@@ -138,13 +138,15 @@ export const eventForwarded = write({
   apart: true,
   title: "Forget own events that were sent",
   description: "Removes own events that the log of events has acknowledged.",
-  input: z.object({ upTo: z.number().int() }),
+  // The numbers of those that are gone are given again, those of changes are not.
+  input: z.object({ upTo: z.number().int(), seq: z.number().int() }),
   output: z.object({ removed: z.number().int() }),
   access: ADMIN,
   work: () => 10 * WRITE_ROW,
   prepare: (input) => input,
-  apply(tx, { upTo }) {
-    return { output: { removed: tx.run("DELETE FROM event_waiting WHERE n <= ?", upTo).changes }, changes: [] };
+  apply(tx, { upTo, seq }) {
+    const { changes: removed } = tx.run("DELETE FROM event_waiting WHERE n <= ? AND seq <= ?", upTo, seq);
+    return { output: { removed }, changes: [] };
   },
 });
 

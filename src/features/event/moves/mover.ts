@@ -10,7 +10,7 @@ import type { Reader } from "../../../store/store.ts";
 import { type JetStreamLog, STORED_BY_NODE } from "../jetstream/jetstream-log.ts";
 import type { NatsLink } from "../jetstream/nats.ts";
 import { found, limitStream, makeStream, sealStream } from "../jetstream/stream.ts";
-import { EVENT_LEVEL, type EventRow, eventHead, eventsAfter } from "../rows.ts";
+import { EVENT_LEVEL, type EventRow, eventAt, eventHead, eventsAfter } from "../rows.ts";
 import { eventTrim } from "../trim.ts";
 import { eventForwarded, eventLogBegin, eventLogCopy, eventLogStep } from "./commands.ts";
 import { newLogId } from "./log-id.ts";
@@ -83,8 +83,9 @@ export class Mover {
       }
       await pause(wait, signal).catch(() => {});
     }
-    // The next leader says what keeps it.
+    // The next leader says what keeps it, and what waits.
     this.#options.onProblem(undefined);
+    this.#options.onWaiting(undefined);
   }
 
   /** Does one step. Reports whether there may be more to do at once. */
@@ -124,7 +125,9 @@ export class Mover {
     const { reader, link, limits } = this.#options;
     const { floor } = eventHead(reader);
     await makeStream(link, row, floor, limits());
-    let at = await this.#lastOf(row);
+    const before = await this.#lastOf(row);
+    await this.#refuseStrange(row, Math.max(floor, before - BATCH), before);
+    let at = before;
     while (!signal.aborted) {
       const rows = eventsAfter(reader, at, BATCH);
       if (rows.length === 0) break;
@@ -136,9 +139,23 @@ export class Mover {
       if (tail - at <= FEW) await this.#step(row, "closing", 0);
       return true;
     }
-    if (at > tail) throw new Error(`${row.stream} has ${at - tail} messages that Cairn did not write`);
-    if (at === tail) await this.#step(row, "current", tail);
+    // The next look finds what came between the last ones.
+    if (at === tail && at === before) await this.#step(row, "current", tail);
     return true;
+  }
+
+  /** Rejects where the stream has something else than the log in the place of one of the newest events. */
+  async #refuseStrange(row: LogRow, after: number, last: number): Promise<void> {
+    const { reader } = this.#options;
+    for (let at = after; at < last; ) {
+      const kept = await this.#options.streamLog(row).keptAfter(at, BATCH);
+      const strange = kept.find(({ row: { offset, source, id } }) => {
+        const event = eventAt(reader, offset);
+        return event?.source !== source || event.id !== id;
+      });
+      if (strange !== undefined) throw madeElsewhere(row.stream, strange.row.offset);
+      at = kept.at(-1)?.row.offset ?? last;
+    }
   }
 
   /** Puts events into the stream, each at its offset, and returns the last one. */
@@ -215,7 +232,8 @@ export class Mover {
       this.#maySent = false;
       await log[STORED_BY_NODE](row, seq);
     }
-    await this.#propose(eventForwarded.name, eventForwarded.v, { upTo: waiting.at(-1)?.n ?? 0 });
+    const { n: upTo = 0, seq = 0 } = waiting.at(-1) ?? {};
+    await this.#propose(eventForwarded.name, eventForwarded.v, { upTo, seq });
     return waiting.length === BATCH;
   }
 
@@ -233,6 +251,11 @@ export class Mover {
   #propose(name: string, v: number, input: unknown) {
     return this.#options.log().propose({ name, v, input, caller: "node", via: "", key: "" });
   }
+}
+
+function madeElsewhere(stream: string, offset: number): Error {
+  const hint = "stop the move (`cairn events move --cancel`), let only Cairn write there, and begin anew";
+  return new Error(`${stream} has a message ${offset} that Cairn did not write: ${hint}`);
 }
 
 function seqOf(reader: Reader, offset: number): number {
