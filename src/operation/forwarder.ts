@@ -161,7 +161,9 @@ export class Forwarder {
       return value;
     } catch (error) {
       const type = errorTypeOf(error);
-      span.end({ "error.type": type }, ends.signal.aborted ? undefined : type);
+      // A caller that has gone, or another leader, is no error; a node that does not answer in time is one.
+      const isCalledOff = ends.signal.aborted && errorTypeOf(ends.signal.reason) !== "TimeoutError";
+      span.end({ "error.type": type }, isCalledOff ? undefined : type);
       throw error;
     }
   }

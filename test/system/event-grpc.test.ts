@@ -2,6 +2,7 @@
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { type Agent, joinAgent } from "../kit/agent.ts";
+import { TestCollector } from "../kit/collector.ts";
 import { eventually } from "../kit/eventually.ts";
 import { type GrpcCall, GrpcClient, type Message } from "../kit/grpc.ts";
 import { startNode, type TestNode } from "../kit/node.ts";
@@ -14,6 +15,7 @@ const INGEST = "mcp.v1.MCPService/IngestEvent";
 const STREAM = "mcp.v1.MCPService/EventStream";
 const SOURCE = "generic.Eventing/StartEventSource";
 
+let collector: TestCollector;
 let tailnet: TestTailnet;
 let node: TestNode;
 let owner: Agent;
@@ -27,7 +29,10 @@ beforeAll(async () => {
   tailnet = await TestTailnet.start();
   await tailnet.auth("open");
   await tailnet.expect({ hostname: "cairn", user: "owner@example.com" });
-  node = await startNode({ tailnet, env: { TS_AUTHKEY: "tskey-auth-kANY-1" } });
+  collector = new TestCollector();
+  const traces = ["--traces-url", `http://${collector.host}`, "--traces-sample-percent", "0"];
+  const args = [...traces, "--outbound-allow", collector.host];
+  node = await startNode({ tailnet, args, env: { TS_AUTHKEY: "tskey-auth-kANY-1" } });
   const base = `http://cairn.${tailnet.domain}`;
   owner = await joinAgent(tailnet, base, { hostname: "laptop", user: "owner@example.com" });
   await tailnet.grants([
@@ -48,6 +53,7 @@ afterAll(async () => {
   for (const client of [ann, bob]) client?.[Symbol.dispose]();
   await node?.[Symbol.asyncDispose]();
   await tailnet?.[Symbol.asyncDispose]();
+  await collector?.[Symbol.asyncDispose]();
 }, 60_000);
 
 const event = (id: string, more: Record<number, string | number> = {}) => ({
@@ -80,6 +86,25 @@ describe("tas-mcp", () => {
     expect(text).toContain('"n":12345678901234567890');
     const again = await ann.call(INGEST, event("one"), { "cairn-space": "team-a" });
     expect(again.messages[0]?.text(3)).toBe("stored before");
+  });
+
+  test("an event by gRPC is part of the trace that its metadata names, and keeps it", async () => {
+    const trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+    const metadata = { traceparent: `00-${trace}-00f067aa0ba902b7-01`, tracestate: "vendor=1" };
+    const { status } = await ann.call(INGEST, event("traced"), { "cairn-space": "team-a", ...metadata });
+    expect(status).toMatchObject({ code: OK });
+    const call = await eventually("its span", () =>
+      collector.of(trace).find(({ name }) => name === "event_publish_many"),
+    );
+    expect(call).toMatchObject({ parentSpanId: "00f067aa0ba902b7", traceState: "vendor=1" });
+    const { text } = await owner.http("/events?space=team-a&limit=1");
+    expect(JSON.parse(text).events).toMatchObject([
+      { id: "traced", traceparent: `00-${trace}-${call.spanId}-01`, tracestate: "vendor=1" },
+    ]);
+    expect(collector.spans.filter(({ traceId }) => traceId !== trace)).toEqual([]);
+    await ann.call(INGEST, event("untraced"), { "cairn-space": "team-a", traceparent: "00-0-0-01" });
+    const { text: after } = await owner.http("/events?space=team-a&limit=1");
+    expect(JSON.parse(after).events[0].traceparent).not.toContain(trace);
   });
 
   test("what is wrong, or not allowed, is a status that says why", async () => {

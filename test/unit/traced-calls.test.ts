@@ -7,11 +7,13 @@ import { tracedItem } from "../../src/features/event/event-trace.ts";
 import { itemOf, sizeOf } from "../../src/features/event/item.ts";
 import { beginDelivery, endDelivery } from "../../src/features/event/subscription/delivery-span.ts";
 import { FEATURES } from "../../src/features/index.ts";
+import { Fault } from "../../src/lib/fault.ts";
 import { traceMembers } from "../../src/lib/trace-context.ts";
 import { createMcp } from "../../src/mcp/index.ts";
 import type { EndedSpan } from "../../src/observe/trace/span.ts";
 import { type SpanStart, Tracer } from "../../src/observe/trace/tracer.ts";
 import { beginCall } from "../../src/operation/call-span.ts";
+import { Forwarder } from "../../src/operation/forwarder.ts";
 import { capOf } from "../../src/operation/routing.ts";
 import { member } from "../kit/asking.ts";
 import { localAdmin, startCore } from "../kit/core.ts";
@@ -234,6 +236,43 @@ describe("a forward", () => {
     const forward = named(here.spans, "forward context_get");
     expect(forward).toMatchObject({ attributes: { "error.type": "not_found" } });
     expect(pair.frames[0]).toMatchObject({ operation: "context_get", ...traceMembers(forward.context) });
+  });
+
+  test("that is called off is no error of the leader, and one that it does not answer in time is", async () => {
+    const { tracer, spans } = traced();
+    let named = "n1";
+    let moved: (() => void) | undefined;
+    const forwarder = new Forwarder({
+      ask: (node, _, { signal }) => {
+        if (node === "n2")
+          return Promise.reject(new Fault("not_found", "there is none", { facts: { fromPeer: true } }));
+        return new Promise((_resolve, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
+      },
+      ...{ leader: () => named, mayLead: () => true, leadsHere: () => false, withinMs: 50 },
+      onLeader: (listener) => {
+        moved = listener;
+        return () => {};
+      },
+      traces: { tracer, level: () => 3 },
+    });
+    const forwarded = { ...put("team-a/x"), kind: "write" as const };
+    const left = new AbortController();
+    const leaves = refusal(forwarder.toLeader(forwarded, left.signal));
+    left.abort(new Fault("cancelled", "the caller went away"));
+    await leaves;
+    const moves = refusal(forwarder.toLeader(forwarded, never));
+    named = "n2";
+    moved?.();
+    await moves;
+    named = "n1";
+    await refusal(forwarder.toLeader(forwarded, never));
+    const seen = spans.map(({ attributes, error }) => [attributes["cairn.member"], attributes["error.type"], error]);
+    expect(seen).toEqual([
+      ["n1", "cancelled", undefined],
+      ["n1", "AbortError", undefined],
+      ["n2", "not_found", "not_found"],
+      ["n1", "TimeoutError", "TimeoutError"],
+    ]);
   });
 });
 
