@@ -2,12 +2,17 @@
 // wait, retention that is faster, and streams that were left.
 
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "bun:test";
+import { Access } from "../../src/access/access.ts";
 import { STORED_BY_NODE } from "../../src/features/event/jetstream/jetstream-log.ts";
 import { NatsLink } from "../../src/features/event/jetstream/nats.ts";
 import { limitStream, makeStream, prefixOf } from "../../src/features/event/jetstream/stream.ts";
 import { MOVABLE_LOG } from "../../src/features/event/moves/open.ts";
 import { type LogRow, logPlaces, MAX_WAITING, streamOf, waitingRows } from "../../src/features/event/moves/place.ts";
 import { type EventRow, eventHead } from "../../src/features/event/rows.ts";
+import { CALLBACK_KEYS, CallbackKeys } from "../../src/features/event/subscription/callback-keys.ts";
+import { openOutbox } from "../../src/features/event/subscription/open-outbox.ts";
+import { ACCESS, CALL_AS, FIND_CALLERS, HOST, type Outbound } from "../../src/operation/node-parts.ts";
+import { CAPABILITY } from "../kit/core.ts";
 import { sender } from "../kit/events.ts";
 import { eventually } from "../kit/eventually.ts";
 import { startMovingEvents } from "../kit/moving-events.ts";
@@ -178,6 +183,56 @@ describe.skipIf(NATS_SERVER === undefined)("edges of moves of the log of events 
     await other.move("fleet");
     expect((await events.publish("ann", { type: "t", id: "5" })).cursor).toEndWith("-e5");
     expect((await events.publish("ann", { type: "t", id: "3" })).duplicate).toBe(true);
+  });
+
+  test("a subscription goes on behind a stream that is given up, and counts what it missed", async () => {
+    const ann = sender("ann", { role: "member", spaces: ["team-a"] });
+    const sent: string[] = [];
+    const outbound: Outbound = async (_, { body }) => {
+      sent.push(JSON.parse(Buffer.from(body ?? []).toString("utf8")).id);
+      return new Response("ok");
+    };
+    Object.assign(events.node.get(HOST), { outbound, tailnet: outbound });
+    events.node
+      .provide(ACCESS, new Access({ capability: CAPABILITY, defaultRole: "none", admins: [] }, undefined))
+      .provide(FIND_CALLERS, async () => [{ caller: ann, note: "" }])
+      .provide(CALL_AS, (call) => events.core.invoker.invoke(call))
+      .provide(CALLBACK_KEYS, new CallbackKeys(Date.now));
+    const target = { kind: "http", url: "https://ci.example.com/e" };
+    await events.call("event_target_set", { name: "ci", target, spaces: ["team-a"] });
+    await events.call("subscription_create", { id: "team-a/ci", target: "ci" }, ann);
+    const publish = (id: string) => events.publish("bob", { type: "t", id });
+    const outbox = openOutbox(events.node);
+    const isSent = (id: string) => eventually(`the event ${id} is sent`, () => sent.includes(id) || undefined);
+    const first = new AbortController();
+    const runs = outbox.run(first.signal);
+    await publish("1");
+    await events.move("jetstream");
+    await publish("2");
+    await isSent("2");
+    const cursor = () => reader().get<{ cursor: number }>("SELECT cursor FROM subscriptions")?.cursor;
+    await eventually("that is recorded", () => cursor() === 2 || undefined);
+    first.abort();
+    await runs;
+    for (const id of ["3", "4", "5"]) await publish(id);
+    await server.kill();
+    await eventually("the problem is known", () => events.raised.has("event_log_away") || undefined);
+    await events.call("event_log_move", { to: "fleet", lost: true, dry: false });
+    await events.isIn("fleet");
+    await server.start();
+    const second = new AbortController();
+    const goes = openOutbox(events.node).run(second.signal);
+    await publish("6");
+    await isSent("6");
+    expect(sent).toEqual(["1", "2", "6"]);
+    // The three, and the place at which the log begins anew.
+    const missed = async () => {
+      const { subscription } = await events.call("subscription_get", { id: "team-a/ci" }, ann);
+      return (subscription as { missed: number }).missed;
+    };
+    await eventually("what it missed is counted", async () => (await missed()) === 4);
+    second.abort();
+    await goes;
   });
 
   test("what keeps the leader is told while it leads, and what keeps a follower apart from it", async () => {
