@@ -7,7 +7,14 @@ import { STORED_BY_NODE } from "../../src/features/event/jetstream/jetstream-log
 import { NatsLink } from "../../src/features/event/jetstream/nats.ts";
 import { limitStream, makeStream, prefixOf } from "../../src/features/event/jetstream/stream.ts";
 import { MOVABLE_LOG } from "../../src/features/event/moves/open.ts";
-import { type LogRow, logPlaces, MAX_WAITING, streamOf, waitingRows } from "../../src/features/event/moves/place.ts";
+import {
+  type LogRow,
+  logPlaces,
+  MAX_WAITING,
+  sharedWith,
+  streamOf,
+  waitingRows,
+} from "../../src/features/event/moves/place.ts";
 import { type EventRow, eventHead } from "../../src/features/event/rows.ts";
 import { CALLBACK_KEYS, CallbackKeys } from "../../src/features/event/subscription/callback-keys.ts";
 import { openOutbox } from "../../src/features/event/subscription/open-outbox.ts";
@@ -170,6 +177,29 @@ describe.skipIf(NATS_SERVER === undefined)("edges of moves of the log of events 
     Object.assign(events.events.nats, { credentials: undefined });
     await events.publish("ann", { type: "t", id: "2" });
     expect((await events.all()).map(({ id }) => id)).toEqual(["1", "2"]);
+  });
+
+  test("a cursor of any earlier log is good up to where the fleet left that log the last time", async () => {
+    events.rest();
+    const epoch = events.log.name();
+    expect(sharedWith(reader(), epoch)).toBeUndefined();
+    const rows: [string, string, string, number][] = [
+      ["jetstream", "aaaaaaaaaa", "left", 10],
+      ["fleet", "", "left", 20],
+      ["jetstream", "bbbbbbbbbb", "left", 30],
+      ["fleet", "", "left", 40],
+      ["jetstream", "dddddddddd", "cancelled", 0],
+      ["jetstream", "cccccccccc", "current", 50],
+    ];
+    events.core.store.transaction((tx) => {
+      for (const [at, row] of rows.entries())
+        tx.run(
+          "INSERT INTO event_logs (n, kind, id, state, first, stream, replicas) VALUES (?,?,?,?,?,'',1)",
+          ...[at + 1, ...row],
+        );
+    });
+    const names = ["aaaaaaaaaa", "bbbbbbbbbb", epoch, "dddddddddd", "eeeeeeeeee", ""];
+    expect(names.map((name) => sharedWith(reader(), name))).toEqual([20, 40, 50, undefined, undefined, undefined]);
   });
 
   test("two fleets keep their events in one NATS, and neither sees or limits those of the other", async () => {

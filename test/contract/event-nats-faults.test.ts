@@ -10,7 +10,7 @@ import { JetStreamLog } from "../../src/features/event/jetstream/jetstream-log.t
 import { subjectOf } from "../../src/features/event/jetstream/message.ts";
 import { addressOf, NatsLink } from "../../src/features/event/jetstream/nats.ts";
 import { readStep } from "../../src/features/event/jetstream/read.ts";
-import { limitStream, makeStream, prefixOf } from "../../src/features/event/jetstream/stream.ts";
+import { headOf, limitStream, makeStream, prefixOf, sealStream } from "../../src/features/event/jetstream/stream.ts";
 import { redactText } from "../../src/observe/redact.ts";
 import { selfSigned } from "../kit/certificate.ts";
 import { item } from "../kit/event-log-suite.ts";
@@ -166,6 +166,42 @@ describe.skipIf(NATS_SERVER === undefined)("a log of events in NATS that is medd
     expect(await readStep(link, place, { from: 1, max: 256, subject })).toMatchObject({ isAll: false });
     expect(await log.find("user:ann@x/ci", "last")).toMatchObject({ offset: 7 });
     expect(await log.find("user:ann@x/ci", "other")).toBeUndefined();
+  });
+
+  test("a stream is closed for good once, also by the next leader, and says where it ended", async () => {
+    await store("1", "2");
+    for (const _ of upTo(2)) expect(await sealStream(link, place)).toBe(2);
+    expect((await refusal(store("3"))).code).toBe("event_log_unavailable");
+    expect(offsets(await log.after(0, 10))).toEqual([1, 2]);
+  });
+
+  test("a cursor ahead of what is known is refused only where it is known how far the stream goes", async () => {
+    const options = { place, fleetId: () => "f", seq: () => 1, limits: () => limits, earlier: () => undefined };
+    const rest = { isOver: () => false, onOver: () => () => {} };
+    const ahead = `${place.id}-e9`;
+    expect(faultOf(() => new JetStreamLog({ link, ...options, ...rest }).judge(ahead)).code).toBe(
+      "event_log_unavailable",
+    );
+    expect(faultOf(() => log.judge(ahead)).code).not.toBe("event_log_unavailable");
+    const away = { isAway: true, call: link.call.bind(link) } as unknown as NatsLink;
+    const other = new JetStreamLog({ link: away, ...options, ...rest });
+    await other.look();
+    expect(faultOf(() => other.judge(ahead)).code).toBe("event_log_unavailable");
+  });
+
+  test("of holes in a stream the newest ends what is kept, and their number where the server names none", async () => {
+    const state = { first_seq: 1, last_seq: 10, messages: 8, bytes: 1 };
+    const said = (more: object) => {
+      const info = (_: string, asked?: object) =>
+        Promise.resolve({
+          config: { metadata: { "cairn.log": place.id } },
+          state: asked === undefined ? state : { ...state, ...more },
+        });
+      const call = (run: (client: unknown) => unknown) => run({ manager: { streams: { info } } });
+      return headOf({ call } as unknown as NatsLink, place);
+    };
+    expect(await said({})).toMatchObject({ hole: 2, floor: 2, last: 10 });
+    expect(await said({ deleted: [3], lost: { msgs: [6, 4] } })).toMatchObject({ hole: 6, floor: 6, last: 10 });
   });
 
   test("reads leave no subscription behind, and find an event among more than one step has", async () => {
