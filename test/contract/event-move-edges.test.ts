@@ -59,6 +59,9 @@ describe.skipIf(NATS_SERVER === undefined)("edges of moves of the log of events 
     ]);
     await events.move("fleet");
     expect((await events.all()).map(({ id }) => id)).toEqual(["1", "1", "2", "1", "3"]);
+    // The stream is followed no longer.
+    const isOpen = () => events.sockets.some(({ destroyed }) => !destroyed);
+    await eventually("the connection to NATS is ended", () => !isOpen());
   });
 
   const propose = (name: string, input: object) =>

@@ -136,6 +136,25 @@ describe.skipIf(NATS_SERVER === undefined)("a log of events in NATS that is medd
     });
   });
 
+  test("limits of a stream are written where they differ, and only there", async () => {
+    let updates = 0;
+    const call: NatsLink["call"] = (run) =>
+      link.call((client) => {
+        const { streams } = client.manager;
+        const update: typeof streams.update = (name, config) => {
+          updates += 1;
+          return streams.update(name, config);
+        };
+        const counted = { info: streams.info.bind(streams), update };
+        return run({ ...client, manager: { streams: counted } as unknown as typeof client.manager });
+      });
+    const counting = { call } as unknown as NatsLink;
+    for (const _ of upTo(2)) await limitStream(counting, place, limits);
+    const most = { ...limits, keepCount: 7, keepBytes: 0, keepMs: 0, dedupeSeconds: 0 };
+    for (const _ of upTo(2)) await limitStream(counting, place, most);
+    expect(updates).toBe(2);
+  });
+
   test("an event beyond max_payload is refused as too large, also in a move", async () => {
     const data = JSON.stringify('"'.repeat(300_000));
     const { failed } = await log.store(BY, "team-a", [item("1", { data }), item("2")]);

@@ -1,5 +1,6 @@
 // A core whose log of events may be in a real nats-server, with the mover of its leader.
 
+import type { Duplex } from "node:stream";
 import type { Caller } from "../../src/access/caller.ts";
 import { agentFeature } from "../../src/features/agent/index.ts";
 import { contextFeature, ROW_CHECKS } from "../../src/features/context/index.ts";
@@ -10,7 +11,7 @@ import { placedLimits } from "../../src/features/event/moves/limits.ts";
 import { MOVABLE_LOG, MOVER, openLog } from "../../src/features/event/moves/open.ts";
 import { subscriptionFeature } from "../../src/features/event/subscription/feature.ts";
 import { writeMeta } from "../../src/log/meta.ts";
-import { CONNECTIONS } from "../../src/operation/connections.ts";
+import { CONNECTIONS, type Connections } from "../../src/operation/connections.ts";
 import { eventTypesOf, operationsOf } from "../../src/operation/derive.ts";
 import { HOST, type HostParts, LOG, NODE, type NodeParts, REFUSALS } from "../../src/operation/node-parts.ts";
 import { OWN_TYPES } from "../../src/operation/own-events.ts";
@@ -38,6 +39,15 @@ export function startMovingEvents(server: NatsServer) {
   const limits = { ...DEFAULT_WRITE_LIMITS, events };
   const problems: (string | undefined)[] = [];
   const raised = new Map<string, string>();
+  const sockets: Duplex[] = [];
+  const connections: Connections = {
+    ...loopbackConnections,
+    open: async (to, signal) => {
+      const socket = await loopbackConnections.open(to, signal);
+      sockets.push(socket);
+      return socket;
+    },
+  };
   const core: Core = startCore({
     features,
     operations: operationsOf(features, node),
@@ -62,7 +72,7 @@ export function startMovingEvents(server: NatsServer) {
   node
     .provide(NODE, { limits: () => limits, store: core.store, nowMs: Date.now, conditions } as unknown as NodeParts)
     .provide(HOST, { env: {} } as unknown as HostParts)
-    .provide(CONNECTIONS, loopbackConnections)
+    .provide(CONNECTIONS, connections)
     .provide(OWN_TYPES, eventTypesOf(features))
     .provide(REFUSALS, core.refusals)
     .provide(ROW_CHECKS, eventFeature.verify === undefined ? [] : [eventFeature.verify])
@@ -72,7 +82,7 @@ export function startMovingEvents(server: NatsServer) {
   let leads: AbortController | undefined;
   const call = (name: string, input: Record<string, unknown>, who: Caller = ADMIN) => core.call(name, input, who);
   const made = {
-    ...{ core, node, events, problems, raised, call },
+    ...{ core, node, events, problems, raised, sockets, call },
     log: node.get(EVENT_LOG),
     /** This node leads from now on, after a change of leader. */
     lead: () => {
