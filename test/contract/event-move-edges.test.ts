@@ -48,6 +48,7 @@ describe.skipIf(NATS_SERVER === undefined)("edges of moves of the log of events 
     for (const id of ["1", "1", "2", "1"]) await events.publish("ann", { type: "t", id });
     (events.events as { dedupeSeconds: number }).dedupeSeconds = 3600;
     await events.move("jetstream");
+    expect(events.problems.filter((problem) => problem !== undefined)).toEqual([]);
     const next = await events.publish("ann", { type: "t", id: "3" });
     expect(next.cursor).toEndWith("-e5");
     expect((await events.all()).map(({ id, offset }) => [offset, id])).toEqual([

@@ -223,6 +223,17 @@ describe.skipIf(NATS_SERVER === undefined)("a log of events in NATS that is medd
     expect(await said({ deleted: [3], lost: { msgs: [6, 4] } })).toMatchObject({ hole: 6, floor: 6, last: 10 });
   });
 
+  test("an event of a known id is put at its place, with the id only where it may still come again", async () => {
+    await store("1");
+    const [row] = await log.after(0, 1);
+    const put = (offset: number, ageMs: number) =>
+      log.put({ ...(row as NonNullable<typeof row>), offset, log_time: Date.now() - ageMs }, 1);
+    expect(await put(2, 2000 * limits.dedupeSeconds)).toBe(false);
+    expect(await put(3, 0)).toBe(true);
+    expect((await refusal(put(3, 0))).message).toContain("sequence");
+    expect((await log.look()).tail).toBe(3);
+  });
+
   test("reads leave no subscription behind, and find an event among more than one step has", async () => {
     await store(...upTo(20).map(String));
     const { connection } = await link.client();
