@@ -277,7 +277,7 @@ describe.skipIf(NATS_SERVER === undefined)("edges of moves of the log of events 
       tx.run(
         `WITH RECURSIVE more(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM more WHERE n < ?)
          INSERT INTO event_waiting (n, seq, event) SELECT n, 0, '{}' FROM more`,
-        0.8 * MAX_WAITING,
+        0.9 * MAX_WAITING,
       ),
     );
     await server.kill();

@@ -104,7 +104,7 @@ export class Mover {
       const { output } = await this.#propose(eventLogTake.name, eventLogTake.v, {});
       more = output["taken"] !== 0 || more;
     }
-    if (stream !== undefined && !isClosing(places)) {
+    if (stream !== undefined && !isClosing(places) && !signal.aborted) {
       more = (await this.#forward(stream)) || more;
       await this.#limit(stream);
     }
