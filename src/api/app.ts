@@ -131,7 +131,7 @@ async function callRow(row: RestRoute, call: RouteCall, surface: FeedSurface): P
     ...tracedBy(surface.invoker.isTraced, request),
   });
   const answer = shape === undefined ? found : { ...found, output: shape(found.output) };
-  return respond(request, response, conditions.includes("if-none-match"), answer);
+  return respond(request, response, conditions.includes("if-none-match"), answer, found.output);
 }
 
 /**

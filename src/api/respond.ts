@@ -11,16 +11,17 @@ export type OutputResponse = Exclude<RestRoute["response"], { kind: "stream" | "
 
 /**
  * Returns the response. `isConditional`: If-None-Match of the request is judged; Fault `invalid_input` where it cannot
- * be read.
+ * be read. `whole`: the output of the operation, where that of `found` has another form.
  */
 export function respond(
   request: Request,
   declared: OutputResponse,
   isConditional: boolean,
   found: Answer,
+  whole = found.output,
 ): Promise<Response> | Response {
   const { output } = found;
-  const { durability } = output;
+  const { durability } = whole;
   const promise = typeof durability === "string" ? { "Cairn-Durability": durability } : {};
   const headers = { ...freshnessOf(found), ...promise };
   switch (declared.kind) {

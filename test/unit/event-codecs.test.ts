@@ -44,6 +44,7 @@ describe("structured mode", () => {
     expect(body).toEqual({ id: "1", cursor: expect.stringMatching(/-e1$/), duplicate: false });
     expect(await newest()).toMatchObject({ source: "local//s", data: [1], n: 3, flag: true, cairnspace: "team-a" });
     const again = await post("/events?space=team-a", whole(), STRUCTURED);
+    expect(again.headers.get("cairn-durability")).toBe("replicated; voters=1; sync=always");
     expect([again.status, again.body]).toEqual([200, { ...body, duplicate: true }]);
   });
 
