@@ -198,7 +198,7 @@ export const SETTINGS = {
     choice(
       ["fleet", "jetstream"],
       "fleet",
-      "Which log of events a new fleet has: the replicated one, or NATS JetStream. `cairn events move` moves it later.",
+      "Which log of events a new fleet has, in which nothing was published yet: the replicated one, or NATS JetStream. `cairn events move` moves it later.",
     ),
   ),
   "events.nats_url": ofFleet(

@@ -6,7 +6,7 @@ import { Access } from "../../src/access/access.ts";
 import { STORED_BY_NODE } from "../../src/features/event/jetstream/jetstream-log.ts";
 import { NatsLink } from "../../src/features/event/jetstream/nats.ts";
 import { limitStream, makeStream, prefixOf } from "../../src/features/event/jetstream/stream.ts";
-import { MOVABLE_LOG } from "../../src/features/event/moves/open.ts";
+import { MOVABLE_LOG, MOVER } from "../../src/features/event/moves/open.ts";
 import {
   type LogRow,
   logPlaces,
@@ -63,6 +63,22 @@ describe.skipIf(NATS_SERVER === undefined)("edges of moves of the log of events 
     // The stream is followed no longer.
     const isOpen = () => events.sockets.some(({ destroyed }) => !destroyed);
     await eventually("the connection to NATS is ended", () => !isOpen());
+  });
+
+  test("the setting for new fleets moves nothing in one where something was published", async () => {
+    const begins = () => Object.assign(events.events.nats, { isFirst: true });
+    await events.publish("ann", { type: "t", id: "1" });
+    begins();
+    await events.node.get(MOVER).look(new AbortController().signal);
+    expect(logPlaces(events.core.store.reader)).toEqual({ current: undefined, moving: undefined });
+    await events[Symbol.asyncDispose]();
+
+    events = startMovingEvents(server);
+    events.chooseOwn("cairn.context.*");
+    await events.call("context_put", { id: "team-a/x", content: "x" }, sender("ann"));
+    begins();
+    events.lead();
+    await events.isIn("jetstream");
   });
 
   const propose = (name: string, input: object) =>

@@ -10,6 +10,7 @@ import type { Reader } from "../../../store/store.ts";
 import { type JetStreamLog, STORED_BY_NODE } from "../jetstream/jetstream-log.ts";
 import type { NatsLink } from "../jetstream/nats.ts";
 import { found, limitStream, makeStream, sealStream } from "../jetstream/stream.ts";
+import { OWN_CALLER } from "../own.ts";
 import { EVENT_LEVEL, type EventRow, eventAt, eventHead, eventsAfter } from "../rows.ts";
 import { eventTrim } from "../trim.ts";
 import { eventForwarded, eventLogBegin, eventLogCopy, eventLogStep } from "./commands.ts";
@@ -74,13 +75,13 @@ export class Mover {
       try {
         if (await this.look(signal)) wait = 0;
         this.#options.onProblem(undefined);
-        const count = signal.aborted ? 0 : waitingCount(this.#options.reader);
-        this.#options.onWaiting(count < MANY_WAITING ? undefined : count);
       } catch (error) {
         this.#maySent = true;
         wait = AGAIN_MS;
         if (!signal.aborted) this.#options.onProblem(error);
       }
+      const count = signal.aborted ? 0 : waitingCount(this.#options.reader);
+      this.#options.onWaiting(count < MANY_WAITING ? undefined : count);
       await pause(wait, signal).catch(() => {});
     }
     // The next leader says what keeps it, and what waits.
@@ -111,11 +112,12 @@ export class Mover {
     return more;
   }
 
-  /** A fleet whose log was never moved begins as its settings say. */
+  /** A fleet whose log was never moved, and in which nothing was published yet, begins as its settings say. */
   async #found(): Promise<boolean> {
     const { reader, limits } = this.#options;
     const { nats } = limits();
-    if (nats?.isFirst !== true || levelOf(reader) < EVENT_LEVEL || wasMoved(reader)) return false;
+    if (nats?.isFirst !== true || levelOf(reader) < EVENT_LEVEL || wasMoved(reader) || wasPublished(reader))
+      return false;
     const id = newLogId();
     await this.#propose(eventLogBegin.name, eventLogBegin.v, { to: "jetstream", replicas: nats.replicas, id });
     return true;
@@ -251,6 +253,12 @@ export class Mover {
   #propose(name: string, v: number, input: unknown) {
     return this.#options.log().propose({ name, v, input, caller: "node", via: "", key: "" });
   }
+}
+
+/** Reports whether there are or were events beside those of what Cairn does. */
+function wasPublished(reader: Reader): boolean {
+  const other = reader.get("SELECT 1 FROM events WHERE caller <> ? LIMIT 1", OWN_CALLER);
+  return eventHead(reader).floor > 0 || (other !== undefined && other !== null);
 }
 
 function madeElsewhere(stream: string, offset: number): Error {
