@@ -228,7 +228,7 @@ export function isAnswer(error: unknown): error is { code: number; message: stri
 export function away(reason: string, outcome: "not_done" | "unknown" = "not_done"): Fault {
   return new Fault(
     "event_log_unavailable",
-    `The log of events is in NATS JetStream, which cannot be reached: ${reason}`,
+    `The log of events needs NATS JetStream, which cannot be used now: ${reason.trim()}`,
     {
       hint: "Nothing else of the fleet is affected. Try again; an operator looks at NATS and at events.nats_url.",
       details: { retryAfterSeconds: 2 },

@@ -27,6 +27,7 @@ const moveOutput = z.object({
   events: z.number().int().describe("So many kept events are copied; with lost, are given up."),
   bytes: z.number().int(),
   after: z.string().optional().describe("With lost: the last known place, behind which the replicated log goes on."),
+  problem: z.string().optional().describe("With lost: what keeps this node from the stream."),
   begun: z.boolean().describe("The leader does it now; event_log_get says how far it is."),
 });
 
@@ -55,8 +56,8 @@ export function eventLogMove(node: Services): MacroOperation<typeof moveInput, t
         return { ...stopped, begun: !dry };
       }
       if (to === undefined)
-        throw new Fault("invalid_input", "Where to is not said", {
-          hint: "Give to: fleet or jetstream; or cancel.",
+        throw new Fault("invalid_input", "It is not said where the log of events is to be moved", {
+          hint: "Give to (fleet or jetstream), or cancel: --to LOG or --cancel.",
           details: { field: "to" },
         });
       if (log === to)
@@ -65,10 +66,10 @@ export function eventLogMove(node: Services): MacroOperation<typeof moveInput, t
       if (lost) {
         refuseReached(to, state);
         if (!dry) await ask(eventLogLost.name, { last: parseCursor(state.newest)?.offset ?? 0 });
-        return { ...found, after: state.newest, begun: !dry };
+        return { ...found, after: state.newest, problem: state.problem, begun: !dry };
       }
       if (state.move !== undefined)
-        throw new Fault("id_taken", `The log of events is moved to ${state.move.to} already (${state.move.state})`, {
+        throw new Fault("id_taken", `The log of events is being moved to ${state.move.to} (${state.move.state})`, {
           hint: "event_log_get says how far it is; cancel stops it.",
         });
       const settings = node.find(NODE)?.limits().events;

@@ -7,10 +7,11 @@ const log: FeatureCommand = {
   summary: "show where the log of events is, what it promises, and a move that is under way",
   operation: "event_log_get",
   input: () => ({}),
-  show: ({ log: kind, durability, events, bytes, oldest, newest, waiting, move, problem }) => {
+  show: ({ log: kind, durability, events, bytes, oldest, newest, waiting, stream, move, problem }) => {
     const under = move as { to: string; state: string } | undefined;
     const lines = [
       `${kind}: ${events} events (${bytes} bytes) from ${oldest} to ${newest}`,
+      ...(stream === undefined ? [] : [`stream of NATS: ${stream}`]),
       `promise: ${durability}`,
       ...(waiting === 0 ? [] : [`${waiting} events of Cairn itself are not in it yet`]),
       ...(problem === undefined ? [] : [`this node cannot use it: ${problem}`]),
@@ -40,15 +41,17 @@ const move: FeatureCommand = {
     ...(options["cancel"] === true ? { cancel: true } : {}),
     dry: options["yes"] !== true,
   }),
-  show: ({ from, to, events, bytes, after, begun }, { options }) => {
+  show: ({ from, to, events, bytes, after, problem, begun }, { options }) => {
     const all = `${events} events (${bytes} bytes)`;
     const ask = begun === true ? "" : "; give --yes to do it";
     if (options["cancel"] === true)
       return `${begun === true ? "stopped" : "would stop"} the move to ${from}: ${all} stay in ${to}${ask}\n`;
     if (after !== undefined)
       return [
-        `${begun === true ? "giving up" : "would give up"} ${all} of the stream: they are LOST, as far as it was known`,
-        `the replicated log goes on behind ${after}; who was not there yet is told of the gap${ask}\n`,
+        `this node cannot use the stream: ${problem}`,
+        ...(begun === true ? [] : ["where its data are still there, bring NATS back instead: nothing is lost then"]),
+        `${begun === true ? "giving up" : "would give up"} the stream with all of its events; this node knows of ${all}`,
+        `the replicated log goes on behind ${after}; readers get below_floor with the place to go on from${ask}\n`,
       ].join("\n");
     return `${begun === true ? "moving" : "would move"} ${all} from ${from} to ${to}${ask}\n`;
   },
