@@ -246,7 +246,7 @@ describe("config and paths", () => {
     expect(shown.filter(({ origin }: { origin: string }) => origin !== "default")).toEqual([]);
     const uncommented = exampleFile(SETTING_ROWS)
       .replaceAll(/^#(\w+ = )/gm, "$1")
-      .replaceAll(/^(\w+)_url = ""$/gm, '$1_url = "https://$1.example.com"')
+      .replaceAll(/^(\w*url) = ""$/gm, '$1 = "https://example.com"')
       .replace('proxy = ""', 'proxy = "http://proxy.example.com:3128"')
       .replace('s3_bucket = ""', 's3_bucket = "cairn-backups"')
       .replaceAll(/^(\w+) = ""$/gm, '$1 = "x"');

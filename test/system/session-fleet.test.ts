@@ -15,7 +15,8 @@ beforeAll(async () => {
   ({ leader, follower, edge } = await fleet.oneOfEach());
   // Edges learn from the first heartbeats whether their fleet knows agents.
   await eventually("the edge to take calls of agents", async () => {
-    return (await edge.call("agent_list", { as: "agent-0" })).status !== 503;
+    const { status } = await edge.call("agent_list", { as: `agent-${"0".repeat(32)}` });
+    return status !== 503;
   });
 }, 300_000);
 
