@@ -7,7 +7,7 @@ import { canonicalJson } from "../../lib/canonical-json.ts";
 import { Fault } from "../../lib/fault.ts";
 import { WRITE_BYTE } from "../../lib/work.ts";
 import { readMeta } from "../../log/meta.ts";
-import { type ApplyStamp, type WriteLimits, write } from "../../operation/define.ts";
+import { type ApplyStamp, write } from "../../operation/define.ts";
 import type { Writer } from "../../store/store.ts";
 import { spaceArgument } from "./arguments.ts";
 import { logNameOf } from "./cursor.ts";
@@ -25,7 +25,7 @@ const APPEND_EVENT = 20_000;
 const QUOTA_RETRY_S = 60;
 
 /** An event in a command: what apply writes beside what it gives itself. */
-type Packed = Omit<EventRow, "offset" | "space" | "caller" | "agent" | "node" | "log_time">;
+export type Packed = Omit<EventRow, "offset" | "space" | "caller" | "agent" | "node" | "log_time">;
 
 interface AppendCommand {
   space: string;
@@ -92,7 +92,9 @@ export const eventAppend = write({
   prepare: (input, limits, proposer): AppendCommand => ({
     space: input.space ?? "default",
     node: proposer?.node ?? "",
-    events: input.events.map((item) => packed(tracedItem(item, proposer?.trace, limits.events.maxBytes), limits)),
+    events: input.events.map((item) =>
+      packed(tracedItem(item, proposer?.trace, limits.events.maxBytes), limits.events.maxBytes),
+    ),
     dedupe_ms: limits.events.dedupeSeconds * 1000,
     caller_bytes: limits.events.callerBytes,
     space_bytes: limits.events.spaceBytes,
@@ -111,17 +113,21 @@ export const eventAppend = write({
   },
 });
 
-function packed(item: EventItem, { events: { maxBytes } }: WriteLimits): Packed {
+/** Returns what is written of an event. Throws Fault `too_large`. */
+export function packed(item: EventItem, maxBytes: number): Packed {
   const { id, source, type, subject = "", time = "", datacontenttype = "", extensions, kind, data } = item;
   const attributes = Object.keys(extensions).length === 0 ? "" : canonicalJson(extensions);
   const size = sizeOf(item, attributes);
-  if (size > maxBytes) {
-    throw new Fault("too_large", `The event ${JSON.stringify(id)} has ${size} bytes; the limit is ${maxBytes}`, {
-      hint: "Put the data into a context and its id into the event.",
-      details: { field: "data", limit: maxBytes },
-    });
-  }
+  if (size > maxBytes) throw tooLarge(id, size, maxBytes);
   return { source, id, type, subject, time, content_type: datacontenttype, attributes, size, kind, data };
+}
+
+/** The refusal of an event that has more bytes than a log takes. */
+export function tooLarge(id: string, size: number, limit: number): Fault {
+  return new Fault("too_large", `The event ${JSON.stringify(id)} has ${size} bytes; the limit is ${limit}`, {
+    hint: "Put the data into a context and its id into the event.",
+    details: { field: "data", limit },
+  });
 }
 
 const COLUMNS = [

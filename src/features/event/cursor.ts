@@ -61,6 +61,25 @@ export function offsetOf(reader: Reader, text: string): number {
   throw refusedAhead(text, cursorText(now, head.tail));
 }
 
+/**
+ * Returns the offset of a cursor in a log that is not in the tables. `earlier`: the last offset that it shares with an
+ * earlier log of a name. Faults as of `offsetOf`, but for what lies ahead.
+ */
+export function offsetIn(
+  log: { name: string; floor: number },
+  text: string,
+  earlier: (name: string) => number | undefined,
+): number {
+  const cursor = parseCursor(text);
+  if (cursor === undefined) throw noCursor(text);
+  const { epoch, offset } = cursor;
+  const oldest = cursorText(log.name, log.floor);
+  const last = epoch === log.name ? Number.MAX_SAFE_INTEGER : earlier(epoch);
+  if (last === undefined || offset > last) throw forked(text, oldest);
+  if (offset < log.floor) throw belowFloor(text, oldest);
+  return offset;
+}
+
 /** The refusal of a cursor that lies ahead of the newest event. */
 export function refusedAhead(text: string, newest: string): Fault {
   return new Fault("invalid_input", `The cursor ${text} is ahead of the newest event here, ${newest}`, {
@@ -97,16 +116,14 @@ export function noCursor(text: string): Fault {
   });
 }
 
-/** The refusal of a place that retention passed. */
-export function belowFloor(what: string, oldest: string): Fault {
+function belowFloor(what: string, oldest: string): Fault {
   return new Fault("below_floor", `The events after ${what} are no longer kept; kept are those after ${oldest}`, {
     hint: `Go on from ${oldest}; what lies between is gone.`,
     details: { oldest },
   });
 }
 
-/** The refusal of a cursor of another log or history. */
-export function forked(text: string, oldest: string): Fault {
+function forked(text: string, oldest: string): Fault {
   return new Fault("history_forked", `The cursor ${text} is of another history than the one that this fleet follows`, {
     hint: `Go on from ${oldest}, the oldest that is kept, or without a cursor.`,
     details: { oldest },

@@ -49,14 +49,7 @@ const fields = {
   datacontenttype: z.string().max(MAX.contentType).regex(MEDIA_TYPE, "must be a media type").optional(),
 };
 
-const FIELDS = [
-  "id",
-  "source",
-  "type",
-  "subject",
-  "time",
-  "datacontenttype",
-] as const satisfies (keyof typeof fields)[];
+const FIELDS = Object.keys(fields) as (keyof typeof fields)[];
 
 const judgedFields = z.strictObject({
   ...fields,

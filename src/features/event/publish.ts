@@ -14,7 +14,7 @@ import { Batches, type Placed } from "./batches.ts";
 import { cursorText } from "./cursor.ts";
 import { EVENT_LOG, type EventLog } from "./event-log.ts";
 import { tracedItem } from "./event-trace.ts";
-import { type EventItem, itemOf, MAX, type SaidEvent, sizeOf } from "./item.ts";
+import { type EventItem, itemOf, MAX, RESERVED, type SaidEvent, sizeOf } from "./item.ts";
 import { EVENT_METER } from "./meter.ts";
 import { appendAnywhere } from "./moves/movable-log.ts";
 
@@ -235,18 +235,7 @@ function idOf(raw: unknown): string | undefined {
 }
 
 /** Attributes of CloudEvents that are no extension, and those that only the arguments have. */
-const KNOWN = new Set([
-  "specversion",
-  "extensions",
-  "id",
-  "source",
-  "type",
-  "subject",
-  "time",
-  "datacontenttype",
-  "data",
-  "data_base64",
-]);
+const KNOWN: ReadonlySet<string> = new Set([...RESERVED, "extensions", "data_base64"]);
 
 /** Returns an event in the JSON format of CloudEvents, or as the arguments of event_publish. */
 function saidOf(raw: unknown, steps: MacroSteps, index: number): SaidEvent {

@@ -83,8 +83,8 @@ export function eventsBefore(reader: Reader, before: number, max: number): Event
   );
 }
 
-/** Events of which one may have a megabyte are not read by their number alone. */
-function upToBytes(found: Iterable<EventRow>): EventRow[] {
+/** Cuts a step of events once it has `STEP_BYTES`: one may have a megabyte, so their number says little. */
+export function upToBytes(found: Iterable<EventRow>): EventRow[] {
   const rows: EventRow[] = [];
   let bytes = 0;
   for (const row of found) {

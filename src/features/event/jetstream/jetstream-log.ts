@@ -7,16 +7,16 @@ import { DeliverPolicy } from "@nats-io/jetstream";
 import { pause } from "../../../lib/pause.ts";
 import { reasonOf } from "../../../lib/reason-of.ts";
 import type { EventLimits, MacroSteps } from "../../../operation/define.ts";
-import type { Appended } from "../append.ts";
-import { belowFloor, forked, noCursor, parseCursor, refusedAhead } from "../cursor.ts";
+import { type Appended, tooLarge } from "../append.ts";
+import { cursorText, offsetIn, refusedAhead } from "../cursor.ts";
 import type { EventLog, EventOutline, LogHead, Range, SeenType, Soon } from "../event-log.ts";
 import { HOPS, hopsOf } from "../hops.ts";
 import type { EventItem } from "../item.ts";
 import { moved } from "../moves/place.ts";
-import { EVENT_ROW_BYTES, type EventRow, STEP_BYTES } from "../rows.ts";
+import { EVENT_ROW_BYTES, type EventRow, STEP_BYTES, upToBytes } from "../rows.ts";
 import { dataOf, keyOf, type MessageBody, rowOf, subjectOf } from "./message.ts";
 import { away, type NatsLink } from "./nats.ts";
-import { bodyOf, failureOf, outlineOf, rowsBetween, type StoredBy, tooLarge, upToBytes } from "./parts.ts";
+import { bodyOf, failureOf, outlineOf, rowsBetween, type StoredBy } from "./parts.ts";
 import { type KeptEvent, readStep } from "./read.ts";
 import { RecentEvents } from "./recent.ts";
 import { headOf, lost, prefixOf, type StreamPlace } from "./stream.ts";
@@ -103,17 +103,11 @@ export class JetStreamLog implements EventLog {
   }
 
   judge(text: string): number {
-    const cursor = parseCursor(text);
-    if (cursor === undefined) throw noCursor(text);
     const { tail, floor } = this.#head;
-    const oldest = this.#cursor(floor);
-    const last = cursor.epoch === this.name() ? Number.MAX_SAFE_INTEGER : this.#options.earlier(cursor.epoch);
-    if (last === undefined || cursor.offset > last) throw forked(text, oldest);
-    if (cursor.offset < floor) throw belowFloor(text, oldest);
-    if (cursor.offset > tail && (!this.#isKnown || this.#options.link.isAway))
-      throw away("how far it goes is not known");
-    if (cursor.offset > tail) throw refusedAhead(text, this.#cursor(tail));
-    return cursor.offset;
+    const offset = offsetIn({ name: this.name(), floor }, text, this.#options.earlier);
+    if (offset <= tail) return offset;
+    if (!this.#isKnown || this.#options.link.isAway) throw away("how far it goes is not known");
+    throw refusedAhead(text, cursorText(this.name(), tail));
   }
 
   async append({ ask }: Pick<MacroSteps, "ask">, space: string, events: readonly EventItem[]): Promise<Appended> {
@@ -347,10 +341,6 @@ export class JetStreamLog implements EventLog {
   /** The events after an offset with the changes before which they were ordered, for a move. */
   keptAfter(offset: number, max: number): Promise<KeptEvent[]> {
     return this.#ask(offset + 1, max);
-  }
-
-  #cursor(offset: number): string {
-    return `${this.name()}-e${offset}`;
   }
 
   async #one(offset: number): Promise<KeptEvent | undefined> {

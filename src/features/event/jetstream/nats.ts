@@ -3,7 +3,7 @@
 
 import type { Duplex } from "node:stream";
 import { type JetStreamClient, type JetStreamManager, jetstream, jetstreamManager } from "@nats-io/jetstream";
-import { type Authenticator, credsAuthenticator, type NatsConnection, nanos } from "@nats-io/nats-core";
+import { type Authenticator, credsAuthenticator, type NatsConnection } from "@nats-io/nats-core";
 import { Fault } from "../../../lib/fault.ts";
 import { reasonOf } from "../../../lib/reason-of.ts";
 import { registerSecret } from "../../../observe/redact.ts";
@@ -62,7 +62,7 @@ export class NatsLink {
     const place = told(() => this.#options.place());
     const key = JSON.stringify(place);
     if (this.#opened?.key !== key) {
-      void this.#end();
+      void this.rest();
       const client = this.#connect(place);
       this.#opened = { key, client };
       client.then(
@@ -86,14 +86,9 @@ export class NatsLink {
     }
   }
 
-  /** Ends the connection until the next call: nobody needs it now. */
-  async rest(): Promise<void> {
-    await this.#end();
-  }
-
   async close(): Promise<void> {
     this.#isClosed = true;
-    await this.#end();
+    await this.rest();
   }
 
   /** A connection that ended for good, for instance because its login was refused twice, is opened anew when needed. */
@@ -103,7 +98,8 @@ export class NatsLink {
     this.#away = undefined;
   }
 
-  async #end(): Promise<void> {
+  /** Ends the connection until the next call: it is not needed now. */
+  async rest(): Promise<void> {
     const opened = this.#opened;
     this.#opened = undefined;
     this.#away = undefined;
@@ -236,6 +232,3 @@ export function away(reason: string, outcome: "not_done" | "unknown" = "not_done
     },
   );
 }
-
-/** Nanoseconds as streams have them. */
-export const nanosOf = nanos;

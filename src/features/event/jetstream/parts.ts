@@ -1,12 +1,11 @@
 // What events and messages of a stream are made of, apart from how a stream is read.
 
-import { canonicalJson } from "../../../lib/canonical-json.ts";
 import { Fault } from "../../../lib/fault.ts";
 import { reasonOf } from "../../../lib/reason-of.ts";
-import type { FailedEvent } from "../append.ts";
+import { type FailedEvent, packed } from "../append.ts";
 import type { EventOutline } from "../event-log.ts";
-import { type EventItem, sizeOf } from "../item.ts";
-import { type EventRow, STEP_BYTES } from "../rows.ts";
+import type { EventItem } from "../item.ts";
+import type { EventRow } from "../rows.ts";
 import type { MessageBody } from "./message.ts";
 
 /** Who sends. */
@@ -14,16 +13,6 @@ export interface StoredBy {
   caller: string;
   agent: string;
   node: string;
-}
-
-/** Cuts a step after about a megabyte. */
-export function upToBytes(rows: readonly EventRow[]): EventRow[] {
-  let bytes = 0;
-  const last = rows.findIndex(({ size }) => {
-    bytes += size;
-    return bytes >= STEP_BYTES;
-  });
-  return last < 0 ? [...rows] : rows.slice(0, last + 1);
 }
 
 /**
@@ -58,22 +47,7 @@ export function outlineOf({
 
 /** Returns the body of an event. Throws Fault `too_large`. */
 export function bodyOf(item: EventItem, by: StoredBy & { space: string }, maxBytes: number, seq: number): MessageBody {
-  const { id, source, type, subject = "", time = "", datacontenttype = "", extensions, kind, data } = item;
-  const attributes = Object.keys(extensions).length === 0 ? "" : canonicalJson(extensions);
-  const size = sizeOf(item, attributes);
-  if (size > maxBytes) throw tooLarge(id, size, maxBytes);
-  return {
-    ...{ ...by, source: `${by.caller}/${source}`, id, type, subject, time, content_type: datacontenttype },
-    ...{ attributes, size, kind, data, seq },
-  };
-}
-
-/** The refusal of a large event. */
-export function tooLarge(id: string, size: number, limit: number): Fault {
-  return new Fault("too_large", `The event ${JSON.stringify(id)} has ${size} bytes; the limit is ${limit}`, {
-    hint: "Put the data into a context and its id into the event.",
-    details: { field: "data", limit },
-  });
+  return { ...packed(item, maxBytes), ...by, source: `${by.caller}/${item.source}`, seq };
 }
 
 /** Returns what becomes of an event that was not acknowledged. */

@@ -1,9 +1,10 @@
 // The stream that holds the events of a fleet: how it is made, its limits, and how it is closed for good.
 
 import { DiscardPolicy, RetentionPolicy, StorageType, type StreamConfig, type StreamInfo } from "@nats-io/jetstream";
+import { nanos } from "@nats-io/nats-core";
 import { Fault } from "../../../lib/fault.ts";
 import type { EventLimits } from "../../../operation/define.ts";
-import { type NatsLink, nanosOf } from "./nats.ts";
+import type { NatsLink } from "./nats.ts";
 
 /** Below this the server takes no window. */
 const MIN_WINDOW_MS = 100;
@@ -41,7 +42,7 @@ export async function makeStream(
       storage: StorageType.File,
       retention: RetentionPolicy.Limits,
       // While it is filled, the limits of the other log hold.
-      duplicate_window: nanosOf(windowMs(limits)),
+      duplicate_window: nanos(windowMs(limits)),
     });
   });
 }
@@ -89,11 +90,11 @@ export async function limitStream(link: NatsLink, place: StreamPlace, limits: Ev
   const { metadata: _, ...must } = promised(place);
   const wanted = {
     ...must,
-    max_age: limits.keepMs === 0 ? 0 : nanosOf(limits.keepMs),
+    max_age: limits.keepMs === 0 ? 0 : nanos(limits.keepMs),
     max_msgs: limits.keepCount === 0 ? -1 : limits.keepCount,
     max_bytes: limits.keepBytes === 0 ? -1 : limits.keepBytes,
     max_msg_size: -1,
-    duplicate_window: nanosOf(windowMs(limits)),
+    duplicate_window: nanos(windowMs(limits)),
   };
   const has = (key: string) => config[key as keyof StreamConfig] ?? false;
   if (config.sealed || Object.entries(wanted).every(([key, value]) => has(key) === value)) return;

@@ -18,7 +18,7 @@ import {
   setTransportFactory,
   type Transport,
 } from "@nats-io/nats-core/internal";
-import { isObject } from "../../../lib/json-object.ts";
+import { parseObject } from "../../../lib/json-object.ts";
 import { reasonOf } from "../../../lib/reason-of.ts";
 
 /** The first line of a server has less. */
@@ -183,13 +183,9 @@ class DuplexTransport implements Transport {
 }
 
 /** Returns what a server says of itself; undefined: nothing that is known. */
-function parsed(text: string | undefined): ServerInfo | undefined {
-  try {
-    const said: unknown = JSON.parse(text ?? "");
-    return isObject(said) && typeof said["max_payload"] === "number" ? (said as unknown as ServerInfo) : undefined;
-  } catch {
-    return undefined;
-  }
+function parsed(text = ""): ServerInfo | undefined {
+  const said = parseObject(text);
+  return typeof said?.["max_payload"] === "number" ? (said as unknown as ServerInfo) : undefined;
 }
 
 /** TLS begins where the server has said its first line, as its protocol has it. */

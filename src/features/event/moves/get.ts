@@ -5,6 +5,7 @@ import { LOOK_AT_ROW } from "../../../lib/work.ts";
 import { type ReadOperation, read } from "../../../operation/define.ts";
 import type { Services } from "../../../operation/services.ts";
 import { refuseBelowLevel } from "../../../operation/versions.ts";
+import { cursorText } from "../cursor.ts";
 import { EVENT_LOG } from "../event-log.ts";
 import { EVENT_LEVEL } from "../rows.ts";
 import { MovableEventLog } from "./movable-log.ts";
@@ -57,8 +58,8 @@ export function eventLogGet(node: Services): ReadOperation<typeof none, typeof g
         log: row === undefined ? ("fleet" as const) : ("jetstream" as const),
         durability: log.durability(),
         ...{
-          newest: `${log.name()}-e${tail}`,
-          oldest: `${log.name()}-e${floor}`,
+          newest: cursorText(log.name(), tail),
+          oldest: cursorText(log.name(), floor),
           events: tail - floor,
           bytes,
           waiting,

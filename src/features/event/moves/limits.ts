@@ -6,7 +6,7 @@ import type { EventPlace, WriteLimits } from "../../../operation/define.ts";
 import { LOG, NODE } from "../../../operation/node-parts.ts";
 import type { Services } from "../../../operation/services.ts";
 import type { Reader } from "../../../store/store.ts";
-import { belowFloor, cursorText, forked, logNameOf, noCursor, offsetOf, parseCursor } from "../cursor.ts";
+import { logNameOf, offsetIn, offsetOf } from "../cursor.ts";
 import { EVENT_LOG } from "../event-log.ts";
 import { eventHead } from "../rows.ts";
 import { logPlaces, sharedWith, streamOf } from "./place.ts";
@@ -41,11 +41,5 @@ export function headFor(reader: Reader, place: EventPlace | undefined): { tail: 
 export function offsetFor(reader: Reader, place: EventPlace | undefined, text: string): number {
   const { floor } = headFor(reader, place);
   if (place === undefined || streamOf(logPlaces(reader)) === undefined) return offsetOf(reader, text);
-  const cursor = parseCursor(text);
-  if (cursor === undefined) throw noCursor(text);
-  const oldest = cursorText(place.name, floor);
-  const shared = cursor.epoch === place.name ? Number.MAX_SAFE_INTEGER : sharedWith(reader, cursor.epoch);
-  if (shared === undefined || cursor.offset > shared) throw forked(text, oldest);
-  if (cursor.offset < floor) throw belowFloor(text, oldest);
-  return cursor.offset;
+  return offsetIn({ name: place.name, floor }, text, (name) => sharedWith(reader, name));
 }
