@@ -184,10 +184,19 @@ function insertRow(tx: Writer, row: EventRow): void {
   tx.run(INSERT, ...COLUMNS.map((column) => row[column]));
 }
 
-/** Appends events with their offsets, as a segment of their own, and returns its hash. */
+/**
+ * Appends events with their offsets, as a segment of their own, and returns its hash. Their bytes count, but no limit
+ * holds: they were taken before, or tell what has happened.
+ */
 export function appendRows(tx: Writer, head: EventHead, rows: readonly EventRow[], stamp: SegmentStamp): string {
   for (const row of rows) insertRow(tx, row);
-  return writeSegment(tx, head, rows, stamp);
+  const hash = writeSegment(tx, head, rows, stamp);
+  for (const { caller, space, size } of rows) {
+    const bytes = size + EVENT_ROW_BYTES;
+    addUsage(tx, { kind: "caller", name: caller, bytes, limit: 0 });
+    addUsage(tx, { kind: "space", name: space, bytes, limit: 0 });
+  }
+  return hash;
 }
 
 /** The change of a segment, and its log time. */

@@ -6,10 +6,10 @@ import type { Change } from "../../log/changes.ts";
 import type { AfterChanges } from "../../log/log.ts";
 import { type OwnEventKind, ownDataOf, ownTypeOf, ownWanted } from "../../operation/own-events.ts";
 import { ANYONE, type ChangeRules } from "../../operation/viewer.ts";
-import { addUsage, appendRows } from "./append.ts";
+import { appendRows } from "./append.ts";
 import { sizeOf } from "./item.ts";
 import { addWaiting, appendsHere, waitingCount } from "./moves/place.ts";
-import { EVENT_LEVEL, EVENT_ROW_BYTES, type EventRow, eventHead } from "./rows.ts";
+import { EVENT_LEVEL, type EventRow, eventHead } from "./rows.ts";
 
 /** The sender of these events: the fleet itself. */
 export const OWN_CALLER = "node";
@@ -43,12 +43,6 @@ export function ownEvents(kinds: ReadonlyMap<string, OwnEventKind>, rules: Chang
     }
     const last = changes.at(-1);
     appendRows(tx, head, rows, { seq: last?.seq ?? 0, timeMs: last?.timeMs ?? 0 });
-    for (const { space, size } of rows) {
-      const bytes = size + EVENT_ROW_BYTES;
-      // No limit: what happened is not refused because it is to be told.
-      addUsage(tx, { kind: "caller", name: OWN_CALLER, bytes, limit: 0 });
-      addUsage(tx, { kind: "space", name: space, bytes, limit: 0 });
-    }
   };
 }
 

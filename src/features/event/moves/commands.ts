@@ -6,8 +6,8 @@ import { Fault } from "../../../lib/fault.ts";
 import { WRITE_ROW } from "../../../lib/work.ts";
 import { write } from "../../../operation/define.ts";
 import type { Writer } from "../../../store/store.ts";
-import { addUsage, appendRows } from "../append.ts";
-import { EVENT_LEVEL, EVENT_ROW_BYTES, type EventRow, eventHead } from "../rows.ts";
+import { appendRows } from "../append.ts";
+import { EVENT_LEVEL, type EventRow, eventHead } from "../rows.ts";
 import { changeOf, logPlaces, MOVES, nextLog, streamOf } from "./place.ts";
 import { takeWaiting } from "./take.ts";
 
@@ -120,10 +120,6 @@ export const eventLogCopy = write({
     }
     if (first !== head.tail + 1 || rows.length === 0) return { output: { copied: 0 }, changes: [] };
     const hash = appendRows(tx, head, rows, stamp);
-    for (const { caller, space, size } of rows) {
-      addUsage(tx, { kind: "caller", name: caller, bytes: size + EVENT_ROW_BYTES, limit: 0 });
-      addUsage(tx, { kind: "space", name: space, bytes: size + EVENT_ROW_BYTES, limit: 0 });
-    }
     const change = { target: MOVES, version: rows.length, contentHash: hash, outcome: "copied" };
     return { output: { copied: rows.length }, changes: [change] };
   },

@@ -5,8 +5,8 @@ import { z } from "zod";
 import { WRITE_ROW } from "../../../lib/work.ts";
 import { write } from "../../../operation/define.ts";
 import type { Writer } from "../../../store/store.ts";
-import { addUsage, appendRows, MAX_APPENDED } from "../append.ts";
-import { EVENT_LEVEL, EVENT_ROW_BYTES, type EventRow, eventHead } from "../rows.ts";
+import { appendRows, MAX_APPENDED } from "../append.ts";
+import { EVENT_LEVEL, type EventRow, eventHead } from "../rows.ts";
 import { appendsHere, changeOf, waitingRows } from "./place.ts";
 
 /** Takes some. */
@@ -43,9 +43,5 @@ export function takeWaiting(tx: Writer, { seq, timeMs }: { seq: number; timeMs: 
     .filter(isNew)
     .map((row, index) => ({ ...row, offset: head.tail + index + 1 }));
   if (rows.length > 0) appendRows(tx, head, rows, { seq, timeMs });
-  for (const { caller, space, size } of rows) {
-    addUsage(tx, { kind: "caller", name: caller, bytes: size + EVENT_ROW_BYTES, limit: 0 });
-    addUsage(tx, { kind: "space", name: space, bytes: size + EVENT_ROW_BYTES, limit: 0 });
-  }
   return waiting.length;
 }
