@@ -341,8 +341,8 @@ export interface EventLimits {
   dedupeSeconds: number;
   /** Where NATS is, for a log of events that is there; left out: not set. `isFirst`: a new fleet begins with it. */
   nats?: { url: string; credentials: string | undefined; ca?: string; replicas: number; isFirst: boolean };
-  /** How far the log of events goes, where it is not in the tables: the node that takes a write adds it. */
-  place?: EventPlace;
+  /** Returns how far the log of events goes, where it is not in the tables. Read by the few writes that need it. */
+  place?: () => EventPlace | undefined;
 }
 
 /** How far a log of events goes that apply cannot read. */

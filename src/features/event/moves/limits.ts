@@ -11,21 +11,26 @@ import { EVENT_LOG } from "../event-log.ts";
 import { eventHead } from "../rows.ts";
 import { logPlaces, sharedWith, streamOf } from "./place.ts";
 
-/** Returns the limits on writes of a node, with the place of a stream where one has the events. */
+/** Returns the limits on writes of a node, with the way to the place of a stream where one has the events. */
 export function placedLimits(node: Services): () => WriteLimits {
-  return () => {
-    const limits = node.get(NODE).limits();
+  const place = (): EventPlace | undefined => {
     const { reader } = node.get(NODE).store;
     const log = node.find(EVENT_LOG);
-    if (log === undefined || node.find(LOG) === undefined || streamOf(logPlaces(reader)) === undefined) return limits;
+    if (log === undefined || node.find(LOG) === undefined || streamOf(logPlaces(reader)) === undefined)
+      return undefined;
     const { tail, floor } = log.head();
-    return { ...limits, events: { ...limits.events, place: { name: log.name(), tail, floor } } };
+    return { name: log.name(), tail, floor };
+  };
+  return () => {
+    const limits = node.get(NODE).limits();
+    return { ...limits, events: { ...limits.events, place } };
   };
 }
 
 /** Returns what a command says of the place. */
 export function placeIn({ events }: WriteLimits): { place?: EventPlace } {
-  return events.place === undefined ? {} : { place: events.place };
+  const place = events.place?.();
+  return place === undefined ? {} : { place };
 }
 
 /** Returns how far the log of events goes, for apply. Throws Fault `unavailable` where it moved since the call came. */
