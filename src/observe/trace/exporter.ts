@@ -5,6 +5,7 @@ import { isObject, parseObject } from "../../lib/json-object.ts";
 import { pause } from "../../lib/pause.ts";
 import { printableLine } from "../../lib/printable.ts";
 import { reasonOf } from "../../lib/reason-of.ts";
+import { readBeginning, retryAfterMs } from "../../lib/response-parts.ts";
 import { backoffMs } from "../../lib/retry.ts";
 import { redactText } from "../redact.ts";
 import { otlpOf, type TraceResource } from "./otlp.ts";
@@ -156,11 +157,11 @@ export class Exporter {
     try {
       const body = Buffer.from(JSON.stringify(otlpOf(resource(), batch)), "utf8");
       const response = await post(body, signal);
-      const said = await textOf(response, signal);
+      const said = (await readBeginning(response, MAX_RESPONSE_BYTES, signal)).toString("utf8");
       if (response.ok) return takenBy(said, batch.length);
       const why = `it answered ${response.status}${said === "" ? "" : `: ${shown(said)}`}`;
       if (!RETRYABLE.has(response.status)) return { result: "refused", why };
-      return { result: "later", why, afterMs: retryAfterMs(response.headers, nowMs()) };
+      return { result: "later", why, afterMs: afterMsOf(response.headers, nowMs()) };
     } catch (error) {
       const why = deadline.aborted ? `it did not answer within ${timeoutMs / 1000} s` : reasonOf(error);
       return { result: "later", why: shown(why) };
@@ -198,34 +199,8 @@ function shown(text: string): string {
   return printableLine(redactText(text).replace(/\s+/g, " ").trim()).slice(0, MAX_SHOWN);
 }
 
-/** Returns how long a collector asks to wait: seconds, or a date. */
-function retryAfterMs(headers: Headers, nowMs: number): number | undefined {
-  const header = headers.get("retry-after")?.trim() ?? "";
-  if (header === "") return undefined;
-  const seconds = Number(header);
-  const ms = Number.isNaN(seconds) ? Date.parse(header) - nowMs : seconds * 1000;
-  return ms >= 0 ? Math.min(Math.max(ms, MIN_RETRY_AFTER_MS), MAX_RETRY_AFTER_MS) : undefined;
-}
-
-/** Reads the beginning of a body, and ends the connection. */
-async function textOf(response: Response, signal: AbortSignal): Promise<string> {
-  const reader = response.body?.getReader();
-  if (reader === undefined) return "";
-  const parts: Uint8Array[] = [];
-  let size = 0;
-  const cancel = () => void reader.cancel().catch(() => {});
-  signal.addEventListener("abort", cancel, { once: true });
-  try {
-    while (size < MAX_RESPONSE_BYTES) {
-      const { done, value } = await reader.read();
-      if (done) break;
-      parts.push(value);
-      size += value.byteLength;
-    }
-  } catch {
-    // The status says enough.
-  }
-  signal.removeEventListener("abort", cancel);
-  cancel();
-  return Buffer.concat(parts).toString("utf8");
+/** Returns how long a collector asks to wait, within bounds; undefined: it does not say. */
+function afterMsOf(headers: Headers, nowMs: number): number | undefined {
+  const ms = retryAfterMs(headers, nowMs);
+  return ms !== undefined && ms >= 0 ? Math.min(Math.max(ms, MIN_RETRY_AFTER_MS), MAX_RETRY_AFTER_MS) : undefined;
 }

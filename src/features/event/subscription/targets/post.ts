@@ -3,6 +3,7 @@
 import { parseObject } from "../../../../lib/json-object.ts";
 import { printableLine } from "../../../../lib/printable.ts";
 import { reasonOf } from "../../../../lib/reason-of.ts";
+import { readBeginning, retryAfterMs } from "../../../../lib/response-parts.ts";
 import { redactText } from "../../../../observe/redact.ts";
 import type { Outbound } from "../../../../operation/node-parts.ts";
 import type { Outcome } from "../delivery.ts";
@@ -48,7 +49,8 @@ export async function post(
     if (deadline.aborted) return { result: "failed", detail: `no response within ${deadlineMs / 1000} s` };
     return { result: "failed", detail: shownText(reasonOf(error)) };
   }
-  const said = await beginningOf(response);
+  const beginning = await readBeginning(response, SHOWN_BYTES, AbortSignal.timeout(BODY_MS));
+  const said = beginning.subarray(0, SHOWN_BYTES).toString("utf8");
   signal.throwIfAborted();
   return outcomeOf(response, said, nowMs);
 }
@@ -64,41 +66,13 @@ function outcomeOf({ status, headers }: Response, said: string, nowMs: number): 
 
 /** Returns how long the target asks to wait, in ms: by the header, or as Discord and Telegram say it in the body. */
 function retryAfterOf(headers: Headers, said: string, nowMs: number): number | undefined {
-  const header = headers.get("retry-after")?.trim();
-  if (header !== undefined && header !== "") {
-    const seconds = Number(header);
-    const ms = Number.isNaN(seconds) ? Date.parse(header) - nowMs : seconds * 1000;
-    return ms > 0 ? ms : undefined;
-  }
+  const ms = retryAfterMs(headers, nowMs);
+  if (ms !== undefined) return ms > 0 ? ms : undefined;
   const body = parseObject(said);
   const parameters = body?.["parameters"];
   const inner = typeof parameters === "object" && parameters !== null ? { ...parameters } : {};
   const seconds = body?.["retry_after"] ?? (inner as Record<string, unknown>)["retry_after"];
   return typeof seconds === "number" && seconds > 0 ? seconds * 1000 : undefined;
-}
-
-/** Reads the first bytes of a body, and ends the connection. */
-async function beginningOf(response: Response): Promise<string> {
-  const parts: Uint8Array[] = [];
-  let size = 0;
-  const reader = response.body?.getReader();
-  if (reader === undefined) return "";
-  const late = AbortSignal.timeout(BODY_MS);
-  const cancel = () => void reader.cancel().catch(() => {});
-  late.addEventListener("abort", cancel, { once: true });
-  try {
-    while (size < SHOWN_BYTES) {
-      const { done, value } = await reader.read();
-      if (done) break;
-      parts.push(value);
-      size += value.byteLength;
-    }
-  } catch {
-    // What came is enough: the status is known.
-  }
-  late.removeEventListener("abort", cancel);
-  cancel();
-  return Buffer.concat(parts).subarray(0, SHOWN_BYTES).toString("utf8");
 }
 
 /** Returns what a target said, or why it was not reached, for people. */
