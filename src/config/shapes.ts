@@ -202,12 +202,17 @@ export const hostShape: Shape = {
 /** Address of a server of NATS, without user and password, because settings are shown. */
 export const natsShape: Shape = {
   wanted: "none, or nats://HOST:PORT or tls://HOST:PORT without user and password, such as nats://nats.lan:4222",
-  fits: (text) => {
-    const [all, , , port = "4222"] =
-      /^(nats|tls):\/\/([a-z0-9._-]+|\[[0-9a-f:.]+\])(?::([0-9]{1,5}))?$/i.exec(text) ?? [];
-    return text === "none" || (all !== undefined && Number(port) >= 1 && Number(port) <= 65_535);
-  },
+  fits: (text) => text === "none" || natsAddress(text) !== undefined,
 };
+
+/** Returns where a server of NATS is; undefined: the text is no such address. `needsTls`: it must have TLS. */
+export function natsAddress(text: string): { host: string; port: number; needsTls: boolean } | undefined {
+  const [, scheme, host = "", digits = "4222"] =
+    /^(nats|tls):\/\/([a-z0-9._-]+|\[[0-9a-f:.]+\])(?::([0-9]{1,5}))?$/i.exec(text) ?? [];
+  const port = Number(digits);
+  if (scheme === undefined || port < 1 || port > 65_535) return undefined;
+  return { host: host.replace(/^\[|\]$/g, ""), port, needsTls: scheme.toLowerCase() === "tls" };
+}
 
 /** Name of a secret that each node has for itself. */
 export const secretShape: Shape = {

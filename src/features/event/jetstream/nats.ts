@@ -4,6 +4,7 @@
 import type { Duplex } from "node:stream";
 import { type JetStreamClient, type JetStreamManager, jetstream, jetstreamManager } from "@nats-io/jetstream";
 import { type Authenticator, credsAuthenticator, type NatsConnection } from "@nats-io/nats-core";
+import { natsAddress } from "../../../config/shapes.ts";
 import { Fault } from "../../../lib/fault.ts";
 import { reasonOf } from "../../../lib/reason-of.ts";
 import { registerSecret } from "../../../observe/redact.ts";
@@ -167,13 +168,9 @@ function newBreak(): PromiseWithResolvers<never> {
 
 /** Returns where a server is. An address of the settings was judged by its shape. */
 export function addressOf(url: string): { host: string; port: number; needsTls: boolean } {
-  const [, scheme, host = "", port = "4222"] = /^(nats|tls):\/\/([^:/[\]]+|\[[^\]]+\])(?::(\d+))?$/i.exec(url) ?? [];
-  if (scheme === undefined) throw new Error(`${JSON.stringify(url)} is no address of NATS`);
-  return {
-    host: host.replace(/^\[|\]$/g, ""),
-    port: Number(port),
-    needsTls: scheme.toLowerCase() === "tls",
-  };
+  const address = natsAddress(url);
+  if (address === undefined) throw new Error(`${JSON.stringify(url)} is no address of NATS`);
+  return address;
 }
 
 /** What is wrong with settings of this node keeps the log away, as the server does. */
