@@ -1,5 +1,5 @@
 // Sends spans to a collector in batches. What waits is bounded: a span that finds no room is counted and dropped, and
-// nobody waits for a collector but the end of the node, for a moment.
+// no one waits for a collector but the end of the node, for a moment.
 
 import { isObject, parseObject } from "../../lib/json-object.ts";
 import { pause } from "../../lib/pause.ts";

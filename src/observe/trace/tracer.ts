@@ -12,7 +12,7 @@ const RANDOM = 2;
 const SAMPLED = 1;
 /** Ids that are drawn at once. */
 const POOL_BYTES = 4096;
-/** How far the clock of the process may be from that of the machine before it is set anew, in microseconds. */
+/** How far the clock of the process may be from that of the machine before it is set again, in microseconds. */
 const DRIFT_US = 20_000;
 /** Recorded traces of one name: at once, and by the minute. */
 const MOST_AT_ONCE = 1000;

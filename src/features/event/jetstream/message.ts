@@ -40,7 +40,7 @@ export function dataOf(body: MessageBody): Uint8Array {
 
 /**
  * Returns the event of a message, and the change before which it was ordered. What Cairn did not write there is shown
- * as an event that says so, for admins of the fleet: it has an offset, and must keep nobody from the others.
+ * as an event that says so, for admins of the fleet: it has an offset, and must keep no reader from the others.
  */
 export function rowOf({ seq: offset, data, timeMs }: Kept): { row: EventRow; seq: number } {
   const body = bodyIn(Buffer.from(data).toString("utf8"));

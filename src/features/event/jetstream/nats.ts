@@ -1,5 +1,5 @@
 // The connection of a node to NATS: opened when it is first needed, again after every loss, and by another address once
-// the settings of the fleet name one. Each call has a deadline; a server that is away is told as such at once.
+// the settings of the fleet name one. Each call has a deadline; calls of a server that is away fail at once.
 
 import type { Duplex } from "node:stream";
 import { type JetStreamClient, type JetStreamManager, jetstream, jetstreamManager } from "@nats-io/jetstream";
@@ -45,7 +45,7 @@ export class NatsLink {
   #opened: { key: string; client: Promise<NatsClient> } | undefined;
   #away: string | undefined;
   #isClosed = false;
-  /** Rejects once the connection breaks: who waits for an answer of it is told at once. */
+  /** Rejects once the connection breaks: calls that wait for an answer of it fail at once. */
   #breaks = newBreak();
 
   constructor(options: NatsOptions) {
@@ -92,7 +92,7 @@ export class NatsLink {
     await this.rest();
   }
 
-  /** A connection that ended for good, for instance because its login was refused twice, is opened anew when needed. */
+  /** A connection that ended for good, for instance because its login was refused twice, is opened again by a call. */
   #forget(client: Promise<NatsClient>): void {
     if (this.#opened?.client !== client) return;
     this.#opened = undefined;
@@ -122,7 +122,7 @@ export class NatsLink {
         reconnectJitter: AGAIN_MS,
         pingInterval: 5000,
         maxPingOut: 2,
-        // Other servers of a cluster would be connected to by addresses that nobody has set.
+        // Other servers of a cluster would be connected to by addresses that are in no setting.
         ignoreClusterUpdates: true,
         ...loginOf(login),
         cairn: {
@@ -136,7 +136,7 @@ export class NatsLink {
       const manager = await jetstreamManager(connection, { timeout: CALL_MS });
       return { connection, manager, stream: jetstream(connection, { timeout: CALL_MS }) };
     } catch (error) {
-      // Without JetStream there is nothing to ask; it is connected to anew with the next call.
+      // Without JetStream there is nothing to ask; the next call connects again.
       await connection?.close().catch(() => {});
       if (error instanceof Fault) throw error.retold(error.message, { code: "event_log_unavailable" });
       throw away(reasonOf(error));
@@ -196,7 +196,7 @@ function loginOf(login: string | undefined): {
   return colon < 1 ? { token: login } : { user: login.slice(0, colon), pass: login.slice(colon + 1) };
 }
 
-/** What is wrong with a file of credentials is told without what is in it. */
+/** Errors of a file of credentials do not contain it. */
 function credsOf(file: string): Authenticator {
   for (const line of file.split("\n")) if (/^[\w.-]{20,}$/.test(line.trim())) registerSecret(line.trim());
   const authenticate = credsAuthenticator(Buffer.from(file));

@@ -129,7 +129,7 @@ class DuplexTransport implements Transport {
         if (this.#isClosed) return;
       }
     } finally {
-      // The client stops reading where it does not understand: it connects anew.
+      // The client stops reading where it does not understand: it connects again.
       this.#end(new Error("what came is not the protocol of NATS"));
     }
   }
@@ -176,7 +176,7 @@ class DuplexTransport implements Transport {
     const socket = this.#socket;
     if (socket === undefined) return;
     socket.removeAllListeners("data").removeAllListeners("close");
-    // What fails from now on is nobody's.
+    // No one waits for what fails from now on.
     socket.on("error", () => {});
     socket.destroy();
   }

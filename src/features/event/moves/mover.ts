@@ -183,7 +183,7 @@ export class Mover {
     const last = row.state === "closing" ? await sealStream(link, stream) : (await log.look()).tail;
     const { floor } = await log.look();
     const head = eventHead(reader);
-    // Retention of the stream was faster than the copy, which begins anew behind it.
+    // Retention of the stream was faster than the copy, which begins again behind it.
     if (head.tail > head.floor && head.tail < floor) return this.#clean();
     let at = head.tail === head.floor ? floor : head.tail;
     while (at < last && !signal.aborted) {
@@ -262,7 +262,7 @@ function wasPublished(reader: Reader): boolean {
 }
 
 function madeElsewhere(stream: string, offset: number): Error {
-  const hint = "stop the move (`cairn events move --cancel`), let only Cairn write there, and begin anew";
+  const hint = "stop the move (`cairn events move --cancel`), let only Cairn write there, and begin again";
   return new Error(`${stream} has a message ${offset} that Cairn did not write: ${hint}`);
 }
 
