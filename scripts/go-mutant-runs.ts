@@ -1,8 +1,9 @@
 // Runs the tests of one Go package on mutants of its sources, in a copy of the tree. A mutant is judged by the tests
-// that reach its line on the sources as they are, the shortest first.
+// that reach its line on the sources as they are, the shortest first. One program has most mutants, switched off.
 
 import { readFileSync, rmSync } from "node:fs";
 import { basename, join } from "node:path";
+import { GoMutantSwitch, MUTANT } from "./go-mutant-switch.ts";
 import { type Judge, lateMs, runTests, SPARE_MS, type Verdict, withMutant } from "./mutant-runs.ts";
 import type { Mutant } from "./mutate-lines.ts";
 import { goTestFlags } from "./native.ts";
@@ -11,6 +12,9 @@ const BUILD_MS = 600_000;
 const BASE_MS = 300_000;
 /** So many run first: most mutants end there. */
 const FIRST = 8;
+/** The program of all mutants, and that of one. */
+const SWITCHED = "switched.test";
+const ALONE = "mutant.test";
 const FLAGS = { GOFLAGS: "-buildvcs=false -mod=readonly", GOTOOLCHAIN: "local" };
 
 /** Lines of a source that run together, and whether the test reached them. */
@@ -33,10 +37,18 @@ export class GoMutantRuns {
   readonly #flags: readonly string[];
   readonly #tests: readonly GoTest[];
 
+  readonly #switched: GoMutantSwitch;
   readonly #spareMs: number;
 
-  private constructor(folder: string, flags: readonly string[], tests: readonly GoTest[], spareMs: number) {
+  private constructor(
+    folder: string,
+    flags: readonly string[],
+    switched: GoMutantSwitch,
+    tests: readonly GoTest[],
+    spareMs: number,
+  ) {
     this.#folder = folder;
+    this.#switched = switched;
     this.#flags = flags;
     this.#tests = tests;
     this.#spareMs = spareMs;
@@ -50,7 +62,7 @@ export class GoMutantRuns {
   ): Promise<{ runs: GoMutantRuns; failing: string[] }> {
     const path = join(root, folder);
     const flags = goTestFlags(folder);
-    if (!(await build(path, [...flags, "-cover"]))) throw new Error(`go test -c fails in ${folder}`);
+    const switched = await GoMutantSwitch.build(path, [...flags, "-cover"], SWITCHED);
     const sources = [...new Bun.Glob("*_test.go").scanSync({ cwd: path })].sort();
     const names = sources.flatMap((name) =>
       [...readFileSync(join(path, name), "utf8").matchAll(/^func (Test\w+)\(t \*testing\.T\)/gm)].flatMap(
@@ -62,36 +74,47 @@ export class GoMutantRuns {
     const profile = join(path, "cover.out");
     for (const name of names) {
       const startedMs = performance.now();
-      const verdict = await runTests(command([name], [`-test.coverprofile=${profile}`]), path, {}, BASE_MS);
+      const verdict = await runTests(command(SWITCHED, [name], [`-test.coverprofile=${profile}`]), path, {}, BASE_MS);
       const usualMs = performance.now() - startedMs;
       if (verdict === "survived") tests.push({ name, usualMs, blocks: blocksOf(readFileSync(profile, "utf8")) });
       else failing.push(name);
     }
     tests.sort((one, other) => one.usualMs - other.usualMs);
-    return { runs: new GoMutantRuns(path, flags, tests, spareMs), failing };
+    return { runs: new GoMutantRuns(path, flags, switched, tests, spareMs), failing };
   }
 
   /** Returns the judge of mutants of a source of the package. */
   judge(source: string): Judge {
-    return (mutant) => withMutant(join(this.#folder, basename(source)), mutant, () => this.#judge(source, mutant));
+    return async (mutant) => {
+      const state = this.#switched.of(source, mutant);
+      if (state === "no build") return state;
+      if (state !== "alone") return await this.#judge(source, mutant, SWITCHED, { [MUTANT]: String(state) });
+      return await withMutant(join(this.#folder, basename(source)), mutant, async () =>
+        (await build(this.#folder, this.#flags)) ? await this.#judge(source, mutant, ALONE, {}) : "no build",
+      );
+    };
   }
 
-  async #judge(source: string, { line, before }: Mutant): Promise<Verdict> {
+  async #judge(
+    source: string,
+    { line, before }: Mutant,
+    program: string,
+    env: Readonly<Record<string, string>>,
+  ): Promise<Verdict> {
     const reaching = this.#tests.filter(({ blocks }) => {
       const ofFile = blocks.get(basename(source)) ?? [];
       const around = ofFile.filter(({ first, last }) => first <= line && line <= last);
       // What follows a function literal is in no block, or in that of the literal: any test of the file may reach it.
       return (around.length === 0 || before.startsWith("}") ? ofFile : around).some(({ isReached }) => isReached);
     });
-    if (!(await build(this.#folder, this.#flags))) return "no build";
     for (const step of [reaching.slice(0, FIRST), reaching.slice(FIRST)]) {
       if (step.length === 0) continue;
       const usualMs = step.reduce((sum, test) => sum + test.usualMs, 0);
       const names = step.map(({ name }) => name);
       const verdict = await runTests(
-        command(names, ["-test.failfast"]),
+        command(program, names, ["-test.failfast"]),
         this.#folder,
-        {},
+        env,
         lateMs(usualMs, this.#spareMs),
       );
       if (verdict !== "survived") return verdict;
@@ -100,14 +123,14 @@ export class GoMutantRuns {
   }
 }
 
-function command(names: readonly string[], flags: readonly string[]): string[] {
-  return ["./mutant.test", `-test.run=^(?:${names.join("|")})$`, ...flags];
+function command(program: string, names: readonly string[], flags: readonly string[]): string[] {
+  return [`./${program}`, `-test.run=^(?:${names.join("|")})$`, ...flags];
 }
 
-/** Builds the tests of a package, `mutant.test` in its folder, and reports whether that was possible. */
+/** Builds the tests of a package, ALONE in its folder, and reports whether that was possible. */
 async function build(folder: string, flags: readonly string[]): Promise<boolean> {
-  rmSync(join(folder, "mutant.test"), { force: true });
-  const cmd = ["go", "test", "-c", "-vet=off", ...flags, "-o", "mutant.test", "."];
+  rmSync(join(folder, ALONE), { force: true });
+  const cmd = ["go", "test", "-c", "-vet=off", ...flags, "-o", ALONE, "."];
   return (await runTests(cmd, folder, FLAGS, BUILD_MS)) === "survived";
 }
 

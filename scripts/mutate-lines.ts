@@ -14,7 +14,10 @@ export interface Mutant {
   /** The line before and after the change, without the blanks around it. */
   before: string;
   after: string;
+  /** The changed source, and which part of the source as it is has another text there. */
   source: string;
+  at: number;
+  length: number;
 }
 
 interface Change {
@@ -104,7 +107,16 @@ function mutant(source: string, { at, from, to }: Change): Mutant {
   const changed = source.slice(0, at) + to + source.slice(at + from.length);
   const line = lineAt(source, place);
   const lineOf = (text: string) => text.split("\n")[line - 1]?.trim() ?? "";
-  return { line, from: from.trim(), to: to.trim(), before: lineOf(source), after: lineOf(changed), source: changed };
+  return {
+    line,
+    from: from.trim(),
+    to: to.trim(),
+    before: lineOf(source),
+    after: lineOf(changed),
+    source: changed,
+    at,
+    length: from.length,
+  };
 }
 
 /** Reports whether a line is an import or a type, which say nothing when a test runs. */

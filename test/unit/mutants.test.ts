@@ -24,6 +24,8 @@ test("operators, defaults, truth values and lone refusals are changed, one at a 
     before: 'if (!isIn) throw new Error("x > y");',
     after: "",
     source: "\nMath.min(a, b);",
+    at: 0,
+    length: 36,
   });
 });
 
@@ -223,6 +225,8 @@ test("a mutant that loops for ever is late, and what it started is ended", async
 
 const goSource = `package limits
 
+import "slices"
+
 func Over(n int) bool { return n > 2 }
 
 func Count(n int) int {
@@ -242,6 +246,20 @@ func Later(n int) (func() int, bool) {
 }
 
 func Pair(a, b int) [2]int { return [1 + 1]int{a, b} }
+
+func Within(n int, all []int) bool {
+\treturn n == 0 || len(all) < 3 && slices.ContainsFunc(all, func(one int) bool {
+\t\tif one > n {
+\t\t\treturn false
+\t\t}
+\t\treturn one+1 > n
+\t}) // "both"
+}
+
+type Answer bool
+
+// No switch has this type: it is built alone.
+func Typed(n int) Answer { return n > 2 }
 `;
 const goTests = `package limits
 
@@ -261,6 +279,18 @@ func TestLater(t *testing.T) {
 
 func TestCount(t *testing.T) {
 \tif Count(3) != 3 {
+\t\tt.Error("wrong")
+\t}
+}
+
+func TestWithin(t *testing.T) {
+\tif !Within(0, nil) || Within(1, nil) || !Within(1, []int{1}) || Within(1, []int{2}) || Within(1, []int{1, 2, 3}) {
+\t\tt.Error("wrong")
+\t}
+}
+
+func TestTyped(t *testing.T) {
+\tif Typed(2) {
 \t\tt.Error("wrong")
 \t}
 }
@@ -287,16 +317,26 @@ test.skipIf(Bun.which("go") === null)(
     const verdicts = [];
     for (const mutant of mutantsOf(goSource, "Go")) verdicts.push([mutant.line, mutant.to, await judge(mutant)]);
     expect(verdicts).toEqual([
-      [3, ">=", "killed"],
-      [7, "false && (at == n)", "timed out"],
-      [7, "!=", "killed"],
-      [13, "<=", "survived"],
-      [18, "false", "killed"],
-      [21, "", "no build"],
+      [5, ">=", "killed"],
+      [9, "false && (at == n)", "timed out"],
+      [9, "!=", "killed"],
+      [15, "<=", "survived"],
+      [20, "false", "killed"],
+      [23, "", "no build"],
+      [26, "!=", "killed"],
+      [26, "&&", "killed"],
+      [26, "<=", "killed"],
+      [26, "||", "killed"],
+      [27, "false && (one > n)", "killed"],
+      [27, ">=", "killed"],
+      [28, "true", "killed"],
+      [30, "", "killed"],
+      [30, ">=", "survived"],
+      [37, ">=", "killed"],
     ]);
     expect(readFileSync(join(folder, "limits.go"), "utf8")).toBe(goSource);
   },
-  // It builds seven programs.
+  // It builds five programs.
   240_000,
 );
 
