@@ -259,8 +259,11 @@ function saidOf(raw: unknown, steps: MacroSteps, index: number): SaidEvent {
   return specversion === undefined ? completed(said, steps, index) : said;
 }
 
-/** Adds the id and the source that a sender left out who sent no CloudEvent: with a key the same id each time. */
+/**
+ * Adds the id and the source that a sender left out who sent no CloudEvent: with a key the same id each time, else one
+ * that sorts behind those before it. Random ids would dirty a page of the index of ids for each event.
+ */
 function completed<T extends { id?: unknown; source?: unknown }>(said: T, { key }: MacroSteps, index: number): T {
-  const id = said.id ?? (key === undefined ? crypto.randomUUID() : sha256Hex(`${key} ${index}`).slice(0, 32));
+  const id = said.id ?? (key === undefined ? Bun.randomUUIDv7() : sha256Hex(`${key} ${index}`).slice(0, 32));
   return { ...said, id, source: said.source ?? OWN_SOURCE };
 }
