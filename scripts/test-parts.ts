@@ -3,6 +3,7 @@
 
 import { existsSync, mkdirSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { ensureBundle } from "./bundle.ts";
 import { type Counts, runChecks } from "./check.ts";
 import { BuildError, ensureHostParts, goTestFlags } from "./native.ts";
 import { host, planFor } from "./targets.ts";
@@ -58,6 +59,7 @@ export async function build(need: Need): Promise<void> {
     const plan = planFor(host);
     if ("missing" in plan) throw new BuildError(`the tests need ${plan.missing}`);
     ensureHostParts(host);
+    await ensureBundle();
     return;
   }
   const cmd = [process.execPath, join(root, "scripts", "build.ts"), "--target", host.name];

@@ -15,4 +15,5 @@ for (const event of ["uncaughtException", "unhandledRejection"] as const) {
   });
 }
 
-process.exit(await runCommandLine(process.argv.slice(2), process.env));
+// No await here: bytecode is made of modules without one (scripts/bundle.ts).
+void runCommandLine(process.argv.slice(2), process.env).then((code) => process.exit(code));

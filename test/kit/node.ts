@@ -3,7 +3,8 @@
 
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
+import { ensureBundle } from "../../scripts/bundle.ts";
 import { finished } from "../../scripts/finished.ts";
 import { ensureNative } from "../../scripts/native.ts";
 import { host } from "../../scripts/targets.ts";
@@ -13,7 +14,6 @@ import { eventually, within } from "./eventually.ts";
 import { CANARY_KEY, leaksOf, secretsOf } from "./leaks.ts";
 import type { TestTailnet } from "./tailnet.ts";
 
-const MAIN = join(dirname(dirname(import.meta.dir)), "src", "main.ts");
 const END_MS = 20_000;
 
 export interface NodeOptions {
@@ -22,7 +22,7 @@ export interface NodeOptions {
   /** Name on the tailnet; default "cairn". */
   hostname?: string;
   engine?: "library" | "sidecar";
-  /** `source` runs src/main.ts, `binary` the compiled file. */
+  /** `source` runs a bundle of src/ with Bun, `binary` the compiled file. */
   from?: "source" | "binary";
   /** Further arguments of `serve`. */
   args?: readonly string[];
@@ -44,12 +44,21 @@ export interface Finished {
   err: string;
 }
 
-/** Returns the command that runs `cairn`, without its arguments. Builds what is missing. */
-export async function cairnCommand(from: "source" | "binary", engine?: "library" | "sidecar"): Promise<string[]> {
+/** Returns the command that runs `cairn`, without its arguments. Builds what is missing, once a process. */
+export function cairnCommand(from: "source" | "binary", engine?: "library" | "sidecar"): Promise<string[]> {
+  const key = from === "binary" ? from : (engine ?? "library");
+  const command = commands.get(key) ?? buildCommand(key);
+  commands.set(key, command);
+  return command;
+}
+
+const commands = new Map<string, Promise<string[]>>();
+
+async function buildCommand(what: "binary" | "library" | "sidecar"): Promise<string[]> {
   if (host === undefined) throw new Error(`cairn is not built for ${process.platform}-${process.arch}`);
-  if (from === "binary") return [await buildDist(host.name)];
-  ensureNative(host, engine ?? "library");
-  return [process.execPath, MAIN];
+  if (what === "binary") return [await buildDist(host.name)];
+  ensureNative(host, what);
+  return [process.execPath, await ensureBundle()];
 }
 
 /** Starts a node and returns at once: it may still wait for its tailnet, or refuse to start. */
