@@ -110,11 +110,6 @@ export const COMMON_HEADERS: readonly Json[] = [
 /** Response headers with the position and the age of an answer. */
 export const POSITION_HEADERS: Json = {
   "Cairn-Position": { schema: { type: "string" } },
-  "Cairn-Durability": {
-    description:
-      "Of published events: which promise the log of events gives, such as replicated; voters=3; sync=always",
-    schema: { type: "string" },
-  },
   "Cairn-Cache": {
     description: "Of an edge: how its cache answered",
     schema: { type: "string", enum: ["hit", "miss", "stale", "revalidated"] },

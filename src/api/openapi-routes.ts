@@ -110,6 +110,12 @@ function bodyContent(body: RouteBody, operation: string): Json {
   }
 }
 
+const DURABILITY: Json = {
+  "Cairn-Durability": {
+    description: "Which promise the log of events gives, such as replicated; voters=3; sync=always; an edge has none",
+    schema: text,
+  },
+};
 const TAGGED: Json = { ...POSITION_HEADERS, ETag: { description: "Version and content hash", schema: text } };
 const STORED: Json = {
   ...TAGGED,
@@ -134,7 +140,10 @@ function responsesOf(
 ): Json {
   switch (response.kind) {
     case "json": {
-      const headers = response.etag === true ? TAGGED : POSITION_HEADERS;
+      const headers = {
+        ...(response.etag === true ? TAGGED : POSITION_HEADERS),
+        ...(response.durability === true ? DURABILITY : {}),
+      };
       const output = {
         description: "The output",
         headers,

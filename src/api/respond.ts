@@ -21,15 +21,20 @@ export function respond(
   whole = found.output,
 ): Promise<Response> | Response {
   const { output } = found;
-  const { durability } = whole;
-  const promise = typeof durability === "string" ? { "Cairn-Durability": durability } : {};
-  const headers = { ...freshnessOf(found), ...promise };
+  const headers = freshnessOf(found);
   switch (declared.kind) {
     case "json": {
       const { etag, created } = output;
+      const { durability } = whole;
+      const promise =
+        declared.durability === true && typeof durability === "string" ? { "Cairn-Durability": durability } : {};
       const tagged = declared.etag === true && typeof etag === "string" ? { etag } : {};
       const isNew = declared.created === "always" || (declared.created === true && created === true);
-      return jsonResponse(request, output, { status: isNew ? 201 : 200, headers, ...tagged });
+      return jsonResponse(request, output, {
+        status: isNew ? 201 : 200,
+        headers: { ...headers, ...promise },
+        ...tagged,
+      });
     }
     case "document":
       return respondText(request, declared.documentOf(output), isConditional, headers);

@@ -113,8 +113,11 @@ export interface DecodedBody {
 
 /** How the output of the operation becomes a response. */
 export type RouteResponse =
-  /** The output as JSON. `etag`: with the ETag that it names. `created`: 201, where it says `created` or always. */
-  | { kind: "json"; etag?: true; created?: true | "always" }
+  /**
+   * The output as JSON. `etag`: with the ETag that it names. `created`: 201, where it says `created` or always.
+   * `durability`: with the promise that it names, in the header Cairn-Durability.
+   */
+  | { kind: "json"; etag?: true; created?: true | "always"; durability?: true }
   /** A stored text as the body. */
   | { kind: "document"; documentOf(output: Readonly<Record<string, unknown>>): StoredText; headers: HeaderTable }
   /** 204. */

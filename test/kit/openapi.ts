@@ -32,6 +32,13 @@ export class Description {
     return all.filter((parameter) => parameter["in"] === where).map((parameter) => String(parameter["name"]));
   }
 
+  /** Returns whether a row names that header for a status. */
+  hasHeader(method: string, path: string, status: number, name: string): boolean {
+    const responses = this.#at("paths", path, method.toLowerCase(), "responses") as Json;
+    const described = this.#resolved(responses[String(status)]);
+    return Object.hasOwn((described["headers"] ?? {}) as Json, name);
+  }
+
   /** Returns what is wrong with a response to a row; empty when it is as described. */
   problems(method: string, path: string, response: Response, text: string): string[] {
     const responses = this.#at("paths", path, method.toLowerCase(), "responses") as Json;

@@ -37,6 +37,8 @@ async function check(method: string, template: string, path: string, init: BunFe
   const text = isStream ? "" : await response.text();
   if (isStream) await response.body?.cancel();
   expect([method, path, description.problems(method, template, response, text)]).toEqual([method, path, []]);
+  const promised = description.hasHeader(method, template, response.status, "Cairn-Durability");
+  expect([path, response.headers.has("cairn-durability")]).toEqual([path, promised]);
   const row = `${method} ${template}`;
   seen.set(row, (seen.get(row) ?? new Set()).add(response.status));
   return response.status;

@@ -8,7 +8,8 @@ import { decodeTasBatch, decodeTasEvent } from "./codecs/tas.ts";
 
 const tag = "events";
 const response = { kind: "json" } as const;
-const publish = { method: "POST", tag, operation: "event_publish_many", response } as const;
+const promised = { kind: "json", durability: true } as const;
+const publish = { method: "POST", tag, operation: "event_publish_many", response: promised } as const;
 
 const space: QueryParameter = { kind: "text", description: "Only events of this space" };
 const CHOSEN = {
