@@ -73,18 +73,25 @@ Each flag is also a variable: --log-level is CAIRN_LOG_LEVEL.`,
 const TAILNET_SETTINGS: readonly SettingKey[] = [
   ...(["control_url", "tags", "ephemeral", "tailnet.engine", "role", "join", "discard_local"] as const),
 ];
-/** Settings that name a service outside of the machine. */
-const OUTBOUND_SETTINGS = ["process.chat_url", "search.embeddings_url", "backup.s3_url"];
-const TAILNET_FLAGS = new Set(TAILNET_SETTINGS.map(flagOf));
+/** Settings that name a service outside of this process. */
+const SERVICE_SETTINGS = new Set([
+  ...["process.chat_url", "search.embeddings_url", "backup.s3_url", "events.forward_to", "events.nats_url"],
+]);
+const isTailnetSetting = (key: string): boolean => TAILNET_SETTINGS.some((each) => each === key);
+/** Settings of the way out of a node, and of what only goes that way. */
+const isOutboundSetting = (key: string): boolean => key.startsWith("outbound.") || key.startsWith("traces.");
+const NOT_OF_DEV = new Set(
+  SETTING_ROWS.flatMap(([key]) => (isTailnetSetting(key) || isOutboundSetting(key) ? [flagOf(key)] : [])),
+);
 
 /** `cairn dev`. */
 export const dev: Command = {
   words: ["dev"],
   summary: "run a node for development: no tailnet, 127.0.0.1 only, everyone on this machine may use it",
   more: `Without --data the data is temporary. Everyone on this machine can read and write it.
-It reaches nothing outside: to send events to targets, use npm start or a node on a tailnet.`,
+It reaches nothing outside: to send events or traces, or to use a service, use npm start or a node on a tailnet.`,
   options: [
-    ...SETTING_OPTIONS.filter(({ flags }) => !TAILNET_FLAGS.has(flags.split(" ")[0] ?? "")),
+    ...SETTING_OPTIONS.filter(({ flags }) => !NOT_OF_DEV.has(flags.split(" ")[0] ?? "")),
     { flags: "--config <file>", help: "Settings file (default: none).", offers: "files" },
     { flags: "--port <port>", help: `Port on 127.0.0.1 (0: any; default ${DEV_PORT}).` },
   ],
@@ -170,7 +177,9 @@ function refuseTailnetSettings({ origins }: Loaded): void {
 
 /** Says which services of the settings a development node cannot ask. */
 function sayUnreachable({ origins }: Loaded): void {
-  const keys = OUTBOUND_SETTINGS.filter((key) => origins.has(key));
+  const keys = SETTING_ROWS.map(([key]) => key).filter(
+    (key) => origins.has(key) && (isOutboundSetting(key) || SERVICE_SETTINGS.has(key)),
+  );
   if (keys.length === 0) return;
   say(`a development node has no outbound connection, so it does not use ${keys.join(", ")}; cairn serve does`);
 }

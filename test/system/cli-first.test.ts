@@ -109,6 +109,9 @@ test("dev has no outbound connection, says so at its start, and where a model ca
     CAIRN_SEARCH_EMBEDDINGS_MODEL: "m",
     CAIRN_PROCESS_CHAT_URL: "http://127.0.0.1:9/v1",
     CAIRN_PROCESS_CHAT_MODEL: "m",
+    CAIRN_TRACES_URL: "http://127.0.0.1:9",
+    CAIRN_OUTBOUND_ALLOW: "127.0.0.1",
+    FORWARD_TO: "http://127.0.0.1:9",
   };
   const other = Bun.spawn({
     cmd: [...command, "dev", "--port", "0"],
@@ -121,7 +124,11 @@ test("dev has no outbound connection, says so at its start, and where a model ca
   expect(new TextDecoder().decode((await reader.read()).value)).toContain("ready");
   other.kill("SIGTERM");
   const err = await new Response(other.stderr).text();
-  expect(err).toContain("so it does not use process.chat_url, search.embeddings_url; cairn serve does");
+  expect(err).toContain(
+    "so it does not use events.forward_to, outbound.allow, traces.url, process.chat_url, search.embeddings_url; cairn serve does",
+  );
+  const flag = await cairn(["dev", "--traces-url", "http://127.0.0.1:9", "--port", "0"]);
+  expect([flag.code, flag.err]).toEqual([2, expect.stringContaining("unknown option '--traces-url'")]);
 }, 60_000);
 
 test("a variable that steers the engine is refused, whatever the command", async () => {
