@@ -2,9 +2,12 @@
 // open stream does where rights end or retention was faster.
 
 import { afterEach, beforeEach, expect, test } from "bun:test";
+import { appendRows } from "../../src/features/event/append.ts";
 import { EventFeed } from "../../src/features/event/feed.ts";
 import { ReplicatedEventLog } from "../../src/features/event/replicated-log.ts";
+import { type EventRow, eventHead } from "../../src/features/event/rows.ts";
 import { offsetSince } from "../../src/features/event/start-of.ts";
+import { MAX_TRIMMED } from "../../src/features/event/trim.ts";
 import { EventPlace } from "../../src/features/event/wait.ts";
 import type { CallContext } from "../../src/operation/define.ts";
 import { type Events, startEvents } from "../kit/events.ts";
@@ -42,6 +45,24 @@ test("retention keeps as many events as it says, and no counts of who has none",
   expect((await events.list()).oldest).toEndWith("-e10");
   const names = events.core.store.reader.all<{ name: string }>("SELECT name FROM event_usage WHERE kind = 'caller'");
   expect(names).toEqual([{ name: "user:bob@x" }]);
+});
+
+test("retention goes on behind a command that made more events than it removes at once", async () => {
+  await events.publish("ann", { type: "t", id: "first" });
+  events.core.store.transaction((tx) => {
+    const head = eventHead(tx);
+    const [row] = tx.all<EventRow>("SELECT * FROM events");
+    const many = Array.from({ length: MAX_TRIMMED + 10 }, (_, at) => ({
+      ...{ ...(row as EventRow), offset: head.tail + 1 + at, id: `n${at}` },
+    }));
+    appendRows(tx, head, many, { seq: 0, timeMs: row?.log_time ?? 0 });
+  });
+  await events.publish("ann", { type: "t", id: "last" });
+  events.limits.events.keepCount = 1;
+  await events.retain();
+  expect((await events.list()).events.map(({ id }) => id)).toEqual(["last"]);
+  const { bytes } = eventHead(events.core.store.reader);
+  expect(events.core.store.reader.get("SELECT SUM(bytes) AS bytes FROM event_segments")).toEqual({ bytes });
 });
 
 test("a cursor is waited for only where its event is not there", async () => {

@@ -8,7 +8,7 @@ import type { WriteLimits } from "../../operation/define.ts";
 import type { Reader } from "../../store/store.ts";
 import { logPlaces } from "./moves/place.ts";
 import { eventHead, type SegmentRow } from "./rows.ts";
-import { eventTrim, MAX_TRIMMED } from "./trim.ts";
+import { eventTrim, MAX_TRIMMED, oldestSegment } from "./trim.ts";
 
 /** How often the leader looks, in ms. */
 const LOOK_MS = 10_000;
@@ -70,11 +70,11 @@ export function floorFor(reader: Reader, limits: WriteLimits["events"], timeMs: 
   if (head.tail === head.floor) return undefined;
   let { bytes } = head;
   let floor: number | undefined;
-  const oldest = reader.all<SegmentRow>(
+  const within = reader.all<SegmentRow>(
     "SELECT * FROM event_segments WHERE last > ? AND last <= ? ORDER BY last",
     ...[head.floor, head.floor + MAX_TRIMMED],
   );
-  for (const segment of oldest) {
+  for (const segment of within.length > 0 ? within : [oldestSegment(reader, head.floor) ?? []].flat()) {
     const isOld = keepMs > 0 && segment.log_time <= timeMs - keepMs;
     const isMany = keepCount > 0 && head.tail - segment.last >= keepCount;
     const isLarge = keepBytes > 0 && bytes > keepBytes;

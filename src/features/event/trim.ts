@@ -2,7 +2,7 @@
 
 import { z } from "zod";
 import { write } from "../../operation/define.ts";
-import type { Writer } from "../../store/store.ts";
+import type { Reader, Writer } from "../../store/store.ts";
 import { addUsage } from "./append.ts";
 import { EVENT_LEVEL, EVENT_ROW_BYTES, eventHead, type SegmentRow } from "./rows.ts";
 
@@ -24,8 +24,9 @@ export const eventTrim = write({
   prepare: (input) => input,
   apply(tx, { floor }) {
     const head = eventHead(tx);
-    const last = segmentUpTo(tx, Math.min(floor, head.floor + MAX_TRIMMED), head.floor);
-    if (last === undefined) return { output: { removed: 0 }, changes: [] };
+    const last =
+      segmentUpTo(tx, Math.min(floor, head.floor + MAX_TRIMMED), head.floor) ?? oldestSegment(tx, head.floor);
+    if (last === undefined || last.last > floor) return { output: { removed: 0 }, changes: [] };
     const bytes = freeUsage(tx, last.last);
     tx.run("DELETE FROM event_segments WHERE last <= ?", last.last);
     const removed = tx.run("DELETE FROM events WHERE offset <= ?", last.last).changes;
@@ -36,6 +37,11 @@ export const eventTrim = write({
     return { output: { removed }, changes: [] };
   },
 });
+
+/** Returns the oldest segment. It goes as a whole, also where it has more events than MAX_TRIMMED. */
+export function oldestSegment(reader: Reader, floor: number): SegmentRow | undefined {
+  return reader.get<SegmentRow>("SELECT * FROM event_segments WHERE last > ? ORDER BY last LIMIT 1", floor);
+}
 
 /** Returns the last segment that ends at or before an offset. */
 function segmentUpTo(tx: Writer, upTo: number, floor: number): SegmentRow | undefined {
