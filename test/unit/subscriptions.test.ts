@@ -55,6 +55,24 @@ describe("who may", () => {
   });
 });
 
+test("a list has pages, of what its caller may read alone", async () => {
+  await declare();
+  for (const name of ["a", "b", "c", "d"])
+    await node.call("subscription_create", { id: `team-a/${name}`, target: "ops" });
+  const eve = sender("eve", { role: "reader", spaces: ["team-b"] });
+  const page = async (input: Record<string, unknown>, who?: typeof eve) => {
+    const { subscriptions, cursor } = await node.call("subscription_list", input, who);
+    return { ids: (subscriptions as { id: string }[]).map(({ id }) => id), cursor: cursor as string | undefined };
+  };
+  const first = await page({ limit: 2 });
+  expect(first).toEqual({ ids: ["team-a/a", "team-a/b"], cursor: expect.any(String) });
+  expect(await page({ limit: 2, cursor: first.cursor })).toEqual({ ids: ["team-a/c", "team-a/d"], cursor: undefined });
+  expect(await page({ cursor: first.cursor, space: "team-a", limit: 1 })).toMatchObject({ ids: ["team-a/c"] });
+  expect(await page({ limit: 2, cursor: first.cursor }, eve)).toEqual({ ids: [], cursor: undefined });
+  const { code, details } = await refusal(node.call("subscription_list", { cursor: "team-a/b" }));
+  expect([code, details]).toEqual(["invalid_input", expect.anything()]);
+});
+
 test.each<[Record<string, unknown>, string]>([
   [{ id: ID }, "needs a target or a context"],
   [{ id: ID, target: "ops", context: { kind: "context", mode: "put", id: "team-a/x" } }, "not both"],

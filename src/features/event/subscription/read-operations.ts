@@ -4,6 +4,7 @@ import { z } from "zod";
 import { timeOf } from "../../../lib/time-of.ts";
 import { READ_BYTE, SHOW_ROW } from "../../../lib/work.ts";
 import { type ReadOperation, read } from "../../../operation/define.ts";
+import { listCursor, parseListCursor } from "../../../operation/page-cursor.ts";
 import type { Services } from "../../../operation/services.ts";
 import { refuseBelowLevel } from "../../../operation/versions.ts";
 import { spaceArgument } from "../arguments.ts";
@@ -11,7 +12,7 @@ import { cursorText, logNameOf } from "../cursor.ts";
 import { EVENT_LOG } from "../event-log.ts";
 import { ofItsSpace, presentSubscription, shownOf, shownSubscription, subscriptionId } from "./arguments.ts";
 import { OUTBOX } from "./open-outbox.ts";
-import { deadSum, endOf, failingRow, SUBSCRIPTION_LEVEL, type SubscriptionRow } from "./rows.ts";
+import { deadSum, endOf, failingRow, SUBSCRIPTION_LEVEL, type SubscriptionRow, subscriptionRow } from "./rows.ts";
 
 const attempt = z.object({
   at: z.string(),
@@ -23,25 +24,45 @@ const attempt = z.object({
   detail: z.string().describe("The first 512 bytes of the response, or what failed."),
 });
 
+const MAX_PAGE = 500;
+const DEFAULT_PAGE = 100;
+/** Longest cursor: the longest id in base64, with room. */
+const MAX_CURSOR = 512;
+/** What a cursor of the list has. */
+const place = z.tuple([subscriptionId]);
+
 /** Lists subscriptions. */
 export const subscriptionList = read({
   name: "subscription_list",
   isTool: false,
   title: "List subscriptions",
-  description: "Lists the subscriptions of the spaces that you may read.",
-  input: z.object({ space: spaceArgument.optional().describe("Only those of this space.") }),
+  description: "Lists the subscriptions of the spaces that you may read, ordered by id.",
+  input: z.object({
+    space: spaceArgument.optional().describe("Only those of this space."),
+    limit: z.number().int().min(1).max(MAX_PAGE).optional().describe(`At most this many (default ${DEFAULT_PAGE}).`),
+    cursor: z.string().min(1).max(MAX_CURSOR).optional().describe("The cursor of the previous page."),
+  }),
   example: {},
-  samples: { space: "team-a" },
-  output: z.object({ subscriptions: z.array(shownSubscription) }),
+  samples: { space: "team-a", limit: 20, cursor: listCursor(["team-a/alerts"]) },
+  output: z.object({
+    subscriptions: z.array(shownSubscription),
+    cursor: z.string().optional().describe("Pass it back for the next page; absent on the last."),
+  }),
   access: { verb: "read", spaces: ({ space }) => (space === undefined ? "visible" : [space]) },
-  run(reader, { space }, context) {
+  run(reader, { space, limit = DEFAULT_PAGE, cursor }, context) {
+    const [after] = cursor === undefined ? [""] : parseListCursor(cursor, place, "subscription_list");
     refuseBelowLevel(reader, SUBSCRIPTION_LEVEL, "subscription_list");
-    const rows = reader
-      .all<SubscriptionRow>("SELECT * FROM subscriptions ORDER BY id")
+    const found = reader
+      .all<Pick<SubscriptionRow, "id" | "space">>("SELECT id, space FROM subscriptions WHERE id > ? ORDER BY id", after)
       .filter((row) => (space === undefined || row.space === space) && context.visible(row.space));
+    const rows = found.slice(0, limit).flatMap(({ id }) => subscriptionRow(reader, id) ?? []);
     const bytes = rows.reduce((sum, { rules, config }) => sum + rules.length + config.length, 0);
     context.spend(SHOW_ROW * rows.length + READ_BYTE * bytes);
-    return { subscriptions: rows.map((row) => shownOf(reader, row)) };
+    const last = rows.at(-1);
+    return {
+      subscriptions: rows.map((row) => shownOf(reader, row)),
+      ...(found.length > limit && last !== undefined ? { cursor: listCursor([last.id]) } : {}),
+    };
   },
 });
 
