@@ -95,6 +95,35 @@ test("who may not read the space counts nothing, and who may not write there sen
   expect((await refusal(strange)).code).toBe("not_found");
 });
 
+test("a dry run refuses what the real one would: the target, the id, the right to create and to write", async () => {
+  await publish(1);
+  const both = async (input: object, who = sender("ann")) => {
+    const codes: string[] = [];
+    for (const dry of [true, false]) {
+      const { code, message } = await refusal(node.call("event_replay", { ...input, dry }, who));
+      codes.push(code);
+      expect(message).not.toBe("");
+    }
+    return codes;
+  };
+  const elsewhere = { kind: "http", url: "https://ops.example.com/in" };
+  await node.call("event_target_set", { name: "other", target: elsewhere, spaces: ["team-b"] }, localAdmin);
+  expect(await both({ ...ALL, target: "none" })).toEqual(["not_found", "not_found"]);
+  expect(await both({ ...ALL, target: "other" })).toEqual(["not_found", "not_found"]);
+  await node.call("subscription_create", { id: "team-a/taken", target: "ops" });
+  expect(await both({ ...ALL, id: "team-a/taken" })).toEqual(["id_taken", "id_taken"]);
+  const some = sender("eve", { role: "member", spaces: ["team-a"], tools: ["event_replay", "event_replay_count"] });
+  expect(await both(ALL, some)).toEqual(["forbidden", "forbidden"]);
+  const eve = sender("eve", { role: "member", spaces: ["team-a"] });
+  const into = (id: string) => ({ id: ID, since: "oldest", context: { kind: "context", mode: "append", id } });
+  expect(await both(into("team-b/log"), eve)).toEqual(["forbidden", "forbidden"]);
+  expect(await node.call("event_replay", into("team-a/log"), eve)).toMatchObject({ events: 1 });
+  // A repetition under its key gets what the first one got.
+  const once = { ...into("team-a/log"), dry: false, idempotency_key: "k" };
+  const made = await node.call("event_replay", once, eve);
+  expect(await node.call("event_replay", once, eve)).toEqual(made);
+});
+
 test("what a target refuses during a replay is a dead letter, sent again once it is resumed", async () => {
   await publish(2);
   node.answers.push(...Array(3).fill(() => new Response("no", { status: 413 })));

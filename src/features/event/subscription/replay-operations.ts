@@ -9,6 +9,7 @@ import { LOOK_AT_ROW, READ_BYTE } from "../../../lib/work.ts";
 import { type CallContext, macro, type Operation, type ReadOperation, read } from "../../../operation/define.ts";
 import type { Services } from "../../../operation/services.ts";
 import { refuseBelowLevel } from "../../../operation/versions.ts";
+import type { Reader } from "../../../store/store.ts";
 import { cursorArgument, spaceArgument, timeArgument } from "../arguments.ts";
 import { cursorText } from "../cursor.ts";
 import { EVENT_LOG, type EventLog } from "../event-log.ts";
@@ -16,7 +17,13 @@ import { Effort, type Rule, RuleSet, rules } from "../rules/index.ts";
 import { ofItsSpace, shownSubscription, subscriptionId, targetName } from "./arguments.ts";
 import { queuedRow } from "./events.ts";
 import { SUBSCRIPTION_LEVEL } from "./rows.ts";
-import { DEFAULT_REPLAY_RATE, replayRate, requiredPlaceOf, subscriptionCreate } from "./subscription-operations.ts";
+import {
+  DEFAULT_REPLAY_RATE,
+  refuseNew,
+  replayRate,
+  requiredPlaceOf,
+  subscriptionCreate,
+} from "./subscription-operations.ts";
 import { contextTarget } from "./targets/declared.ts";
 
 /** Most events that are looked at for a count. */
@@ -40,7 +47,20 @@ const counted = {
   bytes: z.number().int().describe("Of the events that would be sent, as they were published."),
   complete: z.boolean().describe(`False: the range is longer than ${MAX_COUNTED} events, and only those are counted.`),
 };
-const countInput = z.object({ space: spaceArgument.describe("Space of the events."), ...range });
+const where = {
+  target: targetName.optional().describe("A declared target that is open to the space."),
+  context: contextTarget.optional().describe("Or a document of this fleet, written as you."),
+};
+const countInput = z.object({
+  space: spaceArgument.describe("Space of the events."),
+  ...range,
+  ...where,
+  id: subscriptionId
+    .optional()
+    .describe(
+      "Also judges, with target or context, whether you may create that subscription, and refuses as it would.",
+    ),
+});
 
 const countOutput = z.object(counted);
 const COUNT = "event_replay_count";
@@ -58,18 +78,46 @@ export function eventReplayCount(node: Services): ReadOperation<typeof countInpu
     samples: {
       ...{ time: "2026-11-29T16:31:00Z", until: "1f3a9c0b22-e9", until_time: "2026-11-29T17:00:00Z" },
       rules: [{ id: "all" }],
+      ...{ id: "team-a/again", target: "ops", context: { kind: "context", mode: "append", id: "team-a/again" } },
     },
     maxInputBytes: 262_144,
     output: countOutput,
     access: { verb: "read", spaces: ({ space }) => [space] },
-    async run(reader, { space, rules: list = [], ...places }, context) {
+    async run(reader, { space, rules: list = [], id, target, context: document, ...places }, context) {
       refuseBelowLevel(reader, SUBSCRIPTION_LEVEL, COUNT);
+      if (document !== undefined) refuseDocument(document, context);
+      if (id !== undefined) refuseSubscription(reader, id, target, context);
       const log = node.get(EVENT_LOG);
       const [from, to] = await rangeOf(log, places);
       const epoch = log.name();
       const counts = await countOf(log, { space, list, from, to, epoch }, context);
       return { since: cursorText(epoch, from), until: cursorText(epoch, to), ...counts };
     },
+  });
+}
+
+/** Throws Fault `forbidden` where the caller may not write a document that events are to go into. */
+function refuseDocument({ id, mode }: z.output<typeof contextTarget>, { rights }: Pick<CallContext, "rights">): void {
+  for (const operation of mode === "put" ? ["context_put"] : ["context_patch", "context_put"])
+    refuseWithout(rights, operation, spaceOf(id));
+}
+
+/** Throws the Fault that subscription_create would have: of rights, of the id, of its target, or of their number. */
+function refuseSubscription(
+  reader: Reader,
+  id: string,
+  target: string | undefined,
+  { rights, author }: Pick<CallContext, "rights" | "author">,
+): void {
+  refuseWithout(rights, subscriptionCreate.name, spaceOf(id));
+  refuseNew(reader, { id, target: target ?? "" }, author);
+}
+
+function refuseWithout(rights: CallContext["rights"], operation: string, space: string): void {
+  if (rights.mayUse({ verb: "write", operation, space })) return;
+  throw new Fault("forbidden", `You may not use ${operation} in the space ${JSON.stringify(space)}`, {
+    hint: "whoami lists your grants; a replay into a document writes it as you.",
+    details: { space },
   });
 }
 
@@ -142,11 +190,10 @@ async function countOf(
 
 const replayInput = z.object({
   id: subscriptionId.describe("Of the subscription that sends it: the space of the events, a slash and a new name."),
-  target: targetName.optional().describe("A declared target that is open to the space."),
-  context: contextTarget.optional().describe("Or a document of this fleet, written as you."),
+  ...where,
   ...range,
   rate: replayRate,
-  dry: z.boolean().optional().describe("True (default): nothing is sent; the answer says what would be."),
+  dry: z.boolean().optional().describe("True (default): nothing is sent; the answer says what would be, or why not."),
 });
 const EXAMPLE = { id: "team-a/again", target: "ops", since: "oldest" };
 
@@ -174,7 +221,9 @@ export const eventReplay = macro({
   hints: { idempotent: false },
   async run({ id, target, context, rate = DEFAULT_REPLAY_RATE, dry = true, ...asked }, { ask }) {
     requiredPlaceOf({ target, context });
-    const found = await ask(COUNT, { space: spaceOf(id), ...defined(asked) });
+    // A repetition of a call under its key must get to the subscription that the first one made.
+    const judged = defined(dry ? { id, target, context } : { context });
+    const found = await ask(COUNT, { space: spaceOf(id), ...defined(asked), ...judged });
     const counts = countOutput.parse(found);
     const seconds = Math.ceil(counts.events / rate);
     if (dry) return { ...counts, seconds };

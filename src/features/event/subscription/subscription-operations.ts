@@ -8,7 +8,7 @@ import { Fault } from "../../../lib/fault.ts";
 import { WRITE_ROW } from "../../../lib/work.ts";
 import type { Changed } from "../../../log/log.ts";
 import { type ApplyStamp, type EventPlace, write } from "../../../operation/define.ts";
-import type { Writer } from "../../../store/store.ts";
+import type { Reader, Writer } from "../../../store/store.ts";
 import { cursorArgument } from "../arguments.ts";
 import { headFor, offsetFor, placeIn } from "../moves/limits.ts";
 import { rules } from "../rules/index.ts";
@@ -112,12 +112,7 @@ export const subscriptionCreate = write({
   asked: ({ place: _, ...rest }) => rest,
   apply(tx, command, stamp) {
     const { id, target, config, rules: list } = command;
-    if (subscriptionRow(tx, id) !== undefined)
-      throw new Fault("id_taken", `There is a subscription ${JSON.stringify(id)} already`, {
-        hint: "Take another name, or change that one with subscription_change.",
-      });
-    refuseTarget(tx, target, spaceOf(id));
-    refuseCount(tx, stamp.caller);
+    refuseNew(tx, { id, target }, stamp.caller);
     const { caller, seq, timeMs } = stamp;
     const row: SubscriptionRow = {
       ...{ id, space: spaceOf(id), target, config, rules: list, caller, state: "active", reason: "" },
@@ -286,8 +281,21 @@ function beginning(tx: Writer, from: string, place: EventPlace | undefined): num
   return from === "oldest" ? floor : offsetFor(tx, place, from);
 }
 
+/**
+ * Throws the Fault that a new subscription of this caller gets: of its id, its target ("": a document), or their
+ * number.
+ */
+export function refuseNew(reader: Reader, { id, target }: { id: string; target: string }, caller: string): void {
+  if (subscriptionRow(reader, id) !== undefined)
+    throw new Fault("id_taken", `There is a subscription ${JSON.stringify(id)} already`, {
+      hint: "Take another name, or change that one with subscription_change.",
+    });
+  refuseTarget(reader, target, spaceOf(id));
+  refuseCount(reader, caller);
+}
+
 /** A target that is not open to the space looks as one that is not there. */
-function refuseTarget(tx: Writer, name: string, space: string): void {
+function refuseTarget(tx: Reader, name: string, space: string): void {
   const row = name === "" ? undefined : targetRow(tx, name);
   if (row !== undefined && (JSON.parse(row.config) as OutwardTarget).kind === "callback") throw noTarget(name);
   if (name === "" || (row !== undefined && spaceAmong(JSON.parse(row.spaces) as string[], space))) return;
@@ -297,7 +305,7 @@ function refuseTarget(tx: Writer, name: string, space: string): void {
 }
 
 /** Throws Fault `quota_exceeded` where a caller, or the fleet, has as many subscriptions as it may. */
-export function refuseCount(tx: Writer, caller: string): void {
+export function refuseCount(tx: Reader, caller: string): void {
   const count = (sql: string, ...values: string[]) => tx.get<{ n: number }>(sql, ...values)?.n ?? 0;
   const all = count("SELECT COUNT(*) AS n FROM subscriptions");
   const own = count("SELECT COUNT(*) AS n FROM subscriptions WHERE caller = ?", caller);
