@@ -150,6 +150,8 @@ func TestWhatAStreamOfEventsAsksFor(t *testing.T) {
 		{http.Header{}, &mcpv1.StreamEventsRequest{Follow: true, StartTimestamp: maxTimestamp}, "time=9999-12-31T23:59:59Z"},
 		{http.Header{"Cairn-Space": {"a"}, "Cairn-Since": {"1-e5"}, "Cairn-Own": {"true"}},
 			&mcpv1.StreamEventsRequest{EventTypes: []string{"x", "y"}}, "own=true&since=1-e5&space=a&types=x,y"},
+		{http.Header{"Cairn-Since": {"1-e5"}},
+			&mcpv1.StreamEventsRequest{EventTypes: []string{"a,b", `c\`}}, `since=1-e5&types=a\,b,c\\`},
 		{http.Header{"Cairn-Own": {"yes"}, "Cairn-Since": {"1-e5"}}, &mcpv1.StreamEventsRequest{}, "since=1-e5"},
 	} {
 		query, err := readQuery(each.metadata, each.asked)

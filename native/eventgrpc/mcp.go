@@ -77,11 +77,19 @@ func readQuery(metadata http.Header, asked *mcpv1.StreamEventsRequest) (url.Valu
 	return query, nil
 }
 
+// commas writes a comma within a type, and a backslash, as the list of a query has them.
+var commas = strings.NewReplacer(`\`, `\\`, ",", `\,`)
+
 // setTypes asks for events of these types only; without any for all.
 func setTypes(query url.Values, types []string) {
-	if len(types) > 0 {
-		query.Set("types", strings.Join(types, ","))
+	if len(types) == 0 {
+		return
 	}
+	written := make([]string, 0, len(types))
+	for _, each := range types {
+		written = append(written, commas.Replace(each))
+	}
+	query.Set("types", strings.Join(written, ","))
 }
 
 // setOwn asks for the caller's own events, too, where its metadata do.

@@ -1,5 +1,6 @@
 // Makes the arguments of an operation of a request, as its row declares: path, query, headers, body.
 
+import { splitCommaList } from "../lib/comma-list.ts";
 import { Fault } from "../lib/fault.ts";
 import { isObject } from "../lib/json-object.ts";
 import { essenceOf } from "../lib/media-type.ts";
@@ -40,7 +41,7 @@ export function queryArguments({ query = {} }: RestRoute, values: QueryValues): 
 /** What is no whole number, or neither true nor false, goes on as text, for the operation's schema to refuse. */
 function typed(kind: QueryParameter["kind"], value: string | readonly string[]): unknown {
   if (typeof value !== "string") return value;
-  if (kind === "list") return value.split(",");
+  if (kind === "list") return splitCommaList(value);
   if (kind === "flag" && (value === "true" || value === "false")) return value === "true";
   return kind === "count" && /^[0-9]{1,15}$/.test(value) ? Number(value) : value;
 }

@@ -54,8 +54,8 @@ export interface PathParameter {
 /** A parameter of the query. */
 export interface QueryParameter {
   /**
-   * `list`: values separated by commas. `repeated`: may be given several times. `count`: a whole number. `flag`: true
-   * or false.
+   * `list`: values separated by commas; `\,` is a comma within one (lib/comma-list.ts). `repeated`: may be given
+   * several times. `count`: a whole number. `flag`: true or false.
    */
   kind: "text" | "count" | "list" | "repeated" | "flag";
   /** The argument it becomes; left out: the one of the same name. */

@@ -9,6 +9,7 @@ import { type EventRow, eventHead } from "../../src/features/event/rows.ts";
 import { offsetSince } from "../../src/features/event/start-of.ts";
 import { MAX_TRIMMED } from "../../src/features/event/trim.ts";
 import { EventPlace } from "../../src/features/event/wait.ts";
+import { commaListItem, splitCommaList } from "../../src/lib/comma-list.ts";
 import type { CallContext } from "../../src/operation/define.ts";
 import { type Events, startEvents } from "../kit/events.ts";
 import { faultOf } from "../kit/refusal.ts";
@@ -36,6 +37,22 @@ test("an event is no duplicate once the window is over, to the millisecond", asy
   expect((await events.publish("ann", event)).duplicate).toBe(true);
   events.pass(1);
   expect((await events.publish("ann", event)).duplicate).toBe(false);
+});
+
+test("types with commas are asked for in a list of a query, each as it is", async () => {
+  for (const type of ["a,b", "a", "b", "c\\", "c\\,d"]) await events.publish("ann", { type });
+  const listed = async (types: string) => {
+    const response = await events.core.http(`/events?${new URLSearchParams({ types })}`);
+    const { events: found } = (await response.json()) as { events: { type: string }[] };
+    return found.map(({ type }) => type).reverse();
+  };
+  expect(await listed("a,b")).toEqual(["a", "b"]);
+  expect(await listed("a\\,b,b")).toEqual(["a,b", "b"]);
+  const all = ["a,b", "c\\", "c\\,d", "é😀\\x"];
+  const text = all.map(commaListItem).join(",");
+  expect(splitCommaList(text)).toEqual(all);
+  expect(await listed(text)).toEqual(["a,b", "c\\", "c\\,d"]);
+  expect(splitCommaList("a\\b,")).toEqual(["a\\b", ""]);
 });
 
 test("retention keeps as many events as it says, and no counts of who has none", async () => {

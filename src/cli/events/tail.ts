@@ -1,5 +1,6 @@
 // cairn events tail: prints events as they come, on the node's stream of events.
 
+import { commaListItem } from "../../lib/comma-list.ts";
 import { type Command, countOption, isSet, textOption } from "../command.ts";
 import { say } from "../output.ts";
 import { printStream } from "../print-stream.ts";
@@ -29,7 +30,7 @@ export const eventsTail: Command = {
       if (value !== undefined) query.set(name, value);
     }
     const [type] = invocation.args;
-    if (type !== undefined) query.set("types", type);
+    if (type !== undefined) query.set("types", commaListItem(type));
     if (isSet(invocation, "own")) query.set("own", "true");
     const maxCount = countOption(invocation, "count", "--count", 1) ?? Number.POSITIVE_INFINITY;
     const since = textOption(invocation, "since") ?? "";

@@ -16,7 +16,8 @@ const CHOSEN = {
   space,
   types: {
     kind: "list",
-    description: "Only events of these types, with commas between them; with * at the end all that begin so",
+    description:
+      "Only events of these types, with commas between them (\\, is one within a type); with * at the end all that begin so",
   },
   source: { kind: "text", description: "Only events of this source; with * at the end all that begin so" },
   subject: { kind: "text", description: "Only events with this subject; with * at the end all that begin so" },
