@@ -133,7 +133,7 @@ export class Changes {
     const reached = head ?? last;
     if (reached === undefined) {
       // A command may remove rows and have no change.
-      for (const listener of this.#headListeners) listener();
+      this.#callHead();
       return;
     }
     const fed =
@@ -144,12 +144,16 @@ export class Changes {
       this.#ringAfter = removed.at(-1)?.seq ?? this.#ringAfter;
     }
     this.#head = { epoch: reached.epoch, seq: reached.seq };
-    for (const listener of this.#headListeners) listener();
+    this.#callHead();
     // On an edge the head may be beyond its changes: what follows them goes on from there.
     if (fed.length === 0 && head === undefined) return;
     this.#fedSeq = head?.seq ?? fed.at(-1)?.seq ?? this.#fedSeq;
     for (const listener of this.#listeners) this.#due.add(listener);
     if (!this.#isCalling) this.#callSome();
+  }
+
+  #callHead(): void {
+    for (const listener of this.#headListeners) listener();
   }
 
   /** Calls due listeners, the rest in later turns, so that thousands of waits hold up no answer. */

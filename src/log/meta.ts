@@ -17,6 +17,8 @@ export interface MetaValues {
   fleet_settings: string;
   /** Running digest of the replicated state: `<commands>-<hash>` (running-digest.ts). */
   state_digest: string;
+  /** Of how many changes no event was made, because too many waited (features/event/moves/place.ts). */
+  untold_events: number;
   /** Counts the changes of the members table. */
   fleet_revision: number;
   /** 1 while the fleet has no other full member, else 0. */
@@ -53,6 +55,7 @@ export const META_KEYS: { readonly [Key in MetaKey]: MetaKind } = {
   fleet_level: { type: "integer" },
   fleet_settings: { type: "text" },
   state_digest: { type: "text" },
+  untold_events: { type: "integer" },
   fleet_revision: { type: "integer" },
   alone: { type: "integer" },
   applied_index: { type: "integer", own: true },

@@ -241,16 +241,18 @@ describe.skipIf(NATS_SERVER === undefined)("moves of the log of events [needs na
     events.chooseOwn("cairn.context.*");
     await events.move("jetstream");
     events.rest();
-    const fill = (from: number, count: number) =>
+    /** Lets the ones before `end` wait, from the one after those that wait. */
+    const fill = (end: number) =>
       events.core.store.transaction((tx) =>
         tx.run(
-          `WITH RECURSIVE more(n) AS (SELECT ? UNION ALL SELECT n + 1 FROM more WHERE n < ?)
+          `WITH RECURSIVE more(n) AS (SELECT MAX(8, (SELECT COALESCE(MAX(n), 0) + 1 FROM event_waiting))
+             UNION ALL SELECT n + 1 FROM more WHERE n < ?)
            INSERT INTO event_waiting (n, seq, event) SELECT n, 0, '{}' FROM more`,
-          ...[from, from + count - 1],
+          end - 1,
         ),
       );
     const put = () => events.call("context_put", { id: "team-a/a1", content: "x" }, sender("ann"));
-    fill(8, MAX_WAITING - 1);
+    fill(7 + MAX_WAITING);
     await put();
     const refused = await refusal(put());
     expect([refused.code, refused.message]).toEqual([
@@ -267,7 +269,15 @@ describe.skipIf(NATS_SERVER === undefined)("moves of the log of events [needs na
     events.lead();
     await eventually(
       "it is told",
-      () => events.problems.some((problem) => problem?.endsWith(` of ${MAX_WAITING} wait`)) || undefined,
+      () => events.problems.includes(`${MAX_WAITING + 2} of ${MAX_WAITING} wait`) || undefined,
+    );
+    // Where as many wait as may, what the fleet itself does makes no more, and that is counted.
+    fill(8 + 2 * MAX_WAITING);
+    add("team-a", "node");
+    add("fleet", "user:ann@x");
+    expect(await events.call("event_log_get", {})).toMatchObject({ waiting: 2 * MAX_WAITING, untold: 2 });
+    await eventually("that is told", () =>
+      events.raised.get("own_events_waiting")?.endsWith("of 2 changes no event was made"),
     );
     events.chooseOwn();
     await put();

@@ -38,6 +38,8 @@ export function startMovingEvents(server: NatsServer) {
   };
   const limits = { ...DEFAULT_WRITE_LIMITS, events };
   const problems: (string | undefined)[] = [];
+  /** What was said of conditions, in order; without text: that there is none. */
+  const told: { code: string; text?: string }[] = [];
   const raised = new Map<string, string>();
   const sockets: Duplex[] = [];
   const connections: Connections = {
@@ -62,9 +64,11 @@ export function startMovingEvents(server: NatsServer) {
       raise: (code: string, text: string) => {
         problems.push(text);
         raised.set(code, text);
+        told.push({ code, text });
       },
       clear: (code: string) => {
         problems.push(undefined);
+        told.push({ code });
         raised.delete(code);
       },
     }),
@@ -77,12 +81,12 @@ export function startMovingEvents(server: NatsServer) {
     .provide(REFUSALS, core.refusals)
     .provide(ROW_CHECKS, eventFeature.verify === undefined ? [] : [eventFeature.verify])
     .provide(LOG, core.log);
-  openLog(node);
+  openLog(node, { lookMs: 20, againMs: 100 });
   node.provide(EVENT_FEED, new EventFeed(node.get(EVENT_LOG)));
   let leads: AbortController | undefined;
   const call = (name: string, input: Record<string, unknown>, who: Caller = ADMIN) => core.call(name, input, who);
   const made = {
-    ...{ core, node, events, problems, raised, sockets, call },
+    ...{ core, node, events, problems, told, raised, sockets, call },
     log: node.get(EVENT_LOG),
     /** This node leads from now on, after a change of leader. */
     lead: () => {

@@ -10,7 +10,7 @@ import { readMeta } from "../../log/meta.ts";
 import { type ApplyStamp, write } from "../../operation/define.ts";
 import type { Writer } from "../../store/store.ts";
 import { spaceArgument } from "./arguments.ts";
-import { logNameOf } from "./cursor.ts";
+import { epochOf } from "./cursor.ts";
 import { tracedItem } from "./event-trace.ts";
 import { HOPS, hopsOf } from "./hops.ts";
 import { type EventItem, eventItem, sizeOf } from "./item.ts";
@@ -104,7 +104,7 @@ export const eventAppend = write({
     refuseElsewhere(tx);
     const head = eventHead(tx);
     const { rows, ...found } = append(tx, command, stamp, head.tail);
-    const output: Appended = { epoch: logNameOf(tx), ...found };
+    const output: Appended = { epoch: epochOf(tx), ...found };
     if (rows.length === 0) return { output, changes: [] };
     const hash = writeSegment(tx, head, rows, stamp);
     countUsage(tx, command, stamp.caller, bytesOf(rows));

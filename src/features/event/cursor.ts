@@ -22,8 +22,8 @@ export function logNameOf(reader: Reader): string {
   return streamOf(logPlaces(reader))?.id ?? epochOf(reader);
 }
 
-/** Returns the id of the history that the store follows. */
-function epochOf(reader: Reader): string {
+/** Returns the id of the history that the store follows: the name of the log that is in the tables. */
+export function epochOf(reader: Reader): string {
   return reader.get<{ id: string }>("SELECT id FROM epochs ORDER BY n DESC LIMIT 1")?.id ?? "";
 }
 

@@ -6,6 +6,7 @@ import type { ConsumerMessages, JsMsg } from "@nats-io/jetstream";
 import { DeliverPolicy } from "@nats-io/jetstream";
 import { pause } from "../../../lib/pause.ts";
 import { reasonOf } from "../../../lib/reason-of.ts";
+import { timeOf } from "../../../lib/time-of.ts";
 import type { EventLimits, MacroSteps } from "../../../operation/define.ts";
 import { type Appended, tooLarge } from "../append.ts";
 import { cursorText, offsetIn, refusedAhead } from "../cursor.ts";
@@ -174,9 +175,9 @@ export class JetStreamLog implements EventLog {
     return true;
   }
 
-  /** Appends an event that Cairn made of a change. */
-  async [STORED_BY_NODE]({ offset: _, log_time: __, ...row }: EventRow, seq: number): Promise<void> {
-    const { seq: at } = await this.#publish({ ...row, seq }, true);
+  /** Appends an event that Cairn made of a change: it may have waited, and says when the change was. */
+  async [STORED_BY_NODE]({ offset: _, log_time, ...row }: EventRow, seq: number): Promise<void> {
+    const { seq: at } = await this.#publish({ ...row, time: timeOf(log_time), seq }, true);
     this.#reach(at);
   }
 

@@ -8,11 +8,9 @@ import { write } from "../../../operation/define.ts";
 import type { Writer } from "../../../store/store.ts";
 import { appendRows } from "../append.ts";
 import { EVENT_LEVEL, type EventRow, eventHead } from "../rows.ts";
+import { FLEET_ADMIN, logKind } from "./arguments.ts";
 import { changeOf, logPlaces, MOVES, nextLog, streamOf } from "./place.ts";
 import { takeWaiting } from "./take.ts";
-
-const kind = z.enum(["fleet", "jetstream"]);
-const ADMIN = { verb: "admin", spaces: ["fleet"] } as const;
 
 /** Begins a move. */
 export const eventLogBegin = write({
@@ -23,7 +21,7 @@ export const eventLogBegin = write({
   title: "Begin to move the log of events",
   description: "Begins to move the log of events; the leader goes on with it. A step of event_log_move.",
   input: z.object({
-    to: kind,
+    to: logKind,
     replicas: z.number().int().min(1).max(5).optional().describe("Servers of NATS that keep each event."),
     id: z
       .string()
@@ -33,7 +31,7 @@ export const eventLogBegin = write({
   example: { to: "fleet", id: "0a1b2c3d4e" },
   samples: { replicas: 3 },
   output: z.object({ begun: z.boolean() }),
-  access: ADMIN,
+  access: FLEET_ADMIN,
   prepare: ({ to, replicas = 1, id }) => ({ to, replicas, id }),
   apply(tx, { to, replicas, id }) {
     const places = logPlaces(tx);
@@ -70,7 +68,7 @@ export const eventLogStep = write({
   description: "Closes the log before, or switches to the new one, where that has every event.",
   input: z.object({ n: z.number().int(), state: z.enum(["closing", "current"]), last: z.number().int() }),
   output: z.object({ done: z.boolean() }),
-  access: ADMIN,
+  access: FLEET_ADMIN,
   work: () => 50 * WRITE_ROW,
   prepare: (input) => input,
   apply(tx, { n, state, last }, stamp) {
@@ -103,7 +101,7 @@ export const eventLogCopy = write({
   description: "Takes events at the offsets that they have in the log before, while they are the next ones.",
   input: copied,
   output: z.object({ copied: z.number().int() }),
-  access: ADMIN,
+  access: FLEET_ADMIN,
   work: ({ events }) => events.length * WRITE_ROW,
   prepare: (input) => input,
   apply(tx, { events, floor }, stamp) {
@@ -137,7 +135,7 @@ export const eventForwarded = write({
   // The numbers of those that are gone are given again, those of changes are not.
   input: z.object({ upTo: z.number().int(), seq: z.number().int() }),
   output: z.object({ removed: z.number().int() }),
-  access: ADMIN,
+  access: FLEET_ADMIN,
   work: () => 10 * WRITE_ROW,
   prepare: (input) => input,
   apply(tx, { upTo, seq }) {

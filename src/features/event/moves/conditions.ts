@@ -7,7 +7,7 @@ export const moveConditions = {
   event_log_away: {
     title: "The log of events cannot be reached",
     severity: "error",
-    hint: "Events are refused with 503, and nothing is lost by that. Look at NATS, events.nats_url and its credentials on this node. Only where the data of NATS are gone for good: `cairn events move --to fleet --lost`.",
+    hint: "Events are refused with 503, a move and events of Cairn itself wait, and nothing is lost by that. Look at NATS, events.nats_url and its credentials on this node. Only where the data of NATS are gone for good: `cairn events move --to fleet --lost`.",
   },
   event_log_stuck: {
     title: "The leader cannot go on with the log of events",

@@ -8,25 +8,31 @@ import { refuseBelowLevel } from "../../../operation/versions.ts";
 import { cursorText } from "../cursor.ts";
 import { EVENT_LOG } from "../event-log.ts";
 import { EVENT_LEVEL } from "../rows.ts";
+import { logKind } from "./arguments.ts";
 import { MovableEventLog } from "./movable-log.ts";
-import { logPlaces, streamOf, waitingCount } from "./place.ts";
+import { logPlaces, streamOf, untoldCount, waitingCount } from "./place.ts";
 
 /** Name of the read. */
 export const GET = "event_log_get";
 
 /** What event_log_get answers. */
 export const getOutput = z.object({
-  log: z.enum(["fleet", "jetstream"]),
+  log: logKind,
   durability: z.string().describe("Which promise an acknowledged event has."),
   newest: z.string(),
   oldest: z.string(),
   events: z.number().int(),
   bytes: z.number().int(),
   waiting: z.number().int().describe("Events of what Cairn did that are not in the log yet."),
+  untold: z
+    .number()
+    .int()
+    .optional()
+    .describe("So many changes made no event, because too many waited; the audit has them. Left out: none."),
   stream: z.string().optional().describe("Its name in NATS."),
   problem: z.string().optional().describe("What keeps this node from it."),
   move: z
-    .object({ to: z.enum(["fleet", "jetstream"]), state: z.string() })
+    .object({ to: logKind, state: z.string() })
     .optional()
     .describe(
       "A move that is under way: copying; closing, while no events are taken for a moment; lost, where a stream is given up.",
@@ -54,6 +60,7 @@ export function eventLogGet(node: Services): ReadOperation<typeof none, typeof g
       const waiting = waitingCount(reader);
       const problem = log instanceof MovableEventLog ? log.problem : undefined;
       const { moving } = places;
+      const untold = untoldCount(reader);
       return {
         log: row === undefined ? ("fleet" as const) : ("jetstream" as const),
         durability: log.durability(),
@@ -64,6 +71,7 @@ export function eventLogGet(node: Services): ReadOperation<typeof none, typeof g
           bytes,
           waiting,
         },
+        ...(untold === 0 ? {} : { untold }),
         ...(row === undefined ? {} : { stream: row.stream }),
         ...(row === undefined || problem === undefined ? {} : { problem }),
         ...(moving === undefined ? {} : { move: { to: moving.kind, state: moving.state } }),

@@ -5,9 +5,8 @@ import { z } from "zod";
 import { Fault } from "../../../lib/fault.ts";
 import { write } from "../../../operation/define.ts";
 import { EVENT_LEVEL, eventHead } from "../rows.ts";
+import { FLEET_ADMIN, logKind } from "./arguments.ts";
 import { changeOf, logPlaces, nextLog, streamOf } from "./place.ts";
-
-const ADMIN = { verb: "admin", spaces: ["fleet"] } as const;
 
 /** Stops a move. */
 export const eventLogCancel = write({
@@ -18,10 +17,10 @@ export const eventLogCancel = write({
   title: "Stop moving the log of events",
   description:
     "Stops a move of the log of events: the events stay where they are, and nothing is lost. What was copied is removed, but for a stream that was begun, which an operator of NATS removes. A step of event_log_move.",
-  input: z.object({ to: z.enum(["fleet", "jetstream"]).describe("Where it goes.") }),
+  input: z.object({ to: logKind.describe("Where it goes.") }),
   example: { to: "jetstream" },
   output: z.object({ cancelled: z.boolean() }),
-  access: ADMIN,
+  access: FLEET_ADMIN,
   prepare: (input) => input,
   apply(tx, { to }) {
     const { moving } = logPlaces(tx);
@@ -57,7 +56,7 @@ export const eventLogLost = write({
   }),
   example: { last: 42 },
   output: z.object({ begun: z.boolean() }),
-  access: ADMIN,
+  access: FLEET_ADMIN,
   prepare: (input) => input,
   apply(tx, { last }) {
     const places = logPlaces(tx);

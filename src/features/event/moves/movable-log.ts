@@ -78,10 +78,11 @@ export class MovableEventLog implements EventLog {
   #seen({ n }: LogRow, problem: string | undefined): void {
     if (this.#stream?.n !== n) return;
     const places = logPlaces(this.#options.reader);
-    const isNeeded = places.current?.n === n || places.moving?.n === n;
-    this.#problem = isNeeded ? problem : undefined;
+    const isCurrent = places.current?.n === n;
+    // What keeps the leader from a stream that has no events yet, it says itself.
+    this.#problem = isCurrent ? problem : undefined;
     this.#options.onProblem(this.#problem);
-    if (isNeeded) return;
+    if (isCurrent || places.moving?.n === n) return;
     this.#stream.log.close();
     this.#stream = undefined;
     void this.#options.link.rest();

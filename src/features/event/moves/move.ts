@@ -6,14 +6,14 @@ import { type MacroOperation, macro } from "../../../operation/define.ts";
 import { NODE } from "../../../operation/node-parts.ts";
 import type { Services } from "../../../operation/services.ts";
 import { parseCursor } from "../cursor.ts";
+import { FLEET_ADMIN, logKind } from "./arguments.ts";
 import { eventLogBegin } from "./commands.ts";
 import { GET, getOutput } from "./get.ts";
 import { eventLogCancel, eventLogLost } from "./leave.ts";
 import { newLogId } from "./log-id.ts";
 
-const kind = z.enum(["fleet", "jetstream"]);
 const moveInput = z.object({
-  to: kind.optional().describe("fleet: the replicated log."),
+  to: logKind.optional().describe("fleet: the replicated log."),
   lost: z
     .boolean()
     .optional()
@@ -22,8 +22,8 @@ const moveInput = z.object({
   dry: z.boolean().optional().describe("True (default): nothing is done; the answer says what would be."),
 });
 const moveOutput = z.object({
-  from: kind,
-  to: kind,
+  from: logKind,
+  to: logKind,
   events: z.number().int().describe("So many kept events are copied; with lost, are given up."),
   bytes: z.number().int(),
   after: z.string().optional().describe("With lost: the last known place, behind which the replicated log goes on."),
@@ -46,7 +46,7 @@ export function eventLogMove(node: Services): MacroOperation<typeof moveInput, t
     example: { to: "jetstream" },
     samples: { dry: true, lost: false, cancel: false },
     output: moveOutput,
-    access: { verb: "admin", spaces: ["fleet"] },
+    access: FLEET_ADMIN,
     hints: { idempotent: false },
     async run({ to, lost = false, cancel = false, dry = true }, { ask }) {
       const { log, events, bytes, ...state } = getOutput.parse(await ask(GET, {}));

@@ -1,6 +1,7 @@
 // What the leader does for a log of events that is moved or elsewhere: it copies, closes and switches, sends own events
 // that wait, and keeps the limits of the stream. Each step is safe to repeat, by this leader or the next one.
 
+import { Fault } from "../../../lib/fault.ts";
 import { pause } from "../../../lib/pause.ts";
 import type { Lead } from "../../../log/duties.ts";
 import { levelOf } from "../../../log/level.ts";
@@ -8,7 +9,7 @@ import type { Log } from "../../../log/log.ts";
 import type { EventLimits } from "../../../operation/define.ts";
 import type { Reader } from "../../../store/store.ts";
 import { type JetStreamLog, STORED_BY_NODE } from "../jetstream/jetstream-log.ts";
-import type { NatsLink } from "../jetstream/nats.ts";
+import { isAnswer, type NatsLink } from "../jetstream/nats.ts";
 import { found, limitStream, makeStream, sealStream } from "../jetstream/stream.ts";
 import { OWN_CALLER } from "../own.ts";
 import { EVENT_LEVEL, type EventRow, eventAt, eventHead, eventsAfter } from "../rows.ts";
@@ -22,14 +23,19 @@ import {
   logPlaces,
   MAX_WAITING,
   streamOf,
+  untoldCount,
   waitingCount,
   waitingRows,
   wasMoved,
 } from "./place.ts";
 import { eventLogTake } from "./take.ts";
 
-const LOOK_MS = 500;
-const AGAIN_MS = 2000;
+/** How long the mover waits between two looks, and after a failure, in ms. */
+export interface MoverPace {
+  lookMs: number;
+  againMs: number;
+}
+const PACE: MoverPace = { lookMs: 500, againMs: 2000 };
 /** How often the limits of the stream are compared, in ms. */
 const LIMITS_MS = 10_000;
 /** Events that may be left when the log before is closed. */
@@ -49,7 +55,8 @@ export interface MoverOptions {
   /** Called with what keeps it from going on; undefined: nothing. */
   onProblem(problem: unknown): void;
   /** Called with how many own events wait, where those are many; undefined: they are few. */
-  onWaiting(count: number | undefined): void;
+  onWaiting(what: string | undefined): void;
+  pace?: MoverPace | undefined;
 }
 
 /** The mover of one node. */
@@ -70,23 +77,41 @@ export class Mover {
 
   async #run(signal: AbortSignal): Promise<void> {
     this.#maySent = true;
+    const { lookMs, againMs } = this.#options.pace ?? PACE;
     while (!signal.aborted) {
-      let wait = LOOK_MS;
+      let wait = lookMs;
       try {
         if (await this.look(signal)) wait = 0;
         this.#options.onProblem(undefined);
       } catch (error) {
         this.#maySent = true;
-        wait = AGAIN_MS;
-        if (!signal.aborted) this.#options.onProblem(error);
+        wait = againMs;
+        const isTold = isOfNats(error) && (await this.#isAway());
+        if (!signal.aborted) this.#options.onProblem(isTold ? undefined : error);
       }
-      const count = signal.aborted ? 0 : waitingCount(this.#options.reader);
-      this.#options.onWaiting(count < MANY_WAITING ? undefined : count);
+      if (!signal.aborted) this.#options.onWaiting(this.#waiting());
       await pause(wait, signal).catch(() => {});
     }
     // The next leader says what keeps it, and what waits.
     this.#options.onProblem(undefined);
     this.#options.onWaiting(undefined);
+  }
+
+  /** Returns what is to be told of own events that wait; undefined: they are few. */
+  #waiting(): string | undefined {
+    const { reader } = this.#options;
+    const count = waitingCount(reader);
+    if (count < MANY_WAITING) return undefined;
+    const untold = untoldCount(reader);
+    return `${count} of ${MAX_WAITING} wait${untold === 0 ? "" : `; of ${untold} changes no event was made`}`;
+  }
+
+  /** Reports whether the stream that has the events cannot be reached: each node that follows it says so itself. */
+  async #isAway(): Promise<boolean> {
+    const stream = streamOf(logPlaces(this.#options.reader));
+    if (stream === undefined) return false;
+    const looked = await Promise.allSettled([this.#options.streamLog(stream).look()]);
+    return looked[0].status === "rejected";
   }
 
   /** Does one step. Reports whether there may be more to do at once. */
@@ -253,6 +278,10 @@ export class Mover {
   #propose(name: string, v: number, input: unknown) {
     return this.#options.log().propose({ name, v, input, caller: "node", via: "", key: "" });
   }
+}
+
+function isOfNats(error: unknown): boolean {
+  return isAnswer(error) || (error instanceof Fault && error.code === "event_log_unavailable");
 }
 
 /** Reports whether there are or were events beside those of what Cairn does. */

@@ -11,8 +11,7 @@ import { NatsLink, type NatsPlace } from "../jetstream/nats.ts";
 import { secretsOf } from "../subscription/targets/address.ts";
 import { moveConditions } from "./conditions.ts";
 import { MovableEventLog } from "./movable-log.ts";
-import { Mover } from "./mover.ts";
-import { MAX_WAITING } from "./place.ts";
+import { Mover, type MoverPace } from "./mover.ts";
 
 /** The mover of the node. */
 export const MOVER: ServiceKey<Mover> = new ServiceKey("the mover of the log of events");
@@ -20,8 +19,8 @@ export const MOVER: ServiceKey<Mover> = new ServiceKey("the mover of the log of 
 /** The same log, to begin and to end it. */
 export const MOVABLE_LOG: ServiceKey<MovableEventLog> = new ServiceKey("the log of events that moves");
 
-/** Provides them. */
-export function openLog(node: Services): void {
+/** Provides them. `pace`: how often the mover looks. */
+export function openLog(node: Services, pace?: MoverPace): void {
   const { store, conditions, limits } = node.get(NODE);
   const { reader } = store;
   const log = () => node.get(LOG);
@@ -45,10 +44,9 @@ export function openLog(node: Services): void {
   node.provide(EVENT_LOG, movable);
   node.provide(MOVABLE_LOG, movable);
   const streamLog = (row: Parameters<MovableEventLog["streamLog"]>[0]) => movable.streamLog(row);
-  const waiting = tell("own_events_waiting");
   const mover = new Mover({
-    ...{ reader, log, link, limits: events, streamLog, onProblem: tell("event_log_stuck") },
-    onWaiting: (count) => waiting(count === undefined ? undefined : `${count} of ${MAX_WAITING} wait`),
+    ...{ reader, log, link, limits: events, streamLog, pace, onProblem: tell("event_log_stuck") },
+    onWaiting: tell("own_events_waiting"),
   });
   node.provide(MOVER, mover);
 }

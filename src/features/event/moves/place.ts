@@ -2,6 +2,7 @@
 
 import { Fault } from "../../../lib/fault.ts";
 import { levelOf } from "../../../log/level.ts";
+import { readMeta, writeMeta } from "../../../log/meta.ts";
 import type { Reader, Writer } from "../../../store/store.ts";
 import { EVENT_LEVEL, type EventRow } from "../rows.ts";
 
@@ -65,15 +66,19 @@ export function streamOf({ current }: LogPlaces): LogRow | undefined {
 
 /** Reports whether commands append events now. */
 export function appendsHere(reader: Reader): boolean {
-  const places = logPlaces(reader);
-  return streamOf(places) === undefined && !isClosing(places);
+  return elsewhere(logPlaces(reader)) === undefined;
 }
 
 /** Throws Fault `event_log_unavailable` where commands append no events now. */
 export function refuseElsewhere(reader: Reader): void {
-  if (appendsHere(reader)) return;
-  const log = streamOf(logPlaces(reader)) === undefined ? "moving" : "jetstream";
-  throw moved(log);
+  const log = elsewhere(logPlaces(reader));
+  if (log !== undefined) throw moved(log);
+}
+
+/** Returns what takes events in place of commands; undefined: commands append them. */
+function elsewhere(places: LogPlaces): "jetstream" | "moving" | undefined {
+  if (streamOf(places) !== undefined) return "jetstream";
+  return isClosing(places) ? "moving" : undefined;
 }
 
 /** The refusal of an append to a log that takes nothing more. */
@@ -129,16 +134,24 @@ export function waitingCount(reader: Reader): number {
 
 /**
  * Lets an own event wait. Where as many wait as may, the write is refused (Fault `event_log_unavailable`), unless it is
- * one of the node itself or of the fleet, among which are the ways out: those have as much room again, and make no
- * event behind that.
+ * one of the node itself or of the fleet, among which are the ways out: those have as much room again, and behind
+ * that make no event and are counted.
  */
 export function addWaiting(tx: Writer, row: EventRow, { seq, caller }: { seq: number; caller: string }): void {
   const count = waitingCount(tx);
   const mayMore = caller === "node" || row.space === "fleet";
   if (count >= MAX_WAITING && !mayMore) throw full(count);
-  if (count >= 2 * MAX_WAITING) return;
+  if (count >= 2 * MAX_WAITING) {
+    writeMeta(tx, { untold_events: untoldCount(tx) + 1 });
+    return;
+  }
   const { last } = waitingEnds(tx);
   tx.run("INSERT INTO event_waiting (n, seq, event) VALUES (?,?,?)", last + 1, seq, JSON.stringify(row));
+}
+
+/** Returns of how many changes no event was made, because too many waited. */
+export function untoldCount(reader: Reader): number {
+  return readMeta(reader, "untold_events") ?? 0;
 }
 
 function waitingEnds(reader: Reader): { first: number; last: number } {

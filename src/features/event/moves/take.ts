@@ -7,6 +7,7 @@ import { write } from "../../../operation/define.ts";
 import type { Writer } from "../../../store/store.ts";
 import { appendRows, MAX_APPENDED } from "../append.ts";
 import { EVENT_LEVEL, type EventRow, eventHead } from "../rows.ts";
+import { FLEET_ADMIN } from "./arguments.ts";
 import { appendsHere, changeOf, waitingRows } from "./place.ts";
 
 /** Takes some. */
@@ -20,7 +21,7 @@ export const eventLogTake = write({
   description: "Orders own events that waited while the log of events was elsewhere, where it is the replicated one.",
   input: z.object({}),
   output: z.object({ taken: z.number().int() }),
-  access: { verb: "admin", spaces: ["fleet"] },
+  access: FLEET_ADMIN,
   work: () => MAX_APPENDED * WRITE_ROW,
   prepare: (input) => input,
   apply(tx, _, stamp) {

@@ -7,13 +7,14 @@ const log: FeatureCommand = {
   summary: "show where the log of events is, what it promises, and a move that is under way",
   operation: "event_log_get",
   input: () => ({}),
-  show: ({ log: kind, durability, events, bytes, oldest, newest, waiting, stream, move, problem }) => {
+  show: ({ log: kind, durability, events, bytes, oldest, newest, waiting, untold, stream, move, problem }) => {
     const under = move as { to: string; state: string } | undefined;
     const lines = [
       `${kind}: ${events} events (${bytes} bytes) from ${oldest} to ${newest}`,
       ...(stream === undefined ? [] : [`stream of NATS: ${stream}`]),
       `promise: ${durability}`,
       ...(waiting === 0 ? [] : [`${waiting} events of Cairn itself are not in it yet`]),
+      ...(untold === undefined ? [] : [`${untold} changes made no event, because too many waited: the audit has them`]),
       ...(problem === undefined ? [] : [`this node cannot use it: ${problem}`]),
       ...(under === undefined ? [] : [`moving to ${under.to}: ${under.state}`]),
     ];
