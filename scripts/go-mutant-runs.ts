@@ -104,8 +104,10 @@ export class GoMutantRuns {
     const reaching = this.#tests.filter(({ blocks }) => {
       const ofFile = blocks.get(basename(source)) ?? [];
       const around = ofFile.filter(({ first, last }) => first <= line && line <= last);
-      // What follows a function literal is in no block, or in that of the literal: any test of the file may reach it.
-      return (around.length === 0 || before.startsWith("}") ? ofFile : around).some(({ isReached }) => isReached);
+      // What follows a function literal is in no block, or in that of the literal, and the condition of a case is in that
+      // of its body: any test of the file may reach it.
+      const isElsewhere = around.length === 0 || /^(?:\}|case\b)/.test(before);
+      return (isElsewhere ? ofFile : around).some(({ isReached }) => isReached);
     });
     for (const step of [reaching.slice(0, FIRST), reaching.slice(FIRST)]) {
       if (step.length === 0) continue;

@@ -15,6 +15,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"net/url"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -97,6 +98,14 @@ func TestConnectionsOfTheHostsNetwork(t *testing.T) {
 			}
 		}
 	}
+	// A public address that is not listed may be dialed with TLS only. No connection is made: the time is over.
+	over, end := context.WithCancel(t.Context())
+	end()
+	for _, isSecure := range []bool{false, true} {
+		if _, err := way.open(over, "8.8.8.8:465", isSecure); err == nil || errors.As(err, &refused) == isSecure {
+			t.Errorf("a public address, with TLS %v: %v", isSecure, err)
+		}
+	}
 	wrong := (*tls.CertificateVerificationError)(nil)
 	if _, err := outboundFor(t, nil, roots, "other.example").open(t.Context(), "other.example:"+securePort, true); !errors.As(err, &wrong) {
 		t.Errorf("a certificate of another name: %v", err)
@@ -116,7 +125,8 @@ func TestConnectionsOfTheHostsNetwork(t *testing.T) {
 
 func TestConnectionsThroughTheProxy(t *testing.T) {
 	certificate, roots := selfSigned(t, "smtp.example.com")
-	through := startConnectProxy(t, startGreeter(t, &certificate))
+	greeter := startGreeter(t, &certificate)
+	through := startConnectProxy(t, greeter)
 	proxy, err := parseOutboundProxy(through.server.URL, "ann:secret")
 	if err != nil {
 		t.Fatal(err)
@@ -140,14 +150,72 @@ func TestConnectionsThroughTheProxy(t *testing.T) {
 	if _, err := way.open(t.Context(), "smtp.example.com:25", false); err == nil || len(through.taken()) != 0 {
 		t.Errorf("without TLS: %v", err)
 	}
+	// A public address is asked of the proxy, too, in its own form.
+	if transport, err := way.http.transportFor(&url.URL{Scheme: "https", Host: "8.8.8.8:465"}); err != nil || transport != way.http.proxied {
+		t.Errorf("a public address: %v", err)
+	}
+	if _, err := way.open(t.Context(), "[::ffff:8.8.8.8]:465", true); err == nil || !strings.Contains(err.Error(), "write the address itself") {
+		t.Errorf("a mapped address: %v", err)
+	}
+	// What is listed by its name is reached directly.
+	_, port, _ := net.SplitHostPort(greeter)
+	conn, err = outboundFor(t, proxy, roots, "smtp.example.com").open(t.Context(), "smtp.example.com:"+port, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := talk(t, conn); got != "220 hello\nline\n" || len(through.taken()) != 0 {
+		t.Errorf("what is listed: %q", got)
+	}
 	through.status = http.StatusForbidden
 	denied := (*proxyRefused)(nil)
 	if _, err := way.open(t.Context(), "smtp.example.com:465", true); !errors.As(err, &denied) {
 		t.Errorf("a proxy that refuses: %v", err)
 	}
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	go func() {
+		for _, answer := range []string{"", "no HTTP\r\n\r\n", "HTTP/1.1 200 OK\r\n\r\nHTTP"} {
+			if conn, err := silent.Accept(); err == nil {
+				_, _ = http.ReadRequest(bufio.NewReader(conn))
+				io.WriteString(conn, answer)
+				conn.Close()
+			}
+		}
+	}()
+	strange := &outboundProxy{address: silent.Addr().String()}
+	for range 2 {
+		operation := (*net.OpError)(nil)
+		if _, err := strange.dial(t.Context(), "smtp.example.com:465"); !errors.As(err, &operation) || operation.Op != "proxyconnect" {
+			t.Errorf("a proxy that does not answer in HTTP: %v", err)
+		}
+	}
+	if _, err := strange.dial(t.Context(), "smtp.example.com:465"); err == nil || !strings.Contains(err.Error(), "sent bytes before") {
+		t.Errorf("a proxy that says more than was asked: %v", err)
+	}
 	through.server.Close()
 	if _, err := way.open(t.Context(), "smtp.example.com:465", true); err == nil {
 		t.Error("a proxy that is gone")
+	}
+}
+
+func TestAsManyBytesAsAreAllowedCanBeRead(t *testing.T) {
+	for left, want := range map[int64]error{5: nil, 4: errOutboundTooLarge} {
+		ours, theirs := net.Pipe()
+		go func() {
+			io.WriteString(theirs, "whole")
+			theirs.Close()
+		}()
+		text, err := io.ReadAll(&limitedConn{Conn: ours, left: left})
+		if err != want || (err == nil) != (string(text) == "whole") {
+			t.Errorf("a connection with 5 bytes where %d are allowed: %q, %v", left, text, err)
+		}
+		body := &limitedBody{ReadCloser: io.NopCloser(strings.NewReader("whole")), left: left}
+		if text, err := io.ReadAll(body); err != want || (err == nil) != (string(text) == "whole") {
+			t.Errorf("a body of 5 bytes where %d are allowed: %q, %v", left, text, err)
+		}
 	}
 }
 

@@ -54,3 +54,10 @@ func TestAddressesOfAHost(t *testing.T) {
 		t.Errorf("a name is %v: %v", addrs, err)
 	}
 }
+
+func TestAddressesOfThisMachine(t *testing.T) {
+	found := interfaceAddrs()
+	if !slices.Contains(found, netip.MustParseAddr("127.0.0.1")) || slices.ContainsFunc(found, netip.Addr.Is4In6) {
+		t.Errorf("this machine has %v", found)
+	}
+}
