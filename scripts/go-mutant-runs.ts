@@ -104,8 +104,8 @@ export class GoMutantRuns {
     const reaching = this.#tests.filter(({ blocks }) => {
       const ofFile = blocks.get(basename(source)) ?? [];
       const around = ofFile.filter(({ first, last }) => first <= line && line <= last);
-      // What follows a function literal is in no block, or in that of the literal, and the condition of a case is in that
-      // of its body: any test of the file may reach it.
+      // What follows a function literal is in no block, or in that of the literal, and the condition of a case is in
+      // that of its body: any test of the file may reach it.
       const isElsewhere = around.length === 0 || /^(?:\}|case\b)/.test(before);
       return (isElsewhere ? ofFile : around).some(({ isReached }) => isReached);
     });

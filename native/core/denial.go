@@ -66,11 +66,14 @@ func (n *Node) denialLoop() {
 			}
 		case !time.Now().Before(due):
 			n.askAboutKey()
-			wait = min(2*wait, denialLongest)
+			wait = longerWait(wait)
 			due = time.Now().Add(wait)
 		}
 	}
 }
+
+// longerWait returns how long to wait for the next question after one that changed nothing.
+func longerWait(wait time.Duration) time.Duration { return min(2*wait, denialLongest) }
 
 // askAboutKey asks once and records the answer. A failure on the way there is no answer and changes nothing.
 func (n *Node) askAboutKey() {

@@ -3,7 +3,11 @@
 package core
 
 import (
+	"context"
+	"encoding/json"
+	"errors"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -50,6 +54,8 @@ func TestNodeLifecycle(t *testing.T) {
 	if fault := r.call("up", r.params, nil); fault == nil || fault.Code != CodeAlreadyUp {
 		t.Errorf("second up: %v", fault)
 	}
+	r.must("listen", ListenParams{Port: 1}, nil)
+	r.must("listen", ListenParams{Port: 65535}, nil)
 	r.await("control connected", func() bool { return r.state.Control == "connected" })
 	r.mu.Lock()
 	status := r.state
@@ -78,7 +84,17 @@ func TestCloseIsQuickAndRestartKeepsTheAddress(t *testing.T) {
 		r.mu.Lock()
 		r.state = Status{}
 		r.mu.Unlock()
-		r.must("up", r.params, nil)
+		// Of two starts at once one is refused.
+		starts := []chan json.RawMessage{r.send("up", r.params), r.send("up", r.params)}
+		refused := 0
+		for _, start := range starts {
+			if reply := <-start; strings.Contains(string(reply), `"`+CodeAlreadyUp+`"`) {
+				refused++
+			}
+		}
+		if refused != 1 {
+			t.Errorf("round %d: %d of two starts were refused", round, refused)
+		}
 		r.awaitRunning()
 		if r.ip() != before {
 			t.Errorf("round %d: the address went from %s to %s", round, before, r.ip())
@@ -87,5 +103,43 @@ func TestCloseIsQuickAndRestartKeepsTheAddress(t *testing.T) {
 	info, err := os.Stat(r.params.StateDir + "/tailscaled.state")
 	if err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("state file: %v %v", info, err)
+	}
+}
+
+// A node that is up too late for its caller, or for the channel, is closed, and another can be started.
+func TestNodesThatNobodyAwaitsAreClosed(t *testing.T) {
+	ended, end := context.WithCancel(t.Context())
+	end()
+	for name, row := range map[string]struct{ channel, call context.Context }{
+		"the call ended":    {t.Context(), ended},
+		"the channel ended": {ended, t.Context()},
+	} {
+		folder := shortDir(t)
+		params := UpParams{
+			StateDir: folder + "/state", SocketDir: folder + "/run", Hostname: "cairn", ControlURL: "http://127.0.0.1:1",
+			Capability: testCapability, Target: "/nowhere", IngressSecret: randomSecret(), EgressSecret: randomSecret(),
+			Shared: "none", MaxBodyBytes: 1, TestMode: true,
+		}
+		if err := checkUpParams(&params); err != nil {
+			t.Fatal(err)
+		}
+		s := &session{ctx: row.channel, out: newOutbox(), nodeUp: make(chan struct{})}
+		if err := s.up(row.call, params); !errors.Is(err, context.Canceled) {
+			t.Errorf("%s: %v", name, err)
+		}
+		eventually(t, name+", and the start is over", testTimeout, func() bool {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			return !s.starting
+		})
+		if _, err := os.Stat(params.SocketDir + "/egress.sock"); err == nil || s.node != nil {
+			t.Errorf("%s: the node is open", name)
+		}
+	}
+	busy := &Fault{}
+	for name, s := range map[string]*session{"starting": {starting: true}, "up": {node: &Node{}}} {
+		if err := s.up(t.Context(), UpParams{}); !errors.As(err, &busy) || busy.Code != CodeAlreadyUp {
+			t.Errorf("a start while one is %s: %v", name, err)
+		}
 	}
 }

@@ -248,6 +248,20 @@ func TestRaftMemberNeedsNoNode(t *testing.T) {
 	}
 	r.must("raft-close", empty{}, nil)
 	r.must("raft-open", params, nil) // the folder is free again
+	// Before its store is connected it vouches for nobody.
+	vouched := make(chan raftlog.VoterRecord, 1)
+	testMethod(t, "test-vouch", func(_ context.Context, current *session, _ json.RawMessage) (any, error) {
+		instance, err := current.raft.current()
+		if err != nil {
+			return nil, err
+		}
+		record, err := instance.network.queryVoter(other)
+		vouched <- record
+		return empty{}, err
+	})
+	if r.must("test-vouch", empty{}, nil); (<-vouched != raftlog.VoterRecord{}) {
+		t.Error("a member that waits for its store vouches for a server")
+	}
 }
 
 func TestRaftMembersOverTheTailnet(t *testing.T) {

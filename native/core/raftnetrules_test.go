@@ -167,3 +167,26 @@ func TestLinesOfRaftHaveTheirValues(t *testing.T) {
 		t.Errorf("the log has %s", s.out.lines)
 	}
 }
+
+func TestOnlyTheListenerThatFailedIsForgotten(t *testing.T) {
+	network := testRaftNetwork(t)
+	listen := func() net.Listener {
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { listener.Close() })
+		return listener
+	}
+	current, old := listen(), listen()
+	network.listener, network.node = current, &Node{}
+	if network.forget(old); network.listener != current || network.node == nil {
+		t.Error("the end of an old listener ends the current one")
+	}
+	if network.forget(current); network.listener != nil || network.node != nil {
+		t.Error("a listener that failed is kept")
+	}
+	if _, err := current.Accept(); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("a listener that is forgotten is open: %v", err)
+	}
+}

@@ -175,27 +175,38 @@ func (n *Node) pollLoop() {
 // updateControl updates whether control is reachable and reports whether that changed.
 func (n *Node) updateControl(now time.Time) bool {
 	inPoll, failure := n.engine.inMapPoll(), n.engine.loginError()
-	// Headscale refuses a bad key with a plain HTTP error, which never reaches the bus.
-	if status, found := strings.CutPrefix(failure, "register request: http 4"); found && !strings.HasPrefix(status, "29") {
+	if refusesKey(failure) {
 		n.onControlError(failure)
 	}
-	state := &n.watch
-	state.mu.Lock()
-	defer state.mu.Unlock()
-	answered := strings.HasPrefix(failure, "register request: http") || (failure != "" && failure == state.refusal) ||
-		(failure == "" && state.loginURL != "") || now.Sub(state.answeredAt) < denialLongest+denialTimeout
-	old := state.control
+	return n.watch.contact(now, inPoll, failure)
+}
+
+// refusesKey reports whether an error of a login is a refusal. Headscale refuses a bad key with a plain HTTP error,
+// which never reaches the bus; 429 asks to wait.
+func refusesKey(failure string) bool {
+	status, found := strings.CutPrefix(failure, "register request: http 4")
+	return found && !strings.HasPrefix(status, "29")
+}
+
+// contact judges whether control is reachable, by the network map and the last error of a login, and reports whether
+// that changed.
+func (w *watchState) contact(now time.Time, inPoll bool, failure string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	answered := strings.HasPrefix(failure, "register request: http") || (failure != "" && failure == w.refusal) ||
+		(failure == "" && w.loginURL != "") || now.Sub(w.answeredAt) < denialLongest+denialTimeout
+	old := w.control
 	switch {
 	case inPoll || answered:
-		state.control, state.lastContact, state.reachedOnce = "connected", now, true
-	case state.logoutRequested:
-		state.control, state.lastContact = "unknown", now
-	case now.Sub(state.lastContact) >= controlTimeout:
-		state.control = "unreachable"
-	case !state.reachedOnce:
-		state.control = "unknown"
+		w.control, w.lastContact, w.reachedOnce = "connected", now, true
+	case w.logoutRequested:
+		w.control, w.lastContact = "unknown", now
+	case now.Sub(w.lastContact) >= controlTimeout:
+		w.control = "unreachable"
+	case !w.reachedOnce:
+		w.control = "unknown"
 	}
-	return state.control != old
+	return w.control != old
 }
 
 // notifyLoop makes one pass for each burst of changes: connections first, then events.

@@ -1,0 +1,50 @@
+// Tests of the node key of a state folder: which folders hold one.
+
+package core
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"tailscale.com/types/key"
+)
+
+func TestFoldersThatHoldAKey(t *testing.T) {
+	private := key.NewNode()
+	profile := func(loggedOut bool, private key.NodePrivate) []byte {
+		text, err := json.Marshal(map[string]any{"LoggedOut": loggedOut, "Config": map[string]any{"PrivateNodeKey": private}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return text
+	}
+	state := func(current string, profile []byte) []byte {
+		text, _ := json.Marshal(map[string][]byte{"_current-profile": []byte(current), "profile-1": profile})
+		return text
+	}
+	for name, row := range map[string]struct {
+		text []byte
+		want bool
+	}{
+		"a key":                  {state("profile-1", profile(false, private)), true},
+		"logged out":             {state("profile-1", profile(true, private)), false},
+		"a zero key":             {state("profile-1", profile(false, key.NodePrivate{})), false},
+		"another profile":        {state("profile-2", profile(false, private)), false},
+		"a profile that is none": {state("profile-1", []byte("no JSON")), false},
+		"no JSON":                {[]byte("no JSON"), false},
+		"no file":                {nil, false},
+	} {
+		folder := t.TempDir()
+		if row.text != nil {
+			if err := os.WriteFile(filepath.Join(folder, stateFile), row.text, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		found, is := storedKey(folder)
+		if is != row.want || is != enrolled(folder) || is && !found.Equal(private) {
+			t.Errorf("%s: %v", name, is)
+		}
+	}
+}
