@@ -52,6 +52,12 @@ export class DigestedWriter implements Writer {
     return result;
   }
 
+  /** In the digest it is one write for each row. */
+  insert(table: string, columns: readonly string[], rows: readonly (readonly SqlValue[])[]): void {
+    this.#tx.insert(table, columns, rows);
+    for (const row of rows) this.#add(`INSERT INTO ${table}`, row, "1");
+  }
+
   get<Row>(sql: string, ...values: SqlValue[]): Row | undefined {
     const row = this.#tx.get<Row>(sql, ...values);
     if (!isRead(sql)) this.#add(sql, values, JSON.stringify(row ?? null));
@@ -65,7 +71,7 @@ export class DigestedWriter implements Writer {
   }
 
   iterate<Row>(sql: string, ...values: SqlValue[]): Iterable<Row> {
-    if (!isRead(sql)) throw new Error("apply writes with run, get and all alone");
+    if (!isRead(sql)) throw new Error("apply writes with run, insert, get and all alone");
     return this.#tx.iterate<Row>(sql, ...values);
   }
 

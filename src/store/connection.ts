@@ -2,6 +2,9 @@
 
 import type { Database, SQLQueryBindings } from "bun:sqlite";
 
+/** Rows of one statement of `insert`: as many as are left of the largest number first. */
+const ROWS_AT_ONCE = [64, 8, 1];
+
 /** A value for a `?` of a statement. */
 export type SqlValue = string | number | bigint | Uint8Array | null;
 
@@ -19,6 +22,8 @@ export interface Reader {
 /** Writes inside a transaction. */
 export interface Writer extends Reader {
   run(sql: string, ...values: SqlValue[]): { changes: number };
+  /** Inserts rows, each with a value for every column, as `run` would one after the other, by few statements. */
+  insert(table: string, columns: readonly string[], rows: readonly (readonly SqlValue[])[]): void;
 }
 
 /** Returns a writer over a connection; the caller begins and ends the transaction. */
@@ -26,7 +31,20 @@ export function writerOf(database: Database): Writer {
   return {
     ...readerOf(database),
     run: (sql, ...values) => ({ changes: database.query(sql).run(...values).changes }),
+    insert: (table, columns, rows) => {
+      let done = 0;
+      for (const count of ROWS_AT_ONCE) {
+        const sql = insertOf(table, columns, count);
+        for (; rows.length - done >= count; done += count)
+          database.query(sql).run(...rows.slice(done, done + count).flat());
+      }
+    },
   };
+}
+
+function insertOf(table: string, columns: readonly string[], count: number): string {
+  const row = `(${columns.map(() => "?").join(",")})`;
+  return `INSERT INTO ${table} (${columns.join(", ")}) VALUES ${Array(count).fill(row).join(",")}`;
 }
 
 /** Returns a reader over a connection, which prepares each statement once and keeps it. */

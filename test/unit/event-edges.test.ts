@@ -30,6 +30,26 @@ test("events of several callers that come at once are each one's own", async () 
   for (const { cairncaller, type } of all) expect(cairncaller).toBe(`user:${type}@x`);
 });
 
+test("duplicates are found by source and id: the newest one, among more events than one statement takes", async () => {
+  const of = (source: string, from: number, count: number) =>
+    Array.from({ length: count }, (_, at) => ({ type: "t", source, id: `${from + at}`, data: from + at }));
+  await events.publishMany("ann", [...of("a", 0, 70), ...of("b", 40, 30)]);
+  const again = await events.publishMany("ann", [...of("b", 30, 20), ...of("a", 65, 10), ...of("b", 30, 1)]);
+  const places = again.map(({ cursor = "", duplicate }) => [Number(cursor.split("-e")[1]), duplicate]);
+  const expected = [
+    ...Array.from({ length: 10 }, (_, at) => [101 + at, false]),
+    ...Array.from({ length: 10 }, (_, at) => [71 + at, true]),
+    ...Array.from({ length: 5 }, (_, at) => [66 + at, true]),
+    ...Array.from({ length: 5 }, (_, at) => [111 + at, false]),
+    [101, true],
+  ];
+  expect(places).toEqual(expected);
+  events.pass(3_600_000);
+  await events.publishMany("ann", of("a", 3, 1));
+  const [third] = await events.publishMany("ann", of("a", 3, 1));
+  expect([third?.duplicate, third?.cursor?.split("-e")[1]]).toEqual([true, "116"]);
+});
+
 test("an event is no duplicate once the window is over, to the millisecond", async () => {
   const event = { type: "t", id: "1" };
   await events.publish("ann", event);

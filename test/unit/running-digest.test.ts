@@ -138,6 +138,26 @@ test("how a build words its statements and orders an answer is not in the digest
   expect(updated).not.toBe(deleted);
 });
 
+test("rows that are inserted together are in the table, and in the digest as one write each", () => {
+  const [one, other] = [open(), open()];
+  const from: BatchState = { ...openHistory(one), digest: { count: 0, hash: "0".repeat(64) } };
+  openHistory(other);
+  const columns = ["key", "value"];
+  const rows = Array.from({ length: 64 + 2 * 8 + 3 }, (_, at) => [`row-${at + 100}`, `${at}`]);
+  const together: Apply = (tx) => {
+    tx.insert("meta", columns, rows);
+    return { output: {}, changes: [] };
+  };
+  const alone: Apply = (tx) => {
+    for (const row of rows) tx.run("INSERT INTO meta (key, value) VALUES (?, ?)", ...row);
+    return { output: {}, changes: [] };
+  };
+  const digest = applied(one, [put("a/x", 1)], together, from).digest;
+  expect(digest).toEqual(applied(other, [put("a/x", 1)], alone, from).digest);
+  const kept = "SELECT key, value FROM meta WHERE key LIKE 'row-%' ORDER BY key";
+  expect(one.reader.all<{ key: string; value: string }>(kept).map(({ key, value }) => [key, value])).toEqual(rows);
+});
+
 test("the writes of a command are part of the log's format: other values need another level", () => {
   const store = open();
   openHistory(store);

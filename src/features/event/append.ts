@@ -134,8 +134,10 @@ const COLUMNS = [
   ...(["offset", "space", "caller", "agent", "node", "source", "id", "type", "subject", "time"] as const),
   ...(["log_time", "content_type", "attributes", "size", "kind", "data"] as const),
 ];
-const INSERT = `INSERT INTO events (${COLUMNS.join(", ")}) VALUES (${COLUMNS.map(() => "?").join(",")})`;
-const SAME = "SELECT offset, log_time FROM events WHERE source = ? AND id = ? ORDER BY offset DESC LIMIT 1";
+/** With `max`, the other columns are those of its row. */
+const SAME =
+  "SELECT id, max(offset) AS offset, log_time FROM events " +
+  "WHERE source = ? AND id IN (SELECT value FROM json_each(?)) GROUP BY id";
 
 /** Writes the events that are no duplicates. */
 function append(
@@ -149,27 +151,43 @@ function append(
   const duplicates: number[] = [];
   const looped: number[] = [];
   const fleet = readMeta(tx, "fleet_id");
+  const newest = newestOf(tx, caller, events);
   for (const [index, event] of events.entries()) {
     if (fleet !== undefined && hopsIn(event).includes(fleet)) {
       offsets.push(0);
       looped.push(index);
       continue;
     }
-    const source = `${caller}/${event.source}`;
-    const same = tx.get<{ offset: number; log_time: number }>(SAME, source, event.id);
+    const ofSource = newest.get(event.source);
+    const same = ofSource?.get(event.id);
     if (same !== undefined && same.log_time > timeMs - dedupe_ms) {
       offsets.push(same.offset);
       duplicates.push(index);
       continue;
     }
     const offset = tail + rows.length + 1;
-    const row: EventRow = { ...event, offset, space, caller, agent, node, source, log_time: timeMs };
-    insertRow(tx, row);
-    rows.push(row);
+    const source = `${caller}/${event.source}`;
+    rows.push({ ...event, offset, space, caller, agent, node, source, log_time: timeMs });
+    ofSource?.set(event.id, { offset, log_time: timeMs });
     offsets.push(offset);
   }
+  insertRows(tx, rows);
   return { rows, offsets, duplicates, looped };
 }
+
+/** Returns where the newest kept event of each source and id is, of those that come again. */
+function newestOf(tx: Writer, caller: string, events: readonly Packed[]): Map<string, Map<string, Kept>> {
+  const newest = new Map<string, Map<string, Kept>>();
+  for (const [source, those] of Map.groupBy(events, (event) => event.source)) {
+    const ids = JSON.stringify(those.map(({ id }) => id));
+    const found = tx.all<Kept & { id: string }>(SAME, `${caller}/${source}`, ids);
+    newest.set(source, new Map(found.map(({ id, ...kept }) => [id, kept])));
+  }
+  return newest;
+}
+
+/** Where an event is, and when it was ordered. */
+type Kept = Pick<EventRow, "offset" | "log_time">;
 
 function hopsIn({ attributes }: Packed): string[] {
   if (!attributes.includes(`"${HOPS}"`)) return [];
@@ -180,8 +198,12 @@ function bytesOf(rows: readonly EventRow[]): number {
   return rows.reduce((sum, { size }) => sum + size + EVENT_ROW_BYTES, 0);
 }
 
-function insertRow(tx: Writer, row: EventRow): void {
-  tx.run(INSERT, ...COLUMNS.map((column) => row[column]));
+function insertRows(tx: Writer, rows: readonly EventRow[]): void {
+  tx.insert(
+    "events",
+    COLUMNS,
+    rows.map((row) => COLUMNS.map((column) => row[column])),
+  );
 }
 
 /**
@@ -189,7 +211,7 @@ function insertRow(tx: Writer, row: EventRow): void {
  * holds: they were taken before, or tell what has happened.
  */
 export function appendRows(tx: Writer, head: EventHead, rows: readonly EventRow[], stamp: SegmentStamp): string {
-  for (const row of rows) insertRow(tx, row);
+  insertRows(tx, rows);
   const hash = writeSegment(tx, head, rows, stamp);
   for (const { caller, space, size } of rows) {
     const bytes = size + EVENT_ROW_BYTES;
