@@ -1,8 +1,9 @@
 // Which calls share a command: those of one sender and space that come while another is under way, and none with a key.
+// An event that was judged is a part of a command as it is.
 
 import { expect, test } from "bun:test";
 import { Batches } from "../../src/features/event/batches.ts";
-import type { EventItem } from "../../src/features/event/item.ts";
+import { type EventItem, eventItem, itemOf } from "../../src/features/event/item.ts";
 import type { MacroSteps } from "../../src/operation/define.ts";
 
 test("a call with a key makes commands of its own, whatever is under way, and the same ones when it is repeated", async () => {
@@ -32,4 +33,14 @@ test("a call with a key makes commands of its own, whatever is under way, and th
   expect(commands.slice(3).map(({ ids }) => ids)).toEqual([["2", "3"]]);
   commands.at(-1)?.done();
   expect((await Promise.all(waiting.map(({ placed }) => placed))).flat().map(({ offset }) => offset)).toEqual([6, 7]);
+});
+
+test("the schema of commands takes the very event that was judged, and judges everything that is made like it", () => {
+  const item = itemOf({ id: "1", source: "ci", type: "n", data: { n: 1 }, extensions: { severity: "low" } }, 10_000);
+  expect(eventItem.parse(item)).toBe(item);
+  const copy = { ...item };
+  expect(eventItem.parse(copy)).toEqual(item);
+  expect(eventItem.parse(copy)).not.toBe(item);
+  const wrong = [{ data: "{" }, { id: "" }, { source: "a b" }, { extensions: { Severity: "low" } }, { further: 1 }];
+  for (const part of wrong) expect([part, eventItem.safeParse({ ...item, ...part }).success]).toEqual([part, false]);
 });

@@ -62,14 +62,23 @@ const judgedFields = z.strictObject({
   data: z.string(),
 });
 
-/** An event as a command carries it: what brings one itself may have data that are not what it says. */
-export const eventItem = judgedFields.superRefine(({ kind, data }, context) => {
-  const message = dataProblem(kind, data);
-  if (message !== undefined) context.addIssue({ code: "custom", path: ["data"], message });
-});
-
 /** An event as a command carries it. `source` is without the caller. */
-export type EventItem = z.output<typeof judgedFields>;
+export type EventItem = Readonly<z.output<typeof judgedFields>>;
+
+/** What `itemOf` returned: an event is judged once, and nothing changes it. */
+const judged = new WeakSet<EventItem>();
+
+/** An event as a command carries it: what brings one itself may have data that are not what it says. */
+export const eventItem = z.withParser(
+  judgedFields.superRefine(({ kind, data }, context) => {
+    const message = dataProblem(kind, data);
+    if (message !== undefined) context.addIssue({ code: "custom", path: ["data"], message });
+  }),
+  (value) => (judged.has(value as EventItem) ? (value as EventItem) : z.INVALID),
+);
+
+/** Made at the first event, since making it takes some ms: `judgedFields` as code of its own. */
+let compiledFields: typeof judgedFields | undefined;
 
 /** What a sender says of an event, in the words of CloudEvents. */
 export interface SaidEvent {
@@ -127,9 +136,11 @@ export function itemOf(said: SaidEvent, maxBytes: number): EventItem {
   const { extensions, data, data_base64, datacontenttype: contentType } = said;
   const held = dataOf(data, data_base64, typeof contentType === "string" ? contentType : undefined);
   const present = presentOf(said);
-  const parsed = judgedFields.safeParse({ ...present, extensions: extensionsOf(extensions), ...held });
+  compiledFields ??= z.compile(judgedFields);
+  const parsed = compiledFields.safeParse({ ...present, extensions: extensionsOf(extensions), ...held });
   if (!parsed.success) throw refusal(parsed.error.issues[0], { ...present, ...extensions });
   refuseSize(parsed.data, maxBytes);
+  judged.add(parsed.data);
   return parsed.data;
 }
 
