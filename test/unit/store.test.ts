@@ -8,6 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { MIGRATIONS } from "../../src/features/index.ts";
 import { KNOWN_LEVEL } from "../../src/log/level.ts";
+import { readerOf } from "../../src/store/connection.ts";
 import { DiskGauge } from "../../src/store/disk.ts";
 import { inspectStore } from "../../src/store/inspect.ts";
 import { type Migration, Store, type Writer } from "../../src/store/store.ts";
@@ -19,6 +20,19 @@ const open = (
   migrations: readonly Migration[],
   log: (level: string, message: string) => void = () => {},
 ) => Store.open({ folder, migrations, log });
+
+test("the statements of writes of several kinds stay prepared, and not without bound", () => {
+  const database = new Database(":memory:");
+  const reader = readerOf(database);
+  const texts = Array.from({ length: 1000 }, (_, at) => `SELECT ${at} AS value`);
+  for (const text of texts) reader.get(text);
+  const statements = texts.map((text) => database.query(text));
+  expect(texts.slice(-100).map((text, at) => database.query(text) === statements[900 + at])).toEqual(
+    Array(100).fill(true),
+  );
+  expect(database.query(texts[0] ?? "")).not.toBe(statements[0] as never);
+  database.close();
+});
 
 test("a file of every earlier schema is brought up to date with its data, step by step", () => {
   for (let known = 1; known <= MIGRATIONS.length; known++) {
