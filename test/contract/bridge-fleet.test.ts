@@ -339,7 +339,9 @@ describe("where the agent stands", () => {
     const few = startCore({ operations: [...contextOperations.slice(0, 3), whoami] });
     cleanup.push(() => few[Symbol.asyncDispose]());
     const first = open();
-    const agent = bridge([first, open({ role: "edge" }, few)]);
+    // Only its end makes the first one go: a late heartbeat of a busy machine must not, and a search may take long.
+    const times = { heartbeatMs: 1000, heartbeatTimeoutMs: 20_000, probeMs: 10_000, retryForMs: 30_000 };
+    const agent = bridge([first, open({ role: "edge" }, few)], { times });
     if (era === "legacy") {
       const params = { protocolVersion: "2025-06-18", capabilities: {}, clientInfo: { name: "x", version: "0" } };
       await agent.write(`${JSON.stringify({ jsonrpc: "2.0", id: 0, method: "initialize", params })}\n`);

@@ -1,6 +1,7 @@
 // The fleet bridge in this process, over lines in the newer era, with times short enough for tests.
 
 import { type AgentOptions, AgentRoute, FleetRoute, type FleetTimes, runBridge } from "../../src/bridge/index.ts";
+import { PATIENCE_MS } from "./eventually.ts";
 import { until } from "./mcp-client.ts";
 
 const TIMES: Partial<FleetTimes> = {
@@ -62,7 +63,7 @@ export function fleetBridge(
     await writer.write(`${JSON.stringify({ jsonrpc: "2.0", id, method, params: { ...params, _meta: META } })}\n`);
     return id;
   };
-  const answer = async (id: number, withinMs = 4000): Promise<Json> => {
+  const answer = async (id: number, withinMs = PATIENCE_MS): Promise<Json> => {
     const find = () => written.find((message) => message["id"] === id);
     await until(
       () => find() !== undefined,

@@ -1,6 +1,7 @@
 // Real MCP clients of both protocol eras, and the notifications that they received.
 
 import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
+import { PATIENCE_MS } from "./eventually.ts";
 
 export type Era = "legacy" | "modern";
 export const ERAS: readonly Era[] = ["legacy", "modern"];
@@ -47,7 +48,7 @@ export function newClient(era: Era): Client {
 }
 
 /** Waits until `condition` holds; fails after `withinMs` with what was seen. */
-export async function until(condition: () => boolean, seen: () => unknown, withinMs = 3000): Promise<void> {
+export async function until(condition: () => boolean, seen: () => unknown, withinMs = PATIENCE_MS): Promise<void> {
   const deadline = performance.now() + withinMs;
   while (!condition()) {
     if (performance.now() > deadline) throw new Error(`not within ${withinMs} ms; seen: ${JSON.stringify(seen())}`);
