@@ -247,6 +247,32 @@ describe.each(ERAS)("%s client", (era) => {
     });
   });
 
+  test("params that are not known are left aside in each request, and unknown arguments are not", async () => {
+    await publish("build.done");
+    await using one = await connect(era);
+    const more = { max_events: "x", filter: { severity: "high" }, _meta: { "vendor.example/x": 1 } };
+    const { events: types } = await one.ask("events/list", { cursor: "build.done", ...more });
+    expect(types).toHaveLength(1);
+    expect(await one.ask("events/poll", { ...SUB, ...more })).toMatchObject({ events: [], truncated: false });
+    const ends = new AbortController();
+    const streaming = one.ask("events/stream", { ...SUB, ...more }, { signal: ends.signal }).catch(() => ({}));
+    await until(
+      () => one.of("active").length === 1,
+      () => one.seen,
+    );
+    ends.abort();
+    await streaming;
+    // Refused for what it asks, not for its params.
+    const delivery = { mode: "pigeon", url: "https://x.example/h", secret: "whsec_x", colour: "red" };
+    const refused = await one.ask("events/subscribe", { ...SUB, delivery, ...more }).catch((error: unknown) => error);
+    expect(refused).toMatchObject({ code: -32026 });
+    for (const method of ["events/poll", "events/stream"]) {
+      const params = { ...SUB, arguments: { ...SUB.arguments, filter: 1 } };
+      const error = await one.ask(method, params).catch((caught: unknown) => caught);
+      expect(error).toMatchObject({ code: -32602, message: expect.stringContaining("filter") });
+    }
+  });
+
   test("each wrong param is named with what came", async () => {
     await publish("build.done");
     await using one = await connect(era);
@@ -288,7 +314,7 @@ test.each(ERAS)("a %s client subscribes with a callback, gets events there, goes
   const secret = `whsec_${Buffer.alloc(32, 1).toString("base64")}`;
   const sub = { name: "cairn.event", arguments: { space: "team-a" } };
   const delivery = { mode: "webhook", url: "https://hooks.example.com/1", secret };
-  const grant = await one.ask("events/subscribe", { ...sub, delivery, cursor: null, ttlMs: null });
+  const grant = await one.ask("events/subscribe", { ...sub, delivery, cursor: null, ttlMs: null, later: 1 });
   expect(grant).toMatchObject({ truncated: false, cursor: expect.any(String) });
   expect(grant["id"]).toMatch(/^sub_[0-9a-f]{32}$/);
   expect(Date.parse(String(grant["refreshBefore"]))).toBeGreaterThan(0);
@@ -303,7 +329,7 @@ test.each(ERAS)("a %s client subscribes with a callback, gets events there, goes
   expect(first?.headers["x-mcp-subscription-id"]).toBe(String(grant["id"]));
   const again = await one.ask("events/subscribe", { ...sub, delivery, cursor: first?.body["cursor"] });
   expect(again).toMatchObject({ id: grant["id"], deliveryStatus: { active: true } });
-  const key = { ...sub, delivery: { url: delivery.url } };
+  const key = { ...sub, delivery: { url: delivery.url, later: 1 }, later: 1 };
   await one.ask("events/unsubscribe", key);
   const refused = await one.ask("events/unsubscribe", key).catch((error: unknown) => error);
   expect(refused).toMatchObject({ code: -32023, data: { kind: "subscription" } });
