@@ -73,8 +73,16 @@ export function createApi(options: ApiOptions): Api {
     try {
       return await dispatch(router, asked, surface);
     } catch (error) {
-      return problemResponse(error instanceof Fault ? error : unexpectedFault("The request", onUnexpected(error)));
+      const fault = error instanceof Fault ? error : unexpectedFault("The request", onUnexpected(error));
+      if (invoker.isTraced) recordRefused(asked, fault);
+      return problemResponse(fault);
     }
+  };
+  const recordRefused = ({ request, caller }: Omit<RouteCall, "params">, fault: Fault): void => {
+    invoker.recordRefused(
+      { operation: operationAt(router, request), caller, surface: "rest", ...tracedBy(true, request) },
+      fault,
+    );
   };
   return {
     fetch: async (request, caller, hold = UNBOUNDED, upgrade = undefined) => {
@@ -88,6 +96,17 @@ export function createApi(options: ApiOptions): Api {
     connections: () => streams.connections(),
     close: () => streams.close(),
   };
+}
+
+/** Returns the operation that a request asks for; "" where it names none. */
+function operationAt(router: Router<Row>, { url, method }: Request): string {
+  try {
+    const row = router.find(url)?.place.rows.get(method === "HEAD" ? "GET" : method);
+    return row !== undefined && "operation" in row ? row.operation : "";
+  } catch {
+    // An address that cannot be read names none.
+    return "";
+  }
 }
 
 async function dispatch(

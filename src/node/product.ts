@@ -24,7 +24,7 @@ import {
   voterCount,
 } from "../fleet/index.ts";
 import type { Closers } from "../lib/closers.ts";
-import type { Fault } from "../lib/fault.ts";
+import { FAULTS, type Fault } from "../lib/fault.ts";
 import { reasonOf } from "../lib/reason-of.ts";
 import { traceFields } from "../lib/trace-context.ts";
 import { logUnexpected } from "../lib/unexpected.ts";
@@ -45,6 +45,7 @@ import type { Conditions } from "../observe/conditions.ts";
 import { logFor } from "../observe/logging.ts";
 import { Metrics } from "../observe/metrics.ts";
 import type { Outcome } from "../operation/call.ts";
+import type { FailedCall } from "../operation/call-span.ts";
 import { CONNECTIONS, type Connections } from "../operation/connections.ts";
 import {
   agentTableOf,
@@ -312,6 +313,13 @@ function routingOf(
   });
 }
 
+/** Logs that a recorded call failed: the code alone, because a message may have what the caller sent. */
+function logFailed({ operation, surface, code, trace }: FailedCall): void {
+  const { status } = FAULTS[code];
+  const level = status >= 500 ? "warning" : "info";
+  logFor("operation")(level, `${operation} failed: ${code}`, { operation, surface, code, ...traceFields(trace) });
+}
+
 function openInvoker(
   { settings, features, store, access, refusals, conditions, services, nowMs, tracing }: Foundation,
   {
@@ -332,6 +340,7 @@ function openInvoker(
     limits: placedLimits(services),
     callerLimits: callerLimitsOf(settings),
     tracer: tracing?.tracer,
+    onFailed: logFailed,
     writesRefused: () => disk.refusal(),
     onRefused: (refusal) => refusals.record(refusal),
     nowMs,

@@ -4,8 +4,10 @@ import { buildInfo } from "../config/build-info.ts";
 import { namedSecret } from "../config/named-secrets.ts";
 import type { Settings } from "../config/settings.ts";
 import { secretHeader } from "../config/shapes.ts";
+import { counted } from "../lib/counted.ts";
 import { Fault } from "../lib/fault.ts";
 import type { Conditions } from "../observe/conditions.ts";
+import { logFor } from "../observe/logging.ts";
 import type { Metrics } from "../observe/metrics.ts";
 import { registerSecret } from "../observe/redact.ts";
 import { Exporter } from "../observe/trace/exporter.ts";
@@ -71,8 +73,17 @@ export function openTracing({ settings, host, conditions, nodeId }: TracingOptio
   return {
     tracer,
     metrics: (metrics) => countSpans(metrics, exporter, tracer),
-    close: () => exporter.close(CLOSE_MS),
+    close: async () => {
+      const before = lostOf(exporter);
+      await exporter.close(CLOSE_MS);
+      const lost = lostOf(exporter) - before;
+      if (lost > 0) logFor("traces")("warning", `${counted(lost, "span")} could not be sent to ${address.host}`);
+    },
   };
+}
+
+function lostOf({ counts: { failed, dropped } }: Pick<Exporter, "counts">): number {
+  return failed + dropped;
 }
 
 function addressOf(text: string): URL {

@@ -12,8 +12,51 @@ const FIRST_OWN_STATUS = 500;
 /** A member forwards for many callers, so as many traces of it are recorded as of this many callers. */
 const CALLERS_PER_MEMBER = 20;
 
+/** A recorded call that failed. */
+export interface FailedCall {
+  /** Of an operation of this build, or `unknown`. */
+  operation: string;
+  surface: string;
+  code: Fault["code"];
+  trace: TraceContext;
+}
+
+type Traced = Pick<Call, "caller" | "trace" | "carrier" | "tool" | "surface" | "forwarded">;
+
+/** Begins and ends the spans of calls, and says which calls failed. */
+export class CallSpans {
+  readonly #tracer: Tracer;
+  readonly #onFailed: ((failed: FailedCall) => void) | undefined;
+  /** Faults of calls whose spans have ended with them. */
+  readonly #ended = new WeakSet<Fault>();
+
+  constructor(tracer: Tracer, onFailed: ((failed: FailedCall) => void) | undefined) {
+    this.#tracer = tracer;
+    this.#onFailed = onFailed;
+  }
+
+  begin(call: Traced, name: string): Span {
+    return beginCall(this.#tracer, call, name);
+  }
+
+  /** Ends the span of a call that failed. A step is told with the call that it is part of. */
+  failed(span: Span, call: Traced, name: string, fault: Fault): void {
+    this.#ended.add(fault);
+    endFailed(span, fault);
+    const { code } = fault;
+    const { context: trace } = span;
+    if (call.trace?.isRemote === false || code === "cancelled" || (trace.flags & 1) === 0) return;
+    this.#onFailed?.({ operation: name, surface: call.surface ?? "other", code, trace });
+  }
+
+  /** Records a request that a surface refused: where that was by a call, its span says so already. */
+  refused(call: Traced, name: string, fault: Fault): void {
+    if (!this.#ended.has(fault)) this.failed(this.begin(call, name), call, name, fault);
+  }
+}
+
 /** Begins the span of a call. `name`: of an operation of this build, or `unknown`. */
-export function beginCall(tracer: Tracer, call: Call, name: string): Span {
+export function beginCall(tracer: Tracer, call: Traced, name: string): Span {
   const { trace: parent, carrier, tool, surface = "other", forwarded } = call;
   const isStep = parent?.isRemote === false;
   return tracer.begin(tool === undefined ? name : `tools/call ${tool}`, {
@@ -32,13 +75,13 @@ export function beginCall(tracer: Tracer, call: Call, name: string): Span {
   });
 }
 
-function askerOf({ caller, forwarded }: Call): Asker {
+function askerOf({ caller, forwarded }: Traced): Asker {
   if (forwarded === undefined) return { name: callerName(caller) };
   return { name: `via:${forwarded.via}`, times: CALLERS_PER_MEMBER };
 }
 
-/** Ends the span of a call that failed. What the caller did wrong is named, and is no failure of the node. */
-export function endFailed(span: Span, { code }: Pick<Fault, "code">): void {
+/** What the caller did wrong is named, and is no failure of the node. */
+function endFailed(span: Span, { code }: Pick<Fault, "code">): void {
   span.end({ "error.type": code }, FAULTS[code].status >= FIRST_OWN_STATUS ? code : undefined);
 }
 

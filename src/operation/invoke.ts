@@ -21,7 +21,7 @@ import type { Admitted } from "./admitted.ts";
 import type { AgentTable } from "./agents.ts";
 import type { Answer } from "./answer.ts";
 import type { Call, Outcome, Surface } from "./call.ts";
-import { beginCall, endFailed } from "./call-span.ts";
+import { CallSpans, type FailedCall } from "./call-span.ts";
 import { type CallerLimits, LimitedCallers, type Spend, tooManyCostly } from "./caller-limits.ts";
 import { changeCursor } from "./change-cursor.ts";
 import {
@@ -67,6 +67,8 @@ export interface InvokerOptions {
   onRefused?: (refusal: Refusal) => void;
   /** Records spans of the calls. Default: there are none. */
   tracer?: Tracer | undefined;
+  /** Called with each call that failed and whose span is recorded. */
+  onFailed?: (failed: FailedCall) => void;
   /** Called at the end of each call. */
   onOutcome?: (outcome: Outcome) => void;
   nowMs: () => number;
@@ -85,6 +87,7 @@ export class Invoker {
   readonly changes: Changes;
   /** Whether this node records spans: then surfaces hand on the trace of a request. */
   readonly isTraced: boolean;
+  readonly #spans: CallSpans | undefined;
   readonly #options: InvokerOptions;
   readonly #limited: LimitedCallers;
   readonly #costly = new Turns(COSTLY);
@@ -96,6 +99,7 @@ export class Invoker {
   constructor(options: InvokerOptions) {
     this.#options = options;
     this.isTraced = options.tracer !== undefined;
+    this.#spans = options.tracer && new CallSpans(options.tracer, options.onFailed);
     this.registry = new Registry(options.operations);
     this.changes = options.log.changes;
     const { log, store, limits, writesRefused, routing, agents, tracer, changeRules = new Map() } = options;
@@ -152,6 +156,11 @@ export class Invoker {
   refuseStranger(caller: Caller, what: string): void {
     if (this.rights(caller).permitsAnything()) return;
     this.#judged({ caller }, { operation: what, verb: "read", spaces: "visible" });
+  }
+
+  /** Records that a surface refused a request, where this node records spans. */
+  recordRefused(call: Pick<Call, "operation" | "caller" | "surface" | "trace">, fault: Fault): void {
+    this.#spans?.refused(call, this.#nameOf(call), fault);
   }
 
   /** Counts a request of a caller with rights for what is no operation. Throws Fault `rate_limited`. */
@@ -404,8 +413,7 @@ export class Invoker {
 
   /** Runs `body` and counts its outcome. `startMs` is undefined for a stream. */
   async #counted<T>(call: Call, startMs: number | undefined, body: (call: Call) => Promise<T>): Promise<T> {
-    const { tracer } = this.#options;
-    const span = tracer && beginCall(tracer, call, this.#nameOf(call));
+    const span = this.#spans?.begin(call, this.#nameOf(call));
     try {
       const result = await body(span === undefined ? call : { ...call, trace: span.context });
       this.#count(call, "ok", startMs);
@@ -414,7 +422,7 @@ export class Invoker {
     } catch (error) {
       const fault = this.#faultOf(error, call, span?.context);
       this.#count(call, fault.code, startMs);
-      if (span !== undefined) endFailed(span, fault);
+      if (span !== undefined) this.#spans?.failed(span, call, this.#nameOf(call), fault);
       throw fault;
     }
   }

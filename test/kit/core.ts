@@ -77,6 +77,7 @@ export interface CoreOptions {
   onOutcome?: InvokerOptions["onOutcome"];
   /** Records spans of the calls. */
   tracer?: InvokerOptions["tracer"];
+  onFailed?: InvokerOptions["onFailed"];
   /** The conditions of the node; left out: none. */
   conditions?: readonly { text: string }[];
   /** Callers that may see /.well-known/cairn without rights. */
@@ -153,6 +154,7 @@ export function startCore(options: CoreOptions = {}) {
     onRefused: (refusal) => refusals.record(refusal),
     ...(options.onOutcome === undefined ? {} : { onOutcome: options.onOutcome }),
     tracer: options.tracer,
+    ...(options.onFailed === undefined ? {} : { onFailed: options.onFailed }),
     onUnexpected,
   });
   const api = createApi({

@@ -268,8 +268,10 @@ test("another fleet gets events over the tailnet, and none that this one has pas
 }, 120_000);
 
 test("a target may be a device of the tailnet, in plain HTTP and gRPC, and no device of another network", async () => {
-  await using other = await startNode({ tailnet, hostname: "receiver" });
   const leader = await fleet.leader();
+  // Its traces go to a device that takes none, over the tailnet alone: no setting allows them elsewhere.
+  const args = ["--traces-url", `http://${leader.name}`, "--traces-tailnet"];
+  await using other = await startNode({ tailnet, hostname: "receiver", args });
   const network = "tailnet";
   const declared = {
     posted: { kind: "http", url: "http://receiver/events?space=posted", network },
@@ -295,7 +297,16 @@ test("a target may be a device of the tailnet, in plain HTTP and gRPC, and no de
     const { out } = await other.cli(["call", "event_list", "-"], JSON.stringify({ space }));
     expect(JSON.parse(out).events).toMatchObject([{ type: space }]);
   }
+  const said = await eventually("an answer to its traces", async () => {
+    const { conditions } = JSON.parse((await other.cli(["call", "node_status", "{}"])).out) as NodeReport;
+    return conditions.find(({ code }) => code === "traces_not_sent")?.text;
+  });
+  expect(said).toMatch(new RegExp(`^${leader.name}: it answered 40[34]: `));
 }, 120_000);
+
+interface NodeReport {
+  conditions: { code: string; text: string }[];
+}
 
 async function fleetId(node: FleetNode): Promise<string> {
   const { fleet: own } = (await ask(node, "node_status", {})) as { fleet: { id: string } };

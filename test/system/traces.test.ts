@@ -156,3 +156,20 @@ test("a node that stops sends its last spans", async () => {
   await node.process.exited(20_000);
   expect(collector.of(traceId).map(({ name }) => name)).toEqual(["whoami"]);
 }, 120_000);
+
+test("a refusal is logged with its trace, and a collector that does not answer holds up no stop", async () => {
+  const node = fleet.up(["central"])[0];
+  if (node === undefined) throw new Error("no node");
+  const traceId = TRACE.replace("4", "7");
+  collector.answers.push(() => new Promise<Response>(() => {}));
+  const refused = await localHttp(await node.socket(), "/nowhere", {
+    ...{ headers: { traceparent: `00-${traceId}-${SPAN}-01` }, signal: AbortSignal.timeout(10_000) },
+  });
+  expect(refused.status).toBe(404);
+  await node.process.logged("unknown failed: not_found");
+  const line = node.process.stderr.split("\n").find((each) => each.includes("unknown failed: not_found")) ?? "";
+  expect(JSON.parse(line)).toMatchObject({ level: "info", part: "operation", code: "not_found", trace_id: traceId });
+  node.process.kill("SIGTERM");
+  const { code, err } = await node.process.exited(20_000);
+  expect([code, err]).toEqual([0, expect.stringMatching(/[1-9][0-9]* spans? could not be sent to 127\.0\.0\.1:/)]);
+}, 120_000);

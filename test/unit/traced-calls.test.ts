@@ -12,7 +12,7 @@ import { traceMembers } from "../../src/lib/trace-context.ts";
 import { createMcp } from "../../src/mcp/index.ts";
 import type { EndedSpan } from "../../src/observe/trace/span.ts";
 import { type SpanStart, Tracer } from "../../src/observe/trace/tracer.ts";
-import { beginCall } from "../../src/operation/call-span.ts";
+import { beginCall, type FailedCall } from "../../src/operation/call-span.ts";
 import { Forwarder } from "../../src/operation/forwarder.ts";
 import { capOf } from "../../src/operation/routing.ts";
 import { member } from "../kit/asking.ts";
@@ -77,7 +77,38 @@ describe("REST", () => {
     expect(spans).toMatchObject([
       { name: "context_get", attributes: { "error.type": "not_found" }, error: undefined },
       { name: "unknown", attributes: { "error.type": "unknown_operation" } },
+      { name: "unknown", attributes: { "error.type": "unknown_operation" } },
     ]);
+  });
+
+  test("each refusal is told with its trace, once, whether or not it became a call, where its span is recorded", async () => {
+    const { tracer, spans } = traced();
+    const failed: FailedCall[] = [];
+    await using core = startCore({ tracer, onFailed: (call) => failed.push(call) });
+    const headers = { ...JSON_TYPES, traceparent: PARENT };
+    const stale = { ...headers, "if-match": '"9-0"' };
+    const asked: [string, RequestInit, string, string][] = [
+      ["/contexts/a/none", { headers }, "context_get", "not_found"],
+      ["/contexts/a/x", { method: "PUT", body: "{", headers }, "context_put", "invalid_input"],
+      ["/contexts/a/x", { method: "PUT", body: "1", headers: stale }, "context_put", "version_mismatch"],
+      ["/contexts/a/x", { method: "POST", headers }, "unknown", "method_not_allowed"],
+      ["/contexts/%zz", { headers }, "unknown", "invalid_input"],
+      ["/nowhere", { headers }, "unknown", "not_found"],
+      ["/operations/whoami", { method: "POST", body: "[", headers }, "unknown", "invalid_input"],
+    ];
+    for (const [path, init, operation, code] of asked) {
+      expect((await core.http(path, init)).status).toBeGreaterThanOrEqual(400);
+      expect(failed.splice(0)).toMatchObject([{ operation, surface: "rest", code, trace: { traceId: TRACE } }]);
+      expect(spans.at(-1)).toMatchObject({ name: operation, attributes: { "error.type": code } });
+    }
+    // Neither of a trace that is not recorded, nor of what worked, nor of a step.
+    await core.http("/nowhere", { headers: { traceparent: PARENT.replace(/1$/, "0") } });
+    await core.http("/operations/whoami", { method: "POST", body: "{}", headers });
+    const own = { traceId: TRACE, spanId: "00f067aa0ba902b7", flags: 1, state: "", isRemote: false };
+    await refusal(
+      core.invoker.invoke({ operation: "no_such", input: {}, caller: localAdmin, signal: never, trace: own }),
+    );
+    expect(failed).toEqual([]);
   });
 
   test("a node without a tracer looks at no header", async () => {
