@@ -1,4 +1,5 @@
-// gRPC on the tailnet port of a real node: events in and out by the service of tas-mcp, and the source of Argo Events.
+// gRPC on the tailnet port of a real node: events in and out by the service of tas-mcp, and the source of Argo Events;
+// and the examples of the documentation of tas-mcp, over HTTP and gRPC.
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { type Agent, joinAgent } from "../kit/agent.ts";
@@ -40,6 +41,16 @@ beforeAll(async () => {
       src: ["bob@example.com"],
       dst: ["cairn"],
       app: { "cairn.internal/cap/cairn": [{ role: "member", spaces: ["*"] }] },
+    },
+    {
+      src: ["owner@example.com"],
+      dst: ["cairn"],
+      app: {
+        "cairn.internal/cap/cairn": [
+          { role: "member", spaces: ["*"] },
+          { role: "admin", spaces: ["default", "fleet"] },
+        ],
+      },
     },
   ]);
   other = await joinAgent(tailnet, base, { hostname: "bob", user: "bob@example.com" });
@@ -151,6 +162,101 @@ describe("tas-mcp", () => {
     await ann.call(INGEST, event("followed", { 2: "only.this" }));
     expect(idOf(await follow.receive())).toBe("followed");
     follow.cancel();
+  });
+});
+
+describe("the examples of tas-mcp's own documentation", () => {
+  const EVENTS = "/api/v1/events?space=tas";
+  const json = { "content-type": "application/json" };
+  const post = async (path: string, body: unknown, headers: Record<string, string> = json) => {
+    const { status, text } = await owner.http(path, { method: "POST", body: JSON.stringify(body), headers });
+    return { status, body: JSON.parse(text) as unknown };
+  };
+
+  test("over HTTP: an event, a batch, curl without a type of content, and one without an id", async () => {
+    const created = {
+      ...{ event_id: "evt-123", event_type: "user.created", source: "auth-service", timestamp: 1_703_001_234 },
+      data: '{"user_id": "usr-456", "email": "user@example.com"}',
+      metadata: { correlation_id: "req-789", version: "1.0" },
+    };
+    expect(await post(EVENTS, created)).toEqual({ status: 200, body: { event_id: "evt-123", status: "accepted" } });
+    const batch = [
+      { event_id: "evt-1", event_type: "order.created", source: "order-service", data: '{"order_id": "ord-123"}' },
+      { event_id: "evt-2", event_type: "payment.processed", source: "payment-service", data: "{}" },
+    ];
+    const results = ["evt-1", "evt-2"].map((event_id) => ({ event_id, status: "accepted" }));
+    expect(await post("/api/v1/events/batch?space=tas", batch)).toEqual({
+      ...{ status: 200, body: { processed: 2, results } },
+    });
+    const form = { "content-type": "application/x-www-form-urlencoded" };
+    const viewed = { event_type: "product.viewed", source: "web-frontend", data: '{"product_id": "prod-456"}' };
+    expect(await post(EVENTS, { ...viewed, event_id: "view-1" }, form)).toMatchObject({ status: 200 });
+    // Its examples leave the id out, and its server refuses them.
+    expect(await post(EVENTS, viewed, form)).toMatchObject({ status: 400, body: { field: "event_id" } });
+    const { text } = await owner.http("/events?space=tas&since=oldest");
+    expect(JSON.parse(text).events).toMatchObject([
+      {
+        ...{ id: "evt-123", type: "user.created", time: "2023-12-19T15:53:54.000Z", version: "1.0" },
+        ...{ tasmetadata: '{"correlation_id":"req-789"}', data: { user_id: "usr-456", email: "user@example.com" } },
+      },
+      { id: "evt-1" },
+      { id: "evt-2" },
+      { id: "view-1" },
+    ]);
+    for (const path of ["/health", "/ready"]) expect((await owner.http(path)).status).toBe(200);
+  });
+
+  test("over HTTP: targets of forwarding, and their counters", async () => {
+    const targets = "/api/v1/forwarding/targets";
+    const conditions = [{ field: "event_type", operator: "contains", value: "critical" }];
+    const target = {
+      ...{
+        id: "target-1",
+        name: "Argo Events Webhook",
+        type: "webhook",
+        endpoint: "https://argo-events.example:12000",
+      },
+      config: { timeout: "30s" },
+      rules: [{ id: "rule-1", name: "Critical Events", enabled: true, conditions }],
+    };
+    expect(await post(targets, target)).toEqual({ status: 201, body: { status: "created", target_id: "target-1" } });
+    expect(JSON.parse((await owner.http(targets)).text)).toMatchObject({
+      "target-1": { name: target.name, endpoint: target.endpoint, rules: [{ id: "rule-1", conditions }] },
+    });
+    const kafka = { ...target, id: "kafka-prod", type: "kafka", endpoint: "kafka-broker:9092" };
+    expect(await post(targets, kafka)).toMatchObject({ status: 400 });
+    const init = { method: "PUT", body: JSON.stringify({ ...target, name: "Renamed" }), headers: json };
+    expect((await owner.http(`${targets}/target-1`, init)).status).toBe(200);
+    // The names are those of its server; its documentation has others.
+    const { text } = await owner.http("/api/v1/forwarding/metrics");
+    expect(JSON.parse(text)).toMatchObject({
+      forwarded_events: 0,
+      target_metrics: { "target-1": { events_failed: 0 } },
+    });
+    expect((await owner.http(`${targets}/target-1`, { method: "DELETE" })).status).toBe(200);
+    expect((await owner.http(`${targets}/target-1`)).status).toBe(404);
+  });
+
+  test("over gRPC: an event, ten on a stream, and the same ones again by StreamEvents", async () => {
+    const space = { "cairn-space": "tas-grpc" };
+    const action = { 1: "evt-123", 2: "user.action", 3: "webapp", 4: Math.floor(Date.now() / 1000) };
+    const said = { 5: '{"action": "login", "user_id": "123"}', 6: { ip: "192.168.1.1", user_agent: "Mozilla/5.0" } };
+    const { messages, status } = await ann.call(INGEST, { ...action, ...said }, space);
+    expect([status.code, idOf(messages[0]), messages[0]?.text(5)]).toEqual([OK, "evt-123", "accepted"]);
+    const stream = ann.start(STREAM, space);
+    const ids = Array.from({ length: 10 }, (_, index) => `evt-${index}`);
+    for (const [index, id] of ids.entries())
+      stream.send({ 1: id, 2: "test.event", 3: "test-client", 5: `{"index": ${index}}` });
+    stream.end();
+    const streamed = async () => {
+      const all = await bob.call("mcp.v1.MCPService/StreamEvents", { 1: "test.event" }, space);
+      return all.messages.length === ids.length ? all.messages : undefined;
+    };
+    const found = await eventually("the ten events", streamed);
+    expect(found.map((message) => [idOf(message), message.text(5)])).toEqual(
+      ids.map((id, index) => [id, `{"index":${index}}`]),
+    );
+    stream.cancel();
   });
 });
 
