@@ -100,7 +100,7 @@ describe.skipIf(missing !== undefined)(`a service [needs ${missing ?? "systemd-n
     await ok("cairn backup /mnt/stick/../../var/tmp/copy --data /srv/agents/cairn", "cairn");
   });
 
-  test("another user is told whose node it is", async () => {
+  test("another user reads whose node it is", async () => {
     const named = await sh("cairn status --data /srv/agents/cairn", "daemon");
     expect([named.code, named.err]).toEqual([10, expect.stringContaining("is open to cairn (uid ")]);
     expect(named.err).toContain("sudo -u cairn cairn");

@@ -335,7 +335,7 @@ describe("where the agent stands", () => {
     expect(of("notifications/subscriptions/acknowledged")).toHaveLength(1);
   });
 
-  test.each(ERAS)("%s: other tools at the next member are told", async (era) => {
+  test.each(ERAS)("%s: the client hears of other tools at the next member", async (era) => {
     const few = startCore({ operations: [...contextOperations.slice(0, 3), whoami] });
     cleanup.push(() => few[Symbol.asyncDispose]());
     const first = open();

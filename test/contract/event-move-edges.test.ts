@@ -99,7 +99,7 @@ describe.skipIf(NATS_SERVER === undefined)("edges of moves of the log of events 
     await link.close();
   };
 
-  test("more own events than one command takes are told once, in order, and leave the tables again", async () => {
+  test("more own events than one command takes are published once, in order, and leave the tables again", async () => {
     events.chooseOwn("cairn.context.*");
     await events.move("jetstream");
     events.rest();
@@ -140,7 +140,7 @@ describe.skipIf(NATS_SERVER === undefined)("edges of moves of the log of events 
     expect(waitingRows(reader(), 2).map(({ event }) => JSON.parse(event).subject)).toEqual(["team-a/a2"]);
   });
 
-  test("a move back that retention overtakes begins anew behind it, also where nothing is left", async () => {
+  test("a move back that retention overtakes begins again behind it, also where nothing is left", async () => {
     await events.move("jetstream");
     await Promise.all(upTo(300).map((at) => events.publish("ann", { type: "t", id: `${at}` })));
     await eventually("the tables are empty", () => eventHead(reader()).floor === eventHead(reader()).tail || undefined);
@@ -193,7 +193,7 @@ describe.skipIf(NATS_SERVER === undefined)("edges of moves of the log of events 
     await link.close();
   });
 
-  test("a secret of NATS that this node has not is told without effect on anything else", async () => {
+  test("a secret of NATS that this node has not is reported, without effect on anything else", async () => {
     await events.publish("ann", { type: "t", id: "1" });
     await events.move("jetstream");
     Object.assign(events.events.nats, { credentials: "secret:NATS_OF_NOBODY" });
@@ -294,7 +294,7 @@ describe.skipIf(NATS_SERVER === undefined)("edges of moves of the log of events 
     await goes;
   });
 
-  test("what keeps the leader is told while it leads, once, and what keeps a follower apart from it", async () => {
+  test("what keeps the leader is reported while it leads, once, and what keeps a follower apart from it", async () => {
     events.chooseOwn("cairn.context.*");
     const raised = () => [...events.raised.keys()].sort();
     // Events are taken meanwhile: the move alone is kept.

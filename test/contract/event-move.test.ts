@@ -162,7 +162,7 @@ describe.skipIf(NATS_SERVER === undefined)("moves of the log of events [needs na
     events.core.log.propose({ name, v: 1, input, caller: "node", via: "", key: "" });
   const ids = async () => (await events.all()).map(({ id }) => id);
 
-  test("a move that does not get on is stopped, and what waited for it is told in order", async () => {
+  test("a move that does not get on is stopped, and what waited for it is published in order", async () => {
     events.rest();
     events.chooseOwn("cairn.context.*");
     await events.publish("ann", { type: "t", id: "1" });
@@ -205,7 +205,7 @@ describe.skipIf(NATS_SERVER === undefined)("moves of the log of events [needs na
     expect((await ids()).filter((id) => id.length === 1)).toEqual(["1", "2", "3"]);
   });
 
-  test("a fleet whose stream is gone goes on in its own log, and every reader is told of the gap", async () => {
+  test("a fleet whose stream is gone goes on in its own log, and every reader hears of the gap", async () => {
     events.chooseOwn("cairn.context.*");
     const lose = (dry: boolean) => events.call("event_log_move", { to: "fleet", lost: true, dry });
     await events.publish("ann", { type: "t", id: "1" });

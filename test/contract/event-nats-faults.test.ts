@@ -62,7 +62,7 @@ describe.skipIf(NATS_SERVER === undefined)("a log of events in NATS that is medd
     );
   const reach = (tail: number) => eventually(`the head is at ${tail}`, () => log.head().tail === tail || undefined);
 
-  test("what others wrote into the stream is an event of the space fleet, and keeps nobody from the others", async () => {
+  test("what others wrote into the stream is an event of the space fleet, and keeps no one from the others", async () => {
     await store("1");
     const { connection } = await link.client();
     const forged = JSON.stringify({ space: "team-a", caller: "user:eve@x", id: "x", kind: "json", size: -1, seq: 0 });
@@ -300,7 +300,7 @@ describe.skipIf(NATS_SERVER === undefined)("connections to NATS [needs nats-serv
     expect((await refusal(ask())).message).toContain("stopping");
   });
 
-  test("a connection on which no sense comes is made anew at once", async () => {
+  test("a connection on which no sense comes is made again at once", async () => {
     await using server = await startNats();
     const open: Socket[] = [];
     const link = new NatsLink({

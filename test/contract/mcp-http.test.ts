@@ -203,7 +203,7 @@ describe("sessions", () => {
     expect((await post(call, mine)).status).toBe(404);
   });
 
-  test("a caller over its share loses its own oldest session, nobody else's", async () => {
+  test("a caller over its share loses its own oldest session, no one else's", async () => {
     const bobs = await openSession("bob");
     const first = await openSession("team");
     const call = { jsonrpc: "2.0", id: 5, method: "ping" };

@@ -260,7 +260,7 @@ test.each<[Json | null, string]>([
   [{}, "lacks params.protocolVersion, params.capabilities, params.clientInfo."],
   [null, "lacks params.protocolVersion, params.capabilities, params.clientInfo."],
   [{ ...PARTS, clientInfo: "raw" }, "is not as the protocol has it."],
-])("initialize with %j is told what it lacks, with an example", async (params, words) => {
+])("initialize with %j gets what it lacks, with an example", async (params, words) => {
   for (const headers of [{}, { "mcp-session-id": "none" }]) {
     const { status, value } = await send({ method: "initialize", params }, headers, undefined);
     expect([status, value.error?.code]).toEqual([400, -32602]);

@@ -142,7 +142,7 @@ describe.each(ERAS)("%s client", (era) => {
     expect(tools.length).toBeGreaterThan(15);
   });
 
-  test("names that agents try for an argument work; a wrong one is told the near name", async () => {
+  test("names that agents try for an argument work; a wrong one gets the near name", async () => {
     await using one = await connect(server.url, era, "all");
     const key = `team/${era}-alias`;
     const written = await call(one, "context_put", { key, text: "one two", mime_type: "text/plain" });

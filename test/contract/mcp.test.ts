@@ -118,7 +118,7 @@ describe.each(ERAS)("%s client", (era) => {
     }
   });
 
-  test("writes, reads, and is told of a conflict in words a model can act on", async () => {
+  test("writes, reads, and gets a conflict in words a model can act on", async () => {
     await using one = await open();
     const id = `team/${era}-conflict`;
     const written = await one.client.callTool({ name: "context_put", arguments: { id, content: { step: 1 } } });

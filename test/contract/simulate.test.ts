@@ -252,7 +252,7 @@ describe("a store that lies is caught", () => {
     expect((failure as CheckFailedError).message).toContain('"something else"');
   });
 
-  test("it holds what nobody wrote", async () => {
+  test("it holds what no one wrote", async () => {
     const planted = node(async (call, truth) => {
       const { id, content } = inputOf(call);
       if (call.operation === "context_put" && String(id).endsWith("/board-0"))

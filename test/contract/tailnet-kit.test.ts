@@ -145,7 +145,7 @@ test("keys are judged as by the real control server", async () => {
   await tailnet.auth("open");
 }, 30_000);
 
-test("mistakes of a test are told, not swallowed", async () => {
+test("mistakes of a test are reported, not swallowed", async () => {
   const failing = async (promise: Promise<unknown>) => {
     try {
       await promise;

@@ -304,7 +304,7 @@ describe.each(["library", "sidecar", "loopback"] as const)("%s", (engine) => {
     off();
   }, 15_000);
 
-  test("a throwing listener stops nobody", async () => {
+  test("a throwing listener stops no one", async () => {
     const { promise, resolve } = Promise.withResolvers<number>();
     const offs = [
       world.tailnet.on("netmap", () => {

@@ -103,7 +103,7 @@ describe("refused in Go, before TypeScript sees a request", () => {
     await withoutTypeScript(async () => expect(await knock(routed)).toBe("403 caller_unknown"));
   }, 60_000);
 
-  test("nobody can send from the address of another node", async () => {
+  test("no one can send from the address of another node", async () => {
     const liar = await joinAs({ hostname: "liar", user: "eve@example.com", source: owner.ip });
     expect(await knock(liar)).toBe("silence");
     expect(await knock(owner)).toBe("200");

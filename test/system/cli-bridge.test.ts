@@ -73,7 +73,7 @@ async function open(era: Era): Promise<Bridge> {
 }
 
 describe("a bridge that joins the tailnet", () => {
-  test("without key and state it says what to do, and asks nobody forever", async () => {
+  test("without key and state it says what to do, and asks no one forever", async () => {
     await tailnet.auth("interactive", { keys: [KEY] });
     const child = Bun.spawn({
       cmd: [...node.command, "bridge", "cairn", "--private-tailnet", "--login", "--data", join(temporaryFolder(), "d")],

@@ -69,7 +69,7 @@ describe("lease run", () => {
     expect((await cairn("lease", "list", "team/run")).out).toBe("no lease is held\n");
   });
 
-  test("fails at once where it is held, and waits where it is told to", async () => {
+  test("fails at once where it is held, and waits where that is asked", async () => {
     const fence = await fenceOf("team/wait");
     expect(await start("team/wait", "--", "true").finished).toMatchObject({ code: 5, out: "" });
     const waiting = start("team/wait", "--wait", "30", "--", "echo", "done");

@@ -99,7 +99,7 @@ describe("access explain", () => {
     ]);
   });
 
-  test("nobody of that name is exit 4, a verb that is none exit 2", async () => {
+  test("no one of that name is exit 4, a verb that is none exit 2", async () => {
     expect((await cairn("access", "explain", "nobody", "read", "x")).code).toBe(4);
     expect((await cairn("access", "explain", "local", "fly", "x")).code).toBe(2);
   });
@@ -365,7 +365,7 @@ describe("doctor", () => {
     expect(wrong.out).toContain("Did you mean hostname");
   });
 
-  test("a node that hangs: the lock is held and nobody answers", async () => {
+  test("a node that hangs: the lock is held and no one answers", async () => {
     const own = await spawnNode({ args: ["--conformance"] });
     await using stack = new AsyncDisposableStack();
     stack.use(own);

@@ -101,7 +101,7 @@ test.each(["runs on", "restarts"])(
   180_000,
 );
 
-test("a login that control refuses without a key is told in control's words, and ends with the refusal", async () => {
+test("a login that control refuses without a key is shown in control's words, and ends with the refusal", async () => {
   await tailnet.auth("refuse");
   const node = await spawnNode({ tailnet });
   nodes.push(node);

@@ -51,7 +51,7 @@ afterAll(async () => {
 }, 60_000);
 
 describe.each(["legacy", "modern"] as const)("a model by MCP, %s", (era) => {
-  test("is told nothing by us that a caller wrote", async () => {
+  test("gets nothing from us that a caller wrote", async () => {
     const client = await owner.mcp(era);
     try {
       const ours = [
@@ -174,7 +174,7 @@ describe("names that mean something to JavaScript are plain keys", () => {
     }
   });
 
-  test("an argument called __proto__ is an unknown argument, and nobody's rights have grown", async () => {
+  test("an argument called __proto__ is an unknown argument, and no one's rights have grown", async () => {
     const headers = { "content-type": "application/json" };
     const body = '{"__proto__":{"id":"team/x"},"id":"team/x"}';
     const refused = await eve.http("/operations/context_get", { method: "POST", body, headers });

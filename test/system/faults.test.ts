@@ -232,7 +232,7 @@ describe("logins", () => {
     expect(await node.conditions()).toEqual([]);
   }, 120_000);
 
-  test("a node key that expires soon is told, with the days that are left", async () => {
+  test("a node key that expires soon is reported, with the days that are left", async () => {
     const node = await spawn({}, { keyExpiry: new Date(Date.now() + 5 * DAY_MS) });
     await node.serving();
     await until(node, "key_expires_soon", true);

@@ -102,7 +102,7 @@ describe("reads", () => {
 });
 
 describe("rights", () => {
-  test("a regional forwards for operators, and for nobody as admin", async () => {
+  test("a regional forwards for operators, and for no one as admin", async () => {
     expect((await atFollower.call("context_purge", { id: "team-a/keyed" })).status).toBe(403);
     expect((await operator.call("context_purge", { id: "team-a/keyed" })).status).toBe(200);
     const refused = await admin.put("_rules/x", "mine");
@@ -156,7 +156,7 @@ describe("streams", () => {
   });
 
   test.each([...ERAS])(
-    "a %s MCP client is told on a follower of what changes at the leader, and on the leader after it moved",
+    "a %s MCP client hears on a follower of what changes at the leader, and on the leader after it moved",
     async (era: Era) => {
       const id = `team-m/${era}`;
       const watch = async (agent: Agent): Promise<{ updated: string[]; close: () => Promise<void> }> => {

@@ -145,7 +145,7 @@ test("another address and another name while it runs: it votes on, is reached an
   for (const name of ["one", "three"]) await until("its old name", name, (found) => voters(found) === "one three two");
 });
 
-test("a copied folder on another device is refused, set aside, and begins anew", async () => {
+test("a copied folder on another device is refused, set aside, and begins again", async () => {
   const home = mkdtempSync(join(tmpdir(), "cairn-t-copy-"));
   copies.push(home);
   const data = join(home, "data");

@@ -43,7 +43,7 @@ test("a plain start is a fleet of one that says what that means", async () => {
   await ok(one, ["context", "put", "team-a/plan", "-"], "first");
 });
 
-test("a ticket of another role, and one that was changed, let nobody in", async () => {
+test("a ticket of another role, and one that was changed, let no one in", async () => {
   const ticket = (await ok(one, ["ticket", "--role", "regional"])).trim();
   const wrong = `${ticket.slice(0, -1)}${ticket.endsWith("0") ? "1" : "0"}`;
   const forged = ticket.replace("-regional-", "-central-");
@@ -121,7 +121,7 @@ test("the lead is handed over, and everyone knows", async () => {
   expect(await ok(three, ["context", "get", "team-a/after", "--consistency", "leader"])).toContain("new leader");
 });
 
-test("a voter leaves: two are left, one of them votes, and the one that left begins anew", async () => {
+test("a voter leaves: two are left, one of them votes, and the one that left begins again", async () => {
   await ok(one, ["leave", "--yes"]);
   await one.exited();
   const found = await until("two members", two, (each) => each.members.length === 2 && voters(each).length === 1);

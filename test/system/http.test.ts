@@ -307,7 +307,7 @@ test("methods that are not served are refused in words", async () => {
   await isHealthy();
 });
 
-test("connections that never finish their head are closed in time, and hinder nobody", async () => {
+test("connections that never finish their head are closed in time, and hinder no one", async () => {
   const started = performance.now();
   const slow = await Promise.all(
     Array.from({ length: 60 }, async () => {
@@ -417,7 +417,7 @@ describe("Origin and Sec-Fetch-Site", () => {
     if (status === 403) expect(answer.text.toLowerCase()).not.toContain("access-control-allow");
   });
 
-  test("a page of an allowed origin may ask before it writes, and read the answer; no other is told anything", async () => {
+  test("a page of an allowed origin may ask before it writes, and read the answer; no other learns anything", async () => {
     const host = `Host: ${new URL(own).host}\r\nConnection: close\r\n`;
     const asked = await owner.raw(
       `OPTIONS /contexts/team/a HTTP/1.1\r\n${host}Origin: ${TOOLS}\r\nAccess-Control-Request-Method: PUT\r\nAccess-Control-Request-Headers: if-match\r\n\r\n`,

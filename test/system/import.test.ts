@@ -81,7 +81,7 @@ test("what it is must be clear, and words must be known", async () => {
   );
 }, 60_000);
 
-test("an export of Cairn is told from its first line, and checked whole by a dry run", async () => {
+test("an export of Cairn is known by its first line, and checked whole by a dry run", async () => {
   await node.bash("echo x | $CAIRN context put exp/a");
   const data = `--data ${node.dataDir}`;
   await node.bash(`env -u CAIRN_URL $CAIRN export ${data} --to all.jsonl`);

@@ -83,7 +83,7 @@ test("a private message is private on every node, also to the callers of those t
   }
 }, 120_000);
 
-test("a session goes on over the loss of its leader, and nobody misses or repeats a message", async () => {
+test("a session goes on over the loss of its leader, and no one misses or repeats a message", async () => {
   const { session, position } = await ask(leader, "session_start", { purpose: "Survive", space: "team-a" });
   await ask(leader, "message_post", { session, text: "before", idempotency_key: "m0" });
   const waiting = ask(follower, "message_wait", { session, since: position, timeout_seconds: 1, own: true });

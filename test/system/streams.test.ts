@@ -55,7 +55,7 @@ test("a client that is cut again and again sees every change once and in order w
   expect(core.unexpected).toEqual([]);
 }, 60_000);
 
-test("a client that stops reading costs no more than its socket, is told to go, then cut; others are not held up", async () => {
+test("a client that stops reading costs no more than its socket, is asked to go, then cut; others are not held up", async () => {
   // Time enough to be told on a machine that is busy with other things.
   const streams = { heartbeatMs: 500, stallMs: 1_000, graceMs: 4_000 };
   await using served = serveCore({ streams });

@@ -111,7 +111,7 @@ describe("without grants: class and role", () => {
   });
 });
 
-test("users and tagged nodes are told apart, whatever they ask", async () => {
+test("users and tagged nodes are kept apart, whatever they ask", async () => {
   await setGrants("bob", "*", [{ role: "reader", spaces: ["shared"] }]);
   const [user, machine] = [await whoami("bob", "own"), await whoami("tagged", "own")];
   expect(user.body).toMatchObject({

@@ -48,7 +48,7 @@ test("two days of hours and ninety days are kept, and no more", () => {
   expect(kept.at(-1)?.seq).toBe(100 * 24 - 6);
 });
 
-test("a damaged file begins anew", () => {
+test("a damaged file begins again", () => {
   const data = temporaryFolder();
   writeFileSync(join(data, "heads.json"), "{");
   expect(readAcknowledgedHeads(data)).toEqual([]);

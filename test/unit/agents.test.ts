@@ -145,7 +145,7 @@ describe("an agent", () => {
 });
 
 describe("a handle", () => {
-  test("of another caller, of nobody, of an ended agent or none is refused, for reads and writes", async () => {
+  test("of another caller, of no one, of an ended agent or none is refused, for reads and writes", async () => {
     await using core = start();
     const { handle } = await register(core, { name: "builder" });
     await expect(core.call("agent_status", { as: handle, doing: "x" }, bob)).rejects.toEqual(code("agent_unknown"));

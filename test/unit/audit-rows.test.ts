@@ -98,7 +98,7 @@ describe("an edit of rows from outside is found:", () => {
     ],
     ["a message that is gone", "DELETE FROM messages WHERE visibility = 'private'", "is missing"],
     [
-      "a message that nobody retracted",
+      "a message that no one retracted",
       "UPDATE messages SET removed = 'retracted' WHERE visibility = 'private'; UPDATE message_versions SET text = '' WHERE text = 'two'",
       "was removed by no change",
     ],

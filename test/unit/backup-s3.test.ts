@@ -250,7 +250,7 @@ test("only what this maker made is removed, and its uploads that never ended are
   expect((await bucket.list(signal)).incomplete.map((found) => found.name)).toEqual([name(4)]);
 });
 
-test("an answer that leads elsewhere is an error, and nobody goes there", async () => {
+test("an answer that leads elsewhere is an error, and no one goes there", async () => {
   await using s3 = await TestS3.start();
   await using elsewhere = await TestS3.start();
   s3.redirectTo = `http://${elsewhere.host}/`;

@@ -5,7 +5,7 @@ import fc from "fast-check";
 import { membersIn } from "../../src/bridge/discovery/member-cache.ts";
 import { withArguments } from "../../src/bridge/insert-arguments.ts";
 
-test("who may name whom: nodes of the tailnet by name, and nobody but this machine the ports of this machine", () => {
+test("who may name whom: nodes of the tailnet by name, and no one but this machine the ports of this machine", () => {
   const tailnet = { name: "cairn-1.tail1234.ts.net" };
   const named = (toldBy: string, ...names: string[]) =>
     membersIn({ tailnet, members: names.map((name) => ({ name })) }, toldBy);

@@ -67,7 +67,7 @@ describe("a running node", () => {
     expect(judged({})).toEqual({ control: "ok", name: "ok", "key expiry": "ok", grants: "ok", ports: "ok" });
   });
 
-  test("its backups: one is there or due, or a person is told", () => {
+  test("its backups: one is there or due, or a person is asked", () => {
     const none = { at: null, position: null, bytes: null, target: "/b", next: null };
     const at = new Date(NOW - 7_200_000).toISOString();
     const textOf = (backup: NonNullable<NodeReport["backup"]>) =>

@@ -131,7 +131,7 @@ describe("a context with a time", () => {
     expect(await core.call("audit_verify", {})).toMatchObject({ ok: true });
   });
 
-  test.each([true, false])("is written anew or restored, without its time (removed before: %p)", async (isRemoved) => {
+  test.each([true, false])("is written again or restored, without its time (removed before: %p)", async (isRemoved) => {
     const { core, pass, tick } = startTimed();
     await using _ = core;
     await put(core, "a/x", { expires_in: 60, title: "Title", metadata: { a: 1 } });

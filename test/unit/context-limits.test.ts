@@ -52,7 +52,7 @@ describe("context_wait", () => {
     for (const wait of open) expect((await refusal(wait)).code).toBe("unavailable");
   });
 
-  test("judges rights anew for each change", async () => {
+  test("judges rights again for each change", async () => {
     await using core = startCore({
       policy: {
         rules: [

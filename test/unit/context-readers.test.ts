@@ -162,7 +162,7 @@ test("what not everyone may read is superseded by its owner alone", async () => 
   expect((await core.call("audit_verify", {}))["ok"]).toBe(true);
 });
 
-test("versions that history limits removed are shown to nobody who could not read them", async () => {
+test("versions that history limits removed are shown to no one who could not read them", async () => {
   const limits = { history: { maxVersions: 1, maxDays: 0, keepHours: 0, spaces: {} } };
   await using core = startSessions({ limits });
   const [one, other] = people(core);

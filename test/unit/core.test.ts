@@ -239,7 +239,7 @@ describe("store", () => {
     expect(() => ensurePrivateFolder(folder)).toThrow("Others can write");
   });
 
-  test("a data folder has one holder, whose pid the second is told", () => {
+  test("a data folder has one holder, whose pid the second gets", () => {
     const folder = fresh();
     const lock = lockDataFolder(folder);
     expect(() => lockDataFolder(folder)).toThrow(`pid ${process.pid}`);

@@ -168,7 +168,7 @@ describe("the full node's side", () => {
   });
 });
 
-test("an upstream that cannot say how old its state is makes nobody fresh", () => {
+test("an upstream that cannot say how old its state is makes no one fresh", () => {
   const clock = openSleepClock();
   const freshness = new Freshness(clock, Date.now);
   freshness.recordAnswer(clock.nowMs(), Number.POSITIVE_INFINITY);

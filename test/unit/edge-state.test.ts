@@ -163,7 +163,7 @@ describe("terms", () => {
     expect(cached("team-a/x")).toBeUndefined();
   });
 
-  test.each(["spaces", "wanted"] as const)("that are wider in %s begin the feed anew: changes are missing", (name) => {
+  test.each(["spaces", "wanted"] as const)("that are wider in %s begin the feed again: changes are missing", (name) => {
     const { apply, floor } = startState();
     apply(first({ [name]: ["team-a"] }));
     apply(answer(11, { items: [item(11, "team-a/x")] }));

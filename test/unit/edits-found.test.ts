@@ -132,7 +132,7 @@ describe("what is not found", () => {
     expect((refused as Fault).details).not.toHaveProperty("line");
   });
 
-  test("edits that leave no valid JSON are told the place", async () => {
+  test("edits that leave no valid JSON are refused with the place", async () => {
     await using core = startCore();
     await core.call("context_put", { id: "s/j", content: '{"a": 1}' });
     const refused = async (...patch: unknown[]) =>

@@ -147,7 +147,7 @@ describe("binary mode", () => {
 });
 
 describe("batch mode", () => {
-  test("is told apart before structured mode, at both routes, with one outcome for each event", async () => {
+  test("is recognised before structured mode, at both routes, with one outcome for each event", async () => {
     for (const path of ["/events", "/events/batch"]) {
       const list = [
         whole({ id: `${path}1` }),

@@ -374,7 +374,7 @@ test("the tags of a sender are known before its first event is judged", async ()
   }
 });
 
-test("the last rule that failed is told, also after events that all rules could judge", async () => {
+test("the last rule that failed is shown, also after events that all rules could judge", async () => {
   const odd = { conditions: [{ field: "type", operator: "eq" as const, value: "odd" }], cel: "event.data.x" };
   const { world, outbox } = quiet([{ rules: [{ id: "odd", match: odd }] }], () => delivered);
   world.append(5);

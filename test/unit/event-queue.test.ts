@@ -45,7 +45,7 @@ test("the client of a callback is waited for in silence, and looked for every tw
   });
 });
 
-test("rights that are refused once more end the subscription after ten seconds, and the target is told", async () => {
+test("rights that are refused once more end the subscription after ten seconds, and the target hears of it", async () => {
   const all = quiet([{}], () => delivered);
   await running(all, async (until) => {
     all.setMay("no");
@@ -58,7 +58,7 @@ test("rights that are refused once more end the subscription after ten seconds, 
   });
 });
 
-test("a refusal between times that are not known begins anew", async () => {
+test("a refusal between times that are not known begins again", async () => {
   // no, unknown, no, yes: at no time two refusals in a row.
   const all = quiet([{}], () => delivered);
   await running(all, async (until) => {
@@ -76,7 +76,7 @@ test("a refusal between times that are not known begins anew", async () => {
   });
 });
 
-test("the target is told from where it goes on when retention removed events", async () => {
+test("the target hears from where it goes on when retention removed events", async () => {
   const all = quiet([{}, { until: 3, cursor: 1 }], () => delivered);
   append(all, 10);
   all.world.floor = 7;

@@ -65,7 +65,7 @@ test.each(ERAS)("%s clients that judge results by the output schema take every f
   expect(judged.issues).toBeUndefined();
 });
 
-test("a name that is no tool is told the near one, and a resource what to do", async () => {
+test("a name that is no tool gets the near one, and a resource what to do", async () => {
   await using core = startCore();
   await using server = startMcpServer(core);
   await using one = await connect(server.url, "modern");

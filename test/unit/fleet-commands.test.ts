@@ -33,7 +33,7 @@ const IDEMPOTENT = ["fleet_member_approve", "fleet_member_promote", "fleet_profi
 const DESTRUCTIVE = ["fleet_member_remove", "fleet_settings_set", "fleet_leave"];
 
 describe("the begin of a fleet", () => {
-  test("makes its first member central, and no change: the store stays one that nobody wrote to", () => {
+  test("makes its first member central, and no change: the store stays one that no one wrote to", () => {
     const fleet = new AppliedFleet().begin();
     expect(fleet.members()).toEqual(["n1 s1 central active"]);
     expect(fleet.state.seq).toBe(0);

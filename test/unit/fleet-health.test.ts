@@ -51,7 +51,7 @@ describe("conditions", () => {
     expect(codes(health.judge(facts({ ...away, ready: false, monotonicMs: 20_000 })))).toEqual([]);
   });
 
-  test("an edge says that nobody leads, but not while it hears nobody at all", () => {
+  test("an edge says that no one leads, but not while it hears no one at all", () => {
     const health = new Health();
     const edge = { raft: undefined, leaderKnown: false, leading: false, leaderNode: undefined };
     health.judge(facts({ ...edge, monotonicMs: 0 }));
@@ -86,7 +86,7 @@ describe("conditions", () => {
     );
   });
 
-  test("lagging_follower begins above a thousand changes, and anew for a member that was removed", () => {
+  test("lagging_follower begins above a thousand changes, and again for a member that was removed", () => {
     const own = beat("a", { seq: 5_000 });
     const lagging = (seq: number, without?: string) => {
       const health = new Health();

@@ -84,7 +84,7 @@ test("equal states, and what cannot be compared, say nothing", () => {
   expect([fleet.verdicts(), fleet.text(a)]).toEqual([["", "", ""], undefined]);
 });
 
-test("without digests another chain is reported, and nobody acts on it", () => {
+test("without digests another chain is reported, and no one acts on it", () => {
   const fleet = fleetOf(3);
   const [a, b, c] = fleet.nodes;
   for (const other of [b, c]) a.hears(other, { hash: "other", digest: undefined });
@@ -177,7 +177,7 @@ describe("a majority that agrees decides", () => {
   });
 });
 
-describe("nobody gives way alone", () => {
+describe("no one gives way alone", () => {
   test("where the third is away, neither of two does, until it says whose state it has", () => {
     const fleet = fleetOf(3);
     fleet.beats();

@@ -97,7 +97,7 @@ describe("by ticket", () => {
     expect(world.asked.filter((line) => line === `${JOIN} nAAA`)).toHaveLength(1);
   });
 
-  test("only a rogue there: the node waits, and then says that nobody knows its ticket", async () => {
+  test("only a rogue there: the node waits, and then says that no one knows its ticket", async () => {
     const world = new World();
     const leader = startLeader(world);
     await leader.begin();
@@ -110,7 +110,7 @@ describe("by ticket", () => {
     expect(await codeOf(joiner(world, { ticket: await leader.ticket("regional") }).done)).toBe("join_refused");
   });
 
-  test("a rogue that tells of the fleet and hangs when it is to prove itself holds nobody up", async () => {
+  test("a rogue that tells of the fleet and hangs when it is to prove itself holds no one up", async () => {
     const world = new World();
     const leader = startLeader(world, "nZZZ");
     await leader.begin();
@@ -226,7 +226,7 @@ describe("without a ticket", () => {
     expect(leader.admission.pending()).toMatchObject([{ sinceMs, lastMs: sinceMs + 5_000 }]);
   });
 
-  test("a grant lets an edge in, and nobody else", async () => {
+  test("a grant lets an edge in, and no one else", async () => {
     const world = new World();
     const leader = startLeader(world);
     await leader.begin();

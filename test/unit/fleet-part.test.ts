@@ -233,7 +233,7 @@ describe("other fleets in sight", () => {
     await sight.stop();
   });
 
-  test("nobody there is nothing to say", async () => {
+  test("no one there is nothing to say", async () => {
     const { sight, conditions, lines } = start({});
     await sight.scan();
     expect([lines, conditions.list(), sight.copies()]).toEqual([[], [], ""]);

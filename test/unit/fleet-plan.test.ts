@@ -47,7 +47,7 @@ test("a member that lost its raft folder asks its fleet again, which its store n
   expect(existsSync(request(dataDir))).toBe(false);
 });
 
-test("who is alone has nobody to ask: a person decides", () => {
+test("who is alone has no one to ask: a person decides", () => {
   for (const members of [0, 1]) {
     const dataDir = storeOf(members);
     expect(requestRejoin(dataDir, "lost")).toBe(false);

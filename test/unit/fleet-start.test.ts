@@ -243,7 +243,7 @@ describe("a member", () => {
     }
   });
 
-  test("that left begins anew, with what it held set aside and the reason beside it", () => {
+  test("that left begins again, with what it held set aside and the reason beside it", () => {
     const data = memberFolder();
     requestQuarantine(data, "This node left the fleet home");
     expect(plan(data)).toMatchObject({ file: undefined, joinTarget: undefined });
@@ -289,7 +289,7 @@ describe("a member", () => {
     }
   });
 
-  test("that its fleet forgot goes on as it is, and joins anew where it is told to join", () => {
+  test("that its fleet forgot goes on as it is, and joins again where it is asked to join", () => {
     const data = memberFolder();
     const conditions = new Conditions(() => {});
     let nowMs = 0;

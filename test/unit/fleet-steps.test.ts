@@ -123,7 +123,7 @@ describe("steps", () => {
     expect([model.run(), model.shape()]).toEqual(["promote:b promote:c", "ABC"]);
   });
 
-  test("nobody is promoted before every voter and the candidate have the newest configuration", () => {
+  test("no one is promoted before every voter and the candidate have the newest configuration", () => {
     const model = new Model("a", "ABcd", [a, b, c, d, e]);
     model.raft.push({ server: "e", voter: false });
     for (const [behind, next] of [["b"], ["c"], ["d", "c"]]) {

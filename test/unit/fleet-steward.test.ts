@@ -102,7 +102,7 @@ describe("the steward", () => {
     expect(world.state.members.filter(({ voter }) => voter)).toHaveLength(3);
   });
 
-  test("a newcomer that falls behind starts its three checks anew", async () => {
+  test("a newcomer that falls behind starts its three checks again", async () => {
     const { steward, world, changes, hear } = startSteward([member("a"), member("b"), member("c")], {
       ...raft(["a"]),
       members: [
@@ -185,7 +185,7 @@ describe("the steward", () => {
     expect([steward.successor(), changes.length]).toEqual(["", before]);
   });
 
-  test("a server that comes back starts its three checks anew", async () => {
+  test("a server that comes back starts its three checks again", async () => {
     const { steward, world, changes, hear } = startSteward(
       ["a", "b", "c"].map((name) => member(name)),
       raft(["a"], { members: ["a", "b", "c"].map((name) => ({ server: `s-${name}`, voter: name === "a" })) }),

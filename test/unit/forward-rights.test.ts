@@ -14,7 +14,7 @@ import { type Pair, startPair } from "../kit/pair.ts";
 import { refusal } from "../kit/refusal.ts";
 
 describe("rights of what is forwarded", () => {
-  test("both nodes must say yes, and a caller that the leader does not see is told what to change", async () => {
+  test("both nodes must say yes, and a caller that the leader does not see reads what to change", async () => {
     await using pair = await startPair();
     const unseen = await refusal(put(pair.node(1), 1));
     expect(unseen).toMatchObject({ code: "forward_unseen" });
@@ -129,7 +129,7 @@ describe("rights of what is forwarded", () => {
     expect(pair.nodes.flatMap(({ core }) => core.unexpected)).toEqual([]);
   });
 
-  test("what has its effect on one node is done for nobody else's node", async () => {
+  test("what has its effect on one node is done for no one else's node", async () => {
     let done = 0;
     const poke = act({
       name: "node_poke",

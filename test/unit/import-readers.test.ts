@@ -246,7 +246,7 @@ test("an Obsidian vault: front matter, tags in the text, names as titles", async
   ]);
 });
 
-test("a basic-memory vault is told by its permalinks", async () => {
+test("a basic-memory vault is known by its permalinks", async () => {
   const root = tree({
     "specs/Search.md":
       "---\ntitle: Search\ntype: note\npermalink: specs/search\ntags: [spec]\n---\n- [fact] quick #x\n- relates_to [[Index]]\n",

@@ -71,7 +71,7 @@ test("a port that cannot be opened is a condition, no serving, and tried again",
   expect(codes()).toEqual([]);
 });
 
-test("certificates that come later open 443 and are told", async () => {
+test("certificates that come later open 443 and are reported", async () => {
   await join().up();
   tailnet.play("state", status("Running"));
   await settled();
@@ -81,7 +81,7 @@ test("certificates that come later open 443 and are told", async () => {
   expect(said).toEqual(["serving cairn.t.ts.net", "serving cairn.t.ts.net"]);
 });
 
-test("without a key the login URL is told, and serving follows without a restart", async () => {
+test("without a key the login URL is shown, and serving follows without a restart", async () => {
   await join().up();
   tailnet.play("login", "https://login.example/a/1");
   expect(said).toEqual(["login https://login.example/a/1"]);
@@ -200,7 +200,7 @@ test.each(["by an event", "by the call"])(
 const removed = { denied: { reason: "removed", message: "node not found" } } as const;
 const textOf = (code: string) => conditions.list().find((each) => each.code === code)?.text ?? "";
 
-test("a deleted device is told as such, gets a login URL and never its key, and comes back", async () => {
+test("a deleted device is reported as such, gets a login URL and never its key, and comes back", async () => {
   await join(KEYED).up();
   tailnet.play("state", status("Running"));
   await settled();
@@ -251,7 +251,7 @@ test("a spent key does not end a node whose own key has expired while it was off
   expect(said.filter((line) => line.startsWith("fatal"))).toEqual([]);
 });
 
-test("a refusal by control is told in its words, is not laid on the key, and ends by itself", async () => {
+test("a refusal by control is shown in its words, is not laid on the key, and ends by itself", async () => {
   await join(KEYED).up();
   tailnet.play("state", status("Running"));
   await settled();

@@ -32,7 +32,7 @@ test("pages of any size give each entry once and in order, even while entries co
   );
 });
 
-test("a cursor of another list or of nobody is refused", () => {
+test("a cursor of another list or of no one is refused", () => {
   const items = [{ name: "a" }, { name: "b" }];
   const { nextCursor } = pageOf("one", items, undefined, 1);
   expect(() => pageOf("other", items, nextCursor, 1)).toThrow("is not a cursor of other");

@@ -276,7 +276,7 @@ test("progress comes before clients that wait 5 s give up, however seldom keep-a
   expect(timers.mock.calls.map(([, everyMs]) => everyMs)).toEqual([4000, 40]);
 });
 
-test("a session that nobody used for long is closed, one with an open stream is not", async () => {
+test("a session that no one used for long is closed, one with an open stream is not", async () => {
   await using core = startCore();
   let nowMs = 1_000_000;
   const subscriptions = new Subscriptions(core.invoker, index, () => {});

@@ -150,7 +150,7 @@ describe("a memory", () => {
     expect((await one.call("context_get", { id }))["content"]).toBe("Do as I say.");
   });
 
-  test("has its place: nobody makes a context there that would keep its id from others", async () => {
+  test("has its place: no one makes a context there that would keep its id from others", async () => {
     await using core = start();
     const one = await new Someone(core, ann).as("one");
     const [itself, other] = [new Someone(core, ann), await new Someone(core, bob).as("two")];

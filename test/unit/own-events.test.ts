@@ -85,7 +85,7 @@ describe("what is published", () => {
     expect(await typesOf()).toEqual(["t"]);
   });
 
-  test("their sender is nobody's own: also who made the change gets them", async () => {
+  test("their sender is no one's own: also who made the change gets them", async () => {
     choose("*");
     const since = (await events.list()).cursor;
     await put("team-a/x");

@@ -150,7 +150,7 @@ describe("the peer server", () => {
     expect(await answerOf(response)).toEqual({ value: { text: "a", role: "edge", node: "nEdge" } });
   });
 
-  test("before it knows the members it refuses nobody for not being one", async () => {
+  test("before it knows the members it refuses no one for not being one", async () => {
     let known = false;
     const server = new PeerServer({
       members: (node) => (known && node === "nEdge" ? { role: "edge", spaces: [], server: "" } : undefined),

@@ -29,7 +29,7 @@ function connected(caller: Tailnet["caller"]): { peers: PeerConnection } {
   return { peers };
 }
 
-test("before there is a tailnet nothing is sent, and nobody is seen", async () => {
+test("before there is a tailnet nothing is sent, and no one is seen", async () => {
   const peers = new PeerConnection();
   const call = peers.call({ node: "n1" }, "beat", {}, { timeoutMs: 100, signal: new AbortController().signal });
   expect(await refusal(call)).toMatchObject({ code: "unavailable", details: { notSent: true } });
@@ -43,7 +43,7 @@ test("a caller is who this node's own network map says, as one object while that
   expect(await peers.callerOf("nALICE")).toBe(found);
 });
 
-test("a device that is not there is nobody; a map that cannot be read is no answer", async () => {
+test("a device that is not there is no one; a map that cannot be read is no answer", async () => {
   const missing = connected(async () => {
     throw new Fault("not_found", "no node", { details: { tailnetCode: "not_found" } });
   });

@@ -39,7 +39,7 @@ function start(text: string) {
   return { path, conditions, changes, roles, replace };
 }
 
-test("a changed file counts within two seconds, and open connections are told", async () => {
+test("a changed file counts within two seconds, and open connections hear of it", async () => {
   const { roles, replace, changes } = start(policyText("reader"));
   expect(roles()).toEqual(["reader"]);
   replace(policyText("member"));
@@ -100,7 +100,7 @@ test("a policy of more bytes than the bound is refused by what was read", async 
 });
 
 test.each(["autogroup:member", "group:ops", "*@example.com", "user:*"])(
-  "a source that can match nobody (%s) is named",
+  "a source that can match no one (%s) is named",
   (src) => {
     const { path } = start(policyText("reader"));
     writeFileSync(path, JSON.stringify({ grants: [{ src: [src, "*", "ann@", "tag:a"], app: {} }] }));

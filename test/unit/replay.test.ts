@@ -354,7 +354,7 @@ describe("maintenance", () => {
     expect(await core.call("context_get", { id: "a/old0" })).toMatchObject({ version: 1 });
   });
 
-  test("forgets old changes up to an explicit floor; followers below it are told so", async () => {
+  test("forgets old changes up to an explicit floor; followers below it get that", async () => {
     await using core = startCore();
     for (let i = 0; i < 60; i++)
       await Promise.all(Array.from({ length: 60 }, () => core.call("context_put", { id: "a/x", content: i })));

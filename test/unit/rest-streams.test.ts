@@ -143,7 +143,7 @@ describe("a stream", () => {
     expect((await core.http("/changes?feed=sse")).headers.get("retry-after")).not.toBeNull();
   });
 
-  test("that nobody reads is given up, first with a reason, then cut", async () => {
+  test("that no one reads is given up, first with a reason, then cut", async () => {
     await using core = startCore({ streams: { heartbeatMs: 40, stallMs: 80, graceMs: 80 } });
     const streams = [await core.http("/changes?feed=sse"), await core.http("/contexts/a/stream")];
     const begun = streams[1]?.body?.getReader();

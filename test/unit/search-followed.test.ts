@@ -23,7 +23,7 @@ function atHeadOfFeed(log: Log): Log {
   });
 }
 
-test("a search whose index is deleted meanwhile is told to come again", async () => {
+test("a search whose index is deleted meanwhile is asked to come again", async () => {
   await using node = new Searched();
   await node.put("a/1", "granite");
   await node.search("granite");

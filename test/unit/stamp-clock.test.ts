@@ -70,7 +70,7 @@ test("a clock that others say is far off is corrected at once, ahead or behind, 
   }
 });
 
-test("while nobody can tell what time it is, stamps go on from the time of the log", () => {
+test("while no one can tell what time it is, stamps go on from the time of the log", () => {
   const at: { wall: number; elapsed: number; off: number | undefined; last: number } = {
     wall: 2_000_000_000_000,
     elapsed: 0,

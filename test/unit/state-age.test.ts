@@ -89,7 +89,7 @@ test("a leader that counts other voters than this node knows proves nothing yet"
   expect(new StateAge().of(facts(1000, { a: newer, c: said(990) }, { ...FOLLOWER, own }))).toBe(10);
 });
 
-test("a regional counts voters without being one, and nobody leading proves nothing", () => {
+test("a regional counts voters without being one, and no one leading proves nothing", () => {
   const regional = { ...FOLLOWER, self: "r" };
   expect(new StateAge().of(facts(1000, { a: led(990), b: said(970) }, regional))).toBe(30);
   expect(new StateAge().of(facts(1000, { a: led(990) }, regional))).toBe(UNKNOWN);

@@ -231,7 +231,7 @@ test("rules are tried on the newest events, and nothing is sent", async () => {
   expect(node.sent).toEqual([]);
 });
 
-test("a subscription that is told to begin again writes again, also by other rules and after it was ended", async () => {
+test("a subscription that is asked to begin again writes again, also by other rules and after it was ended", async () => {
   const context = { kind: "context", mode: "append", id: "team-a/list" };
   const writes = async (count: number) =>
     until(async () => {

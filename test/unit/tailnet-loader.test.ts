@@ -125,7 +125,7 @@ describe("extract", () => {
     expect(readFileSync(elsewhere).equals(BYTES)).toBe(true);
   });
 
-  test("a wrong mode that lets nobody else write is set right in place", async () => {
+  test("a wrong mode that lets no one else write is set right in place", async () => {
     const path = await extract(artifact, folder, log);
     const { ino } = statSync(path);
     chmodSync(path, 0o444);

@@ -198,7 +198,7 @@ describe("a collector that does not take spans", () => {
     expect([states, collector.requests.length]).toEqual([[`it refused 2 of ${MAX_BATCH} spans: too old`], 1]);
   });
 
-  test("in time is given up, and holds nobody up", async () => {
+  test("in time is given up, and holds no one up", async () => {
     await using collector = new TestCollector();
     const { exporter, tracer, states } = open(collector, { timeoutMs: 50 });
     const silent = Promise.withResolvers<Response>();

@@ -81,7 +81,7 @@ describe("REST", () => {
     ]);
   });
 
-  test("each refusal is told with its trace, once, whether or not it became a call, where its span is recorded", async () => {
+  test("each refusal is reported with its trace, once, whether or not it became a call, where its span is recorded", async () => {
     const { tracer, spans } = traced();
     const failed: FailedCall[] = [];
     await using core = startCore({ tracer, onFailed: (call) => failed.push(call) });

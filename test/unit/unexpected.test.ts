@@ -54,7 +54,7 @@ test("a caller sees the id and nothing of the error", () => {
   expect(unexpectedFault("The stream", "0123abcd", "Come back.").hint).toBe("Come back.");
 });
 
-test("objects are told from arrays and null, in values and in texts", () => {
+test("objects are kept apart from arrays and null, in values and in texts", () => {
   expect([{}, [], null, "{}", 1, undefined].map(isObject)).toEqual([true, false, false, false, false, false]);
   expect(['{"a":1}', "[]", "null", "{", ""].map(parseObject)).toEqual([
     { a: 1 },

@@ -160,7 +160,7 @@ test("rows without a type are read by their author, and by no viewer without one
     expect(mayRead({ visibility: "agent_only", author: each, to: [] }, viewer)).toBe(false);
 });
 
-test("an unknown word is an error where it is written, and is read by nobody", () => {
+test("an unknown word is an error where it is written, and is read by no one", () => {
   for (const word of VISIBILITIES) expect(visibilityOf(word)).toBe(word);
   for (const word of ["", "Public", "public ", "all", "constructor", "\u0440ublic"]) {
     expect(() => visibilityOf(word)).toThrow(expect.objectContaining({ code: "invalid_input" }));

@@ -49,7 +49,7 @@ test("access_explain shows the question, and the grants of each caller that the 
   );
 });
 
-test("access_explain of a name that nobody has is refused", async () => {
+test("access_explain of a name that no one has is refused", async () => {
   await using core = start();
   const asked = core.call("access_explain", { caller: "bob", verb: "read", space: "team-a" });
   expect(await refusal(asked)).toMatchObject({ code: "not_found", message: 'No caller is named "bob"' });

@@ -117,7 +117,7 @@ describe("writes", () => {
     );
   });
 
-  test("that nobody takes say what is known of their outcome", async () => {
+  test("that no one takes say what is known of their outcome", async () => {
     await using pair = await pairFor(member, { withinMs: 150 });
     pair.elect("");
     const nobody = await refusal(put(pair.node(1), 1));
@@ -261,7 +261,7 @@ describe("writes", () => {
     expect(core.unexpected).toEqual([expect.any(TypeError)]);
   });
 
-  test("what the log itself decided is told, whatever was tried before", async () => {
+  test("what the log itself decided is reported, whatever was tried before", async () => {
     await using pair = await pairFor(member);
     await put(pair.node(0), 0);
     let lostOne = false;

@@ -51,7 +51,7 @@ test("the nearest other member that has the position is proof, never the one tha
   expect([await edge.find(), edge.asked]).toEqual(["seen", [`near since ${WRITE}`]]);
 });
 
-test("the edge's own feed from another member is proof, and nobody is asked", async () => {
+test("the edge's own feed from another member is proof, and no one is asked", async () => {
   const client = { ...following("far"), sawElsewhere: () => true };
   await using edge = await witness({}, { client });
   expect([await edge.find(), edge.asked]).toEqual(["seen", []]);
