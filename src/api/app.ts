@@ -11,6 +11,7 @@ import type { Feature } from "../operation/feature.ts";
 import type { Invoker } from "../operation/invoke.ts";
 import type { RestRoute } from "../operation/rest-route.ts";
 import { argumentsOf } from "./arguments.ts";
+import { respondBytes } from "./bytes.ts";
 import type { Upgrade } from "./event-socket.ts";
 import type { StreamTiming } from "./event-stream.ts";
 import { EventStreams, type StreamBounds } from "./event-streams.ts";
@@ -135,6 +136,7 @@ async function callRow(row: RestRoute, call: RouteCall, surface: FeedSurface): P
   const { response, operation, conditions = [] } = row;
   if (response.kind === "stream") return respondFeed(row, response.longPoll, call, surface);
   if (response.kind === "socket") return respondSocket(row, response.publish, call, surface);
+  if (response.kind === "bytes") return respondBytes(row, response, call, surface.invoker);
   const { request, caller, params } = call;
   const client = clientOf(request);
   if (row.body !== undefined) surface.invoker.refuseUnread(operation, { caller, client }, params, "rest");

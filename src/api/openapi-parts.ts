@@ -71,7 +71,7 @@ const WRITE_ERRORS = [400, 403, 404, 409, 410, 412, 413, 415, 422, 429, 500, 503
  */
 export function operationErrors(kind: Operation["kind"], mayConflict = false): readonly number[] {
   if (isKeyed({ kind })) return WRITE_ERRORS;
-  return mayConflict ? READ_ERRORS.concat(409) : READ_ERRORS;
+  return mayConflict ? READ_ERRORS.concat(409, 507) : READ_ERRORS;
 }
 
 function nameOf(status: number): string {

@@ -62,6 +62,7 @@ function partsOf(route: RestRoute): NodeRoute["parts"] {
       ...Object.entries(parameters).map(queryParameter),
       ...conditions.map((name) => CONDITIONS[name]),
       ...(response.kind === "stream" ? [LAST_EVENT_ID] : []),
+      ...(response.kind === "bytes" ? [RANGE, IF_RANGE] : []),
     ],
     ...(body === undefined ? {} : { requestBody: { required: true, content: bodyContent(body, route.operation) } }),
     responses: responsesOf(route.operation, response, conditions, body?.kind === "decoded"),
@@ -70,6 +71,9 @@ function partsOf(route: RestRoute): NodeRoute["parts"] {
 
 const CONDITIONS: Readonly<Record<Condition, Json>> = { "if-match": IF_MATCH, "if-none-match": IF_NONE_MATCH };
 const LAST_EVENT_ID = header("Last-Event-ID", "Where an earlier stream stopped; wins over since");
+
+const RANGE = header("Range", "One range of bytes, such as bytes=1048576-; several are answered with the whole");
+const IF_RANGE = header("If-Range", "The ETag for which the range is meant; for another one the whole is the answer");
 
 function pathParameter([name, { kind, maxLength, description }]: [string, PathParameter]): Json {
   const bounds = { minLength: 1, ...(maxLength === undefined ? {} : { maxLength }) };
@@ -162,6 +166,19 @@ function responsesOf(
       return {
         "200": { description: "The stored text", headers, content: DOCUMENT },
         ...(conditions.includes("if-none-match") ? known : {}),
+      };
+    }
+    case "bytes": {
+      const headers = { ...STORED, "Accept-Ranges": { schema: text } };
+      const content = { "application/octet-stream": {} };
+      return {
+        "200": { description: "The bytes", headers, content },
+        "206": {
+          description: "The range of Range",
+          headers: { ...headers, "Content-Range": { schema: text } },
+          content,
+        },
+        "304": { description: "The client has them already", headers },
       };
     }
     case "empty":

@@ -7,7 +7,7 @@ import { contentResponse, freshnessOf, jsonResponse } from "./content.ts";
 import { SAFE_HEADERS } from "./problem.ts";
 
 /** The declaration of a response that is made of one output. */
-export type OutputResponse = Exclude<RestRoute["response"], { kind: "stream" | "socket" }>;
+export type OutputResponse = Exclude<RestRoute["response"], { kind: "stream" | "socket" | "bytes" }>;
 
 /**
  * Returns the response. `isConditional`: If-None-Match of the request is judged; Fault `invalid_input` where it cannot

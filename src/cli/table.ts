@@ -7,6 +7,8 @@ import { accessExplain } from "./access.ts";
 import { agentsRegister } from "./agents.ts";
 import { audit } from "./audit.ts";
 import { backup, backupKey, restore } from "./backup.ts";
+import { blobGetCommand } from "./blob/get.ts";
+import { blobPutCommand } from "./blob/put.ts";
 import { bridge } from "./bridge.ts";
 import { call } from "./call.ts";
 import type { Command } from "./command.ts";
@@ -91,6 +93,7 @@ export function commandsOf(features: readonly Feature[]): Command[] {
     ...[folderSync, exportContexts, importContexts, graphImport, graphExport],
     backup,
     backupKey,
+    ...[blobPutCommand, blobGetCommand],
     ...featureCommands(features),
     eventsTail,
     leaseRun,

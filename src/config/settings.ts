@@ -234,6 +234,25 @@ export const SETTINGS = {
     forwardShape,
   ),
   "events.forward_timeout": count(15, { min: 1, max: 60 }, "Seconds that an address of events.forward_to may take."),
+  "blobs.max_bytes": ofFleet(
+    bytes(GIB, { min: 1024, max: 64 * GIB }, "Largest blob, in bytes or as 1GiB; at most 64GiB."),
+  ),
+  "blobs.caller_bytes": ofFleet(
+    bytes(8 * GIB, { min: 0, max: 1024 * GIB }, "Bytes of blobs that one caller may have put; 0: no limit."),
+  ),
+  "blobs.space_bytes": ofFleet(
+    bytes(16 * GIB, { min: 0, max: 1024 * GIB }, "Bytes of blobs that one space may hold; 0: no limit."),
+  ),
+  "blobs.copies": ofFleet(
+    count(
+      2,
+      { min: 1, max: 5 },
+      "Full members that hold each blob before it counts as stored, where the call does not say; a smaller fleet holds as many as it has members.",
+    ),
+  ),
+  "blobs.keep_hours": ofFleet(
+    count(24, { min: 1, max: 87_600 }, "Hours for which a blob is kept, at least, while no context refers to it."),
+  ),
   "cache.max_bytes": bytes(
     64 * MIB,
     { min: MIB, max: 64 * GIB },

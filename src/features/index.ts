@@ -3,7 +3,7 @@
 
 import { settingRows } from "../config/settings.ts";
 import { fleetFeature } from "../fleet/index.ts";
-import { accessFeature, fenceFeature, logFeature } from "../operation/core-feature.ts";
+import { accessFeature, blobReferenceFeature, fenceFeature, logFeature } from "../operation/core-feature.ts";
 import {
   agentTableOf,
   clearedByFork,
@@ -18,6 +18,7 @@ import {
 import type { Feature } from "../operation/feature.ts";
 import { agentFeature } from "./agent/index.ts";
 import { backupFeature } from "./backup/index.ts";
+import { blobFeature } from "./blob/index.ts";
 import { agentMemoryFeature, collaborationFeature, serverInfoFeature, toolDocsFeature } from "./collaboration/index.ts";
 import { contextFeature } from "./context/index.ts";
 import { callbackFeature, eventFeature, subscriptionFeature } from "./event/index.ts";
@@ -29,7 +30,8 @@ import { sessionFeature } from "./session/index.ts";
 
 /** Every feature of this build. */
 export const FEATURES: readonly Feature[] = [
-  ...[logFeature, accessFeature, fenceFeature, agentFeature, contextFeature, fleetFeature, backupFeature, leaseFeature],
+  ...[logFeature, accessFeature, fenceFeature, blobReferenceFeature, agentFeature, contextFeature, fleetFeature],
+  ...[backupFeature, leaseFeature, blobFeature],
   ...[
     eventFeature,
     subscriptionFeature,

@@ -15,6 +15,7 @@ export const FAULTS = {
   join_refused: { status: 403, exit: 10, retryable: false, title: "Join refused" },
   agent_unknown: { status: 403, exit: 10, retryable: false, title: "Not this agent" },
   agent_taken: { status: 409, exit: 5, retryable: false, title: "Name of an agent in use" },
+  in_use: { status: 409, exit: 5, retryable: false, title: "In use" },
   id_taken: { status: 409, exit: 5, retryable: false, title: "Id in use" },
   not_leader: { status: 409, exit: 5, retryable: false, title: "Another node leads" },
   last_voter: { status: 409, exit: 5, retryable: false, title: "The fleet would have no voter" },
@@ -33,6 +34,7 @@ export const FAULTS = {
   fence_stale: { status: 409, exit: 5, retryable: false, title: "Older than the newest grant" },
   version_mismatch: { status: 412, exit: 5, retryable: false, title: "Version mismatch" },
   too_large: { status: 413, exit: 2, retryable: false, title: "Too large" },
+  range_unknown: { status: 416, exit: 2, retryable: false, title: "No such range" },
   unsupported_media_type: { status: 415, exit: 2, retryable: false, title: "Unsupported media type" },
   misdirected: { status: 421, exit: 2, retryable: false, title: "Misdirected request" },
   key_reused: { status: 422, exit: 5, retryable: false, title: "Idempotency key used for another input" },
@@ -74,6 +76,8 @@ export const FAULT_MEANINGS: Readonly<Record<FaultCode, string>> = {
     "The handle is that of no agent of this caller: it was ended by a takeover or a removal. Register again with `agent_register`, or leave the handle out to act as the caller itself.",
   agent_taken:
     "The name belongs to another caller, or to an agent of this caller that a takeover would end. The text says which.",
+  in_use:
+    "Something else refers to what the call would remove. The text says how much; take those references away first.",
   id_taken: "The id is that of a context which the caller may not read. Write under another id.",
   not_leader:
     "The asked node does not lead, and the call is not forwarded. Repeat it on the leader that the text names.",
@@ -98,6 +102,7 @@ export const FAULT_MEANINGS: Readonly<Record<FaultCode, string>> = {
   version_mismatch:
     "Another write came first. Read the context again, apply your change to it, and write with its new ETag.",
   too_large: "A body, document or command is above its limit, which the text names. Send less, or split it.",
+  range_unknown: "The range of the request begins behind the last byte. The text names how many there are.",
   unsupported_media_type: "The Content-Type is not one that this route takes. Use one that the text names.",
   misdirected: "The request names a host that is not this node. Use the node's own URL, or set `http.allowed_hosts`.",
   key_reused: "The idempotency key was used for another input. Take a new key for a new write.",

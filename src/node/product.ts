@@ -65,6 +65,7 @@ import {
   CALL_AS,
   FIND_CALLERS,
   type FindCallers,
+  FULL_MEMBERS,
   HOST,
   type HostParts,
   LOG,
@@ -253,6 +254,14 @@ function openFoundation(options: ProductOptions): Foundation {
     .provide(VOTERS, () =>
       voterCount(allMembers(store.reader).filter(({ role, server }) => role === "central" && server !== "").length),
     )
+    .provide(FULL_MEMBERS, {
+      self: () => options.node.id(),
+      others: () =>
+        allMembers(store.reader).filter(
+          ({ role, state, node }) => role !== "edge" && state === "active" && node !== options.node.id(),
+        ),
+      ask: (node, path, value, ends) => link.call({ node }, path, value, ends),
+    })
     .provide(PENDING, () => membership.pending())
     .provide(DEVICE_NAMES, () => membership.deviceNames())
     .provide(FLEET_ACTIONS, membership);

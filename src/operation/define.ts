@@ -324,6 +324,20 @@ export interface WriteLimits {
   /** Bytes of kept outcomes that one caller may have, its own keys and those of nodes apart; 0: no limit. */
   maxOutcomeBytes: number;
   events: EventLimits;
+  blobs: BlobLimits;
+}
+
+/** What there may be of blobs. */
+export interface BlobLimits {
+  /** Largest blob in bytes. */
+  maxBytes: number;
+  /** Bytes of blobs that one caller may have put, and that one space may hold; 0: no limit. */
+  callerBytes: number;
+  spaceBytes: number;
+  /** Full members that hold each blob where its put does not say. */
+  copies: number;
+  /** How long a blob is kept to which nothing refers, in ms. */
+  keepMs: number;
 }
 
 /** What there may be of events. */

@@ -95,6 +95,13 @@ export function writeLimitsOf(settings: FleetSettings): WriteLimits {
     quota: { callerBytes: settings["quota.caller_bytes"], spaceBytes: settings["quota.space_bytes"] },
     maxOutcomeBytes: settings["quota.outcome_bytes"],
     events: eventLimits(settings),
+    blobs: {
+      maxBytes: settings["blobs.max_bytes"],
+      callerBytes: settings["blobs.caller_bytes"],
+      spaceBytes: settings["blobs.space_bytes"],
+      copies: settings["blobs.copies"],
+      keepMs: settings["blobs.keep_hours"] * 3_600_000,
+    },
   };
 }
 

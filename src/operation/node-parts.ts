@@ -10,6 +10,7 @@ import type { Settings } from "../config/settings.ts";
 import type { Log } from "../log/log.ts";
 import type { Conditions } from "../observe/conditions.ts";
 import type { Tracer } from "../observe/trace/tracer.ts";
+import type { PeerCallOptions } from "../peer/link.ts";
 import type { Store } from "../store/store.ts";
 import type { Answer } from "./answer.ts";
 import type { Call } from "./call.ts";
@@ -60,6 +61,16 @@ export interface NamedCaller {
   note: string;
 }
 
+/** The full members of the fleet, as features call them. */
+export interface FullMembers {
+  /** Member id of this node; "" while it is unknown. */
+  self(): string;
+  /** Returns the others, by their member ids. */
+  others(): readonly { node: string; name: string }[];
+  /** Calls a peer path of another member. Rejects with its Fault, or with `unavailable`. */
+  ask(node: string, path: string, value: unknown, options: PeerCallOptions): Promise<unknown>;
+}
+
 /** Finds callers by what a person typed: a login, a tag, a device, an address, `local`. */
 export type FindCallers = (name: string, signal: AbortSignal) => Promise<NamedCaller[]>;
 
@@ -69,6 +80,8 @@ export const HOST: ServiceKey<HostParts> = new ServiceKey("the host");
 export const NODE: ServiceKey<NodeParts> = new ServiceKey("the node");
 /** The log. Provided after the operations, because it applies their commands. */
 export const LOG: ServiceKey<Log> = new ServiceKey("the log");
+/** The full members. */
+export const FULL_MEMBERS: ServiceKey<FullMembers> = new ServiceKey("the full members");
 /** Returns the base URLs of the node that work now, the best one first. */
 export const URLS: ServiceKey<() => readonly string[]> = new ServiceKey("the node's URLs");
 /** The gate. */

@@ -120,6 +120,11 @@ export type RouteResponse =
   | { kind: "json"; etag?: true; created?: true | "always"; durability?: true }
   /** A stored text as the body. */
   | { kind: "document"; documentOf(output: Readonly<Record<string, unknown>>): StoredText; headers: HeaderTable }
+  /**
+   * Bytes, whole or the range that is asked for: the operation is called with `offset` and `length` for each part of at
+   * most `partBytes`, as the client takes them.
+   */
+  | { kind: "bytes"; partBytes: number; partOf(output: Readonly<Record<string, unknown>>): BytesPart }
   /** 204. */
   | { kind: "empty"; description: string }
   /** The change feed as server-sent events: the operation is followed. `Last-Event-ID` becomes `since`. */
@@ -129,6 +134,19 @@ export type RouteResponse =
    * messages of the client.
    */
   | { kind: "socket"; publish: string };
+
+/** A part of stored bytes, and what is known of the whole, which never changes. */
+export interface BytesPart {
+  data: Uint8Array;
+  /** Size of the whole. */
+  bytes: number;
+  /** Without quotes; it names the bytes. */
+  etag: string;
+  /** The media type that was stored. */
+  mediaType: string;
+  /** ISO 8601. */
+  modifiedAt: string;
+}
 
 /** A stored text; api/ decides under which media type a client gets it. */
 export interface StoredText {

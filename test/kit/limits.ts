@@ -21,6 +21,13 @@ export const DEFAULT_WRITE_LIMITS: WriteLimits = {
     spaceBytes: 512 * 1024 ** 2,
     dedupeSeconds: 3600,
   },
+  blobs: {
+    maxBytes: 1024 ** 3,
+    callerBytes: 8 * 1024 ** 3,
+    spaceBytes: 16 * 1024 ** 3,
+    copies: 2,
+    keepMs: 24 * 3_600_000,
+  },
 };
 
 /** The settings of a fleet that begins with a node where nothing is set. */

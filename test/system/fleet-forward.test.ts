@@ -2,12 +2,17 @@
 // either, and the gate of both.
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { randomBytes } from "node:crypto";
+import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { sha256Hex } from "../../src/lib/sha256.ts";
 import { encodeFrame, FRAME_TYPE } from "../../src/peer/frames.ts";
 import { Agent, joinAgent } from "../kit/agent.ts";
 import { EventReader } from "../kit/event-reader.ts";
 import { eventually } from "../kit/eventually.ts";
 import { type Fleet, type FleetNode, startFleet } from "../kit/fleet.ts";
 import { ERAS, type Era, until } from "../kit/mcp-client.ts";
+import { temporaryFolder } from "../kit/temporary.ts";
 
 const CAPABILITY = "cairn.internal/cap/cairn";
 
@@ -190,6 +195,53 @@ describe("streams", () => {
       await there.close();
     },
   );
+});
+
+describe("blobs", () => {
+  test("put on a follower are on both disks; bytes come from whichever has them, and a kill loses none", async () => {
+    const data = randomBytes(9 * 1024 * 1024 + 5);
+    const sha256 = sha256Hex(data);
+    const folder = temporaryFolder();
+    writeFileSync(join(folder, "in"), data);
+    const put = await follower.process.cli(["blob", "put", join(folder, "in"), "--space", "team-b"]);
+    expect([put.err, put.out]).toEqual(["", `${sha256}\n`]);
+    const fileOf = (node: FleetNode) => join(node.dataDir, "blobs", sha256.slice(0, 2), sha256);
+    for (const node of [leader, follower]) expect(sha256Hex(readFileSync(fileOf(node)))).toBe(sha256);
+
+    const path = `/blobs/${sha256}?space=team-b`;
+    const range = await atFollower.fetch(path, { headers: { range: "bytes=5000000-" } });
+    expect([range.status, range.headers.get("content-range")]).toEqual([
+      206,
+      `bytes 5000000-${data.byteLength - 1}/${data.byteLength}`,
+    ]);
+    expect(Buffer.from(await range.arrayBuffer()).equals(data.subarray(5_000_000))).toBe(true);
+    const outsider = await joinAgent(fleet.tailnet, follower.base, { hostname: "outsider", tags: ["tag:agent"] });
+    expect((await outsider.http(path)).status).toBe(403);
+
+    // The follower lost its file: the leader's bytes come through it.
+    rmSync(fileOf(follower));
+    const got = await follower.process.cli(["blob", "get", sha256, "--space", "team-b", "--to", join(folder, "out")]);
+    expect([got.err, got.code]).toEqual(["", 0]);
+    expect(sha256Hex(readFileSync(join(folder, "out")))).toBe(sha256);
+
+    // The leader is killed while another blob arrives: that one begins again, the stored one is there.
+    const other = randomBytes(5 * 1024 * 1024);
+    const asked = { space: "team-b", sha256: sha256Hex(other), bytes: other.byteLength, offset: 0, copies: 1 };
+    const part = { ...asked, data: other.subarray(0, 4 * 1024 * 1024).toString("base64") };
+    expect((await leader.call("blob_put", part, 30_000)).body).toMatchObject({ received: 4 * 1024 * 1024 });
+    leader.kill();
+    await leader.restart();
+    await leader.serving();
+    await eventually("the leader to take blobs again", async () => {
+      const { data: _, offset: __, ...state } = part;
+      const { status, body } = await leader.call("blob_put", state, 30_000);
+      return status === 200 && body["received"] === 0;
+    });
+    expect(existsSync(join(leader.dataDir, "blobs", "incoming"))).toBe(false);
+    const again = await leader.process.cli(["blob", "get", sha256, "--space", "team-b"]);
+    expect(again.code).toBe(0);
+    expect((await leader.process.cli(["blob", "stat", sha256, "--space", "team-b"])).out).toContain("2 of 2");
+  }, 120_000);
 });
 
 function seqOf(headers: Headers): number {

@@ -44,6 +44,9 @@ async function check(method: string, template: string, path: string, init: BunFe
   return response.status;
 }
 
+/** SHA-256 of "test". */
+const TEST_HASH = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
+
 /** An event of tas-mcp. */
 const tas = { event_id: "e", event_type: "t", source: "s", data: "{}" };
 
@@ -159,6 +162,15 @@ test("each route answers as described: what works, and what is refused", async (
     ["GET", `${TAS}/{id}`, "/api/v1/forwarding/targets/tas?space=team", {}, 404],
     ["GET", "/search", "/search?q=text&space=team&limit=5", {}, 200],
     ["GET", "/search", "/search?q=%2A", {}, 400],
+    ["PUT", "/blobs/{sha256}", `/blobs/${TEST_HASH}?space=team`, { body: "test" }, 200],
+    ["PUT", "/blobs/{sha256}", `/blobs/${TEST_HASH}?space=team-b`, { body: "another" }, 400],
+    ["GET", "/blobs", "/blobs?space=team", {}, 200],
+    ["GET", "/blobs/{sha256}", `/blobs/${TEST_HASH}?space=team`, {}, 200],
+    ["GET", "/blobs/{sha256}", `/blobs/${TEST_HASH}?space=team`, { headers: { range: "bytes=1-2" } }, 206],
+    ["GET", "/blobs/{sha256}", `/blobs/${TEST_HASH}?space=team`, { headers: { range: "bytes=9-" } }, 416],
+    ["GET", "/blobs/{sha256}", `/blobs/${TEST_HASH}?space=team`, { headers: { "if-none-match": "*" } }, 304],
+    ["GET", "/blobs/{sha256}", `/blobs/${TEST_HASH}?space=none`, {}, 404],
+    ["DELETE", "/blobs/{sha256}", `/blobs/${TEST_HASH}?space=team`, {}, 200],
     ["PUT", "/leases/{name}", "/leases/team/leased", json({ ttl_seconds: 60, for: "work" }), 200],
     ["PUT", "/leases/{name}", "/leases/team/leased", json({ ttl_seconds: 60 }), 409],
     ["PUT", "/leases/{name}", "/leases/team/leased", json({ no_such: 1 }), 400],

@@ -28,6 +28,7 @@ const OTHER_LIMITS: WriteLimits = {
     spaceBytes: 5,
     dedupeSeconds: 6,
   },
+  blobs: { maxBytes: 7, callerBytes: 8, spaceBytes: 9, copies: 1, keepMs: 10 },
 };
 
 /** Its hash has a form that no sample made from the schema has. */

@@ -43,6 +43,7 @@ const LIMITS: WriteLimits = {
     spaceBytes: 0,
     dedupeSeconds: 3600,
   },
+  blobs: { maxBytes: 1024, callerBytes: 0, spaceBytes: 0, copies: 1, keepMs: 1000 },
 };
 const operations = [...contextOperations, ...leaseOperations(new Services()), ...operationsOf([sessionFeature])];
 const apply = applierOf(operations);

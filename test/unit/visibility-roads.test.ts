@@ -35,6 +35,8 @@ const WITHOUT_ROWS = new Set([
   ...["event_target_list", "subscription_list", "subscription_get", "subscription_test", "dead_letter_list"],
   ...["event_replay_count", "event_stats", "event_topology", "event_classify", "event_target_test"],
   ...["event_log_get", "event_log_move"],
+  // The right to read a blob is that to read its space; what refers to it is counted where it is public.
+  ...["blob_get", "blob_stat", "blob_list"],
   ...["tas_target_list", "tas_target_get", "tas_forwarding_metrics"],
   ...["tas_target_create", "tas_target_update", "tas_target_remove"],
   ...["get_usage_guidance", "get_performance_metrics", "store_growth", "search_model"],

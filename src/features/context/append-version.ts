@@ -6,6 +6,7 @@ import { timeOf } from "../../lib/time-of.ts";
 import { REMOVE_BYTE, WRITE_BYTE, WRITE_ROW } from "../../lib/work.ts";
 import { AGENT_LEVEL, CLIENT_LEVEL } from "../../log/level.ts";
 import type { Changed, Stamp } from "../../log/log.ts";
+import { noteBlobReferences } from "../../operation/blob-references.ts";
 import type { ApplyStamp } from "../../operation/define.ts";
 import { NO_QUOTA, UsageDelta } from "../../operation/usage.ts";
 import type { Writer } from "../../store/store.ts";
@@ -219,13 +220,16 @@ function headOf(columns: readonly string[]): string {
 /** Writes `row` as the newest state of its context. */
 export function writeHead(tx: Writer, row: ContextRow): void {
   const values = CONTEXT_COLUMNS.map((column) => row[column]);
-  if (row.metadata === undefined) tx.run(WRITE_HEAD, ...values);
-  else
-    tx.run(
-      WRITE_WHOLE_HEAD,
-      ...[...values, ...detailsIn(row), ...audienceIn(row)],
-      ...[row.hidden_until ?? 0, row.agent ?? ""],
-    );
+  if (row.metadata === undefined) {
+    tx.run(WRITE_HEAD, ...values);
+    return;
+  }
+  tx.run(
+    WRITE_WHOLE_HEAD,
+    ...[...values, ...detailsIn(row), ...audienceIn(row)],
+    ...[row.hidden_until ?? 0, row.agent ?? ""],
+  );
+  noteBlobReferences(tx, row.id, row.metadata, (row.visibility ?? PUBLIC.visibility) === PUBLIC.visibility);
 }
 
 /** Removes versions beyond the limits, oldest first, so that the kept ones have no gap. */

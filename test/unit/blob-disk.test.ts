@@ -1,0 +1,77 @@
+// Files of blobs: a disk that fills up, and what a crash leaves at each step.
+
+import { expect, test } from "bun:test";
+import { existsSync, mkdirSync, readdirSync, utimesSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { BlobFolder } from "../../src/features/blob/index.ts";
+import { sampleBlob, startBlobs } from "../kit/blobs.ts";
+import { refusal } from "../kit/refusal.ts";
+import { temporaryFolder } from "../kit/temporary.ts";
+
+const MIB = 1024 ** 2;
+
+test.skipIf(process.getuid?.() !== 0)(
+  "a disk without room refuses a blob, at its beginning or when it fills up, and keeps nothing of it [needs root]",
+  async () => {
+    const disk = temporaryFolder();
+    expect(Bun.spawnSync(["mount", "-t", "tmpfs", "-o", "size=20m", "tmpfs", disk]).exitCode).toBe(0);
+    try {
+      const folder = new BlobFolder(disk);
+      expect(await refusal(folder.begin("a".repeat(64), 30 * MIB))).toMatchObject({ code: "storage_full" });
+      const { data, sha256 } = sampleBlob(8 * MIB);
+      const file = await folder.begin(sha256, data.byteLength);
+      // What is on its way counts: a second blob of that size has no room.
+      expect(await refusal(folder.begin("b".repeat(64), 12 * MIB))).toMatchObject({ code: "storage_full" });
+      await file.add(data.subarray(0, 4 * MIB));
+      writeFileSync(join(disk, "other"), new Uint8Array(15 * MIB));
+      expect(await refusal(file.add(data.subarray(4 * MIB)))).toMatchObject({ code: "storage_full" });
+      expect(file.isOver).toBe(true);
+      expect(readdirSync(join(disk, "blobs", "incoming"))).toEqual([]);
+      expect(folder.list()).toEqual([]);
+    } finally {
+      Bun.spawnSync(["umount", disk]);
+    }
+  },
+);
+
+test("what a crash leaves is removed: parts at the start, bytes without a row after an hour", async () => {
+  let nowMs = Date.now();
+  await using world = startBlobs([], { nowMs: () => nowMs });
+  const { blobs } = world.leader;
+  const { data, sha256 } = sampleBlob(100);
+  await world.put(data);
+  const incoming = join(blobs.folder.path, "incoming");
+  writeFileSync(join(incoming, `${"c".repeat(64)}.7`), "half");
+  // Named, and the node died before the row was proposed.
+  const orphan = "d".repeat(64);
+  mkdirSync(join(blobs.folder.path, "dd"), { recursive: true });
+  writeFileSync(join(blobs.folder.path, "dd", orphan), "whole");
+  const sweep = world.sweepOf("a");
+  sweep.start();
+  try {
+    expect(existsSync(incoming)).toBe(false);
+    expect(sweep.sweep()).toBe(0);
+    nowMs += 50 * 60_000;
+    expect(sweep.sweep()).toBe(0);
+    // Whoever puts it now finds the bytes wanted again.
+    blobs.folder.touch(orphan, nowMs);
+    nowMs += 50 * 60_000;
+    expect(sweep.sweep()).toBe(0);
+    nowMs += 20 * 60_000;
+    expect(sweep.sweep()).toBe(1);
+    expect(blobs.folder.list()).toEqual([sha256]);
+  } finally {
+    await sweep.stop();
+  }
+});
+
+test("a file that others put into the folder is no blob, and a hash is no path", () => {
+  const data = temporaryFolder();
+  mkdirSync(join(data, "blobs", "ab"), { recursive: true });
+  writeFileSync(join(data, "blobs", "ab", "notes.txt"), "x");
+  utimesSync(join(data, "blobs", "ab", "notes.txt"), 0, 0);
+  const folder = new BlobFolder(data);
+  expect(folder.list()).toEqual([]);
+  expect(() => folder.sizeOf("../../secret")).toThrow("SHA-256");
+  expect(() => folder.remove(`${"a".repeat(63)}/`)).toThrow("SHA-256");
+});
