@@ -108,7 +108,7 @@ export function startBlobs(
   });
   const sweepOf = (name: string) =>
     new BlobSweep({
-      ...{ blobs: (fleet.get(name) as BlobMember).blobs, reader: core.store.reader, isReady: () => true },
+      ...{ blobs: (fleet.get(name) as BlobMember).blobs, reader: core.store.reader, history: () => core.log },
       ...{ log: () => {}, nowMs },
     });
   const stop = async () => {

@@ -65,6 +65,23 @@ test("what a crash leaves is removed: parts at the start, bytes without a row af
   }
 });
 
+test("blobs of a fleet that the node was in before are set aside, and nothing of them is removed", async () => {
+  let nowMs = Date.now();
+  await using world = startBlobs([], { nowMs: () => nowMs });
+  const { folder } = world.leader.blobs;
+  const { data, sha256 } = sampleBlob(100);
+  await world.put(data);
+  const sweep = world.sweepOf("a");
+  sweep.sweep();
+  expect(folder.epoch()).toBe(world.log.position().epoch);
+  folder.noteEpoch("0123456789");
+  nowMs += 10 * 3_600_000;
+  expect(sweep.sweep()).toBe(0);
+  const aside = join(world.leader.folder, "aside", "blobs-0123456789");
+  expect(existsSync(join(aside, sha256.slice(0, 2), sha256))).toBe(true);
+  expect(folder.list()).toEqual([]);
+});
+
 test("a file that others put into the folder is no blob, and a hash is no path", () => {
   const data = temporaryFolder();
   mkdirSync(join(data, "blobs", "ab"), { recursive: true });

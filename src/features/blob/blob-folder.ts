@@ -1,10 +1,10 @@
 // The bytes of blobs on this machine: `<data>/blobs/ab/abcdef…`, each file named by its SHA-256. Bytes arrive in parts
 // in `<data>/blobs/incoming/`, and get their name by a rename once they are whole, have the hash and are on the disk.
 
-import { existsSync, mkdirSync, readdirSync, rmSync, statfsSync, statSync, utimesSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statfsSync, statSync, utimesSync } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import { join } from "node:path";
-import { flush, renameDurably } from "../../lib/atomic-file.ts";
+import { flush, renameDurably, writeAtomic } from "../../lib/atomic-file.ts";
 import { Fault } from "../../lib/fault.ts";
 import { ensurePrivateFolder } from "../../lib/private-folder.ts";
 import { Sha256 } from "../../lib/sha256.ts";
@@ -13,6 +13,7 @@ import { BLOB_HASH } from "../../operation/blob-references.ts";
 /** Free space that is always left: a twentieth of the disk, at most this much; that much more than writes want. */
 const MOST_LEFT_BYTES = 1024 ** 3;
 const INCOMING = "incoming";
+const EPOCH_FILE = "epoch";
 
 /** The files of one data folder. */
 export class BlobFolder {
@@ -29,6 +30,30 @@ export class BlobFolder {
   /** Removes what interrupted uploads left. */
   removeLeftovers(): void {
     rmSync(join(this.path, INCOMING), { recursive: true, force: true });
+  }
+
+  /** Returns the epoch of the fleet whose blobs these are; undefined: none has been noted. */
+  epoch(): string | undefined {
+    try {
+      return readFileSync(join(this.path, EPOCH_FILE), "utf8").trim();
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** Notes whose blobs these are. */
+  noteEpoch(epoch: string): void {
+    if (existsSync(this.path)) writeAtomic(join(this.path, EPOCH_FILE), `${epoch}\n`);
+  }
+
+  /** Moves all blobs to `<data>/aside`, where nothing is ever deleted. Returns the new folder. */
+  setAside(epoch: string): string {
+    const aside = join(this.path, "..", "aside");
+    ensurePrivateFolder(aside);
+    let home = join(aside, `blobs-${epoch}`);
+    for (let n = 2; existsSync(home); n += 1) home = join(aside, `blobs-${epoch}-${n}`);
+    renameDurably(this.path, home);
+    return home;
   }
 
   /** Returns the size of a blob that is here in bytes; undefined: it is not. */

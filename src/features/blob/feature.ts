@@ -58,8 +58,15 @@ export const blobFeature: Feature = {
   },
   jobs: (node) => {
     const { store, nowMs } = node.get(NODE);
-    const isReady = () => node.get(LOG).ready();
-    return [new BlobSweep({ blobs: node.get(BLOBS), reader: store.reader, isReady, log: logFor("blob"), nowMs })];
+    return [
+      new BlobSweep({
+        blobs: node.get(BLOBS),
+        reader: store.reader,
+        history: () => node.get(LOG),
+        log: logFor("blob"),
+        nowMs,
+      }),
+    ];
   },
   duties: (node) => {
     const { store, conditions, nowMs } = node.get(NODE);

@@ -2,6 +2,7 @@
 
 import { reasonOf } from "../../lib/reason-of.ts";
 import { levelOf } from "../../log/level.ts";
+import type { Log } from "../../log/log.ts";
 import type { LogLine } from "../../observe/logging.ts";
 import { BLOB_LEVEL } from "../../operation/blob-references.ts";
 import type { Job } from "../../operation/feature.ts";
@@ -9,15 +10,17 @@ import type { Reader } from "../../store/store.ts";
 import type { Blobs } from "./blobs.ts";
 import { isKnown } from "./rows.ts";
 
-const SWEEP_MS = 30_000;
+const LOOK_MS = 1000;
+/** A sweep is made at one of so many looks. */
+const SWEEP_LOOKS = 30;
 /** Bytes that arrived may wait so long for their row, in ms. */
 const UNKNOWN_MS = 3_600_000;
 
 export interface BlobSweepOptions {
   blobs: Blobs;
   reader: Reader;
-  /** Reports whether this node has its fleet's store. */
-  isReady: () => boolean;
+  /** The log, once it is there. */
+  history: () => Pick<Log, "ready" | "position" | "sameHistory">;
   log: LogLine;
   nowMs: () => number;
 }
@@ -28,6 +31,8 @@ export class BlobSweep implements Job {
   readonly #options: BlobSweepOptions;
   /** When blobs that are here were last seen with a row, in ms: as many as there are files. */
   readonly #seen = new Map<string, number>();
+  /** Whether the blobs here are known to be those of this node's fleet. */
+  #isOwn = false;
   #timer: ReturnType<typeof setInterval> | undefined;
 
   constructor(options: BlobSweepOptions) {
@@ -41,7 +46,12 @@ export class BlobSweep implements Job {
     } catch (error) {
       log("warning", `cannot remove leftovers in ${blobs.folder.path}: ${reasonOf(error)}`);
     }
-    this.#timer = setInterval(() => this.#trySweep(), SWEEP_MS);
+    let looks = 0;
+    this.#timer = setInterval(() => {
+      looks += 1;
+      // Until the fleet's store is here, and then at once: before new blobs come beside those of another fleet.
+      if (!this.#isOwn || looks % SWEEP_LOOKS === 0) this.#trySweep();
+    }, LOOK_MS);
   }
 
   async stop(): Promise<void> {
@@ -51,9 +61,11 @@ export class BlobSweep implements Job {
 
   /** Removes what is due now. Returns how many blobs that were. */
   sweep(): number {
-    const { blobs, reader, isReady, nowMs } = this.#options;
+    const { blobs, reader, history, nowMs } = this.#options;
     blobs.incoming.giveUpIdle();
-    if (!isReady() || levelOf(reader) < BLOB_LEVEL) return 0;
+    if (!history().ready() || levelOf(reader) < BLOB_LEVEL) return 0;
+    this.#keepForeign();
+    this.#isOwn = true;
     let removed = 0;
     const here = blobs.folder.list();
     for (const sha256 of here) {
@@ -71,6 +83,19 @@ export class BlobSweep implements Job {
       removed += 1;
     }
     return removed;
+  }
+
+  /** What this node held as a member of another fleet is no leftover of this one. */
+  #keepForeign(): void {
+    const { blobs, history, log } = this.#options;
+    const { epoch } = history().position();
+    const noted = blobs.folder.epoch();
+    if (noted === epoch) return;
+    if (noted !== undefined && !history().sameHistory({ epoch: noted, seq: 0 })) {
+      const home = blobs.folder.setAside(noted);
+      log("warning", `the blobs of the fleet that this node was in before are in ${home}`);
+    }
+    blobs.folder.noteEpoch(epoch);
   }
 
   #trySweep(): void {
