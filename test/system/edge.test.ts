@@ -2,8 +2,10 @@
 // stopped, killed, gone in the middle of an answer, or says that it is no member.
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { randomBytes } from "node:crypto";
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
+import { sha256Hex } from "../../src/lib/sha256.ts";
 import { Agent, type Answer, joinAgent, localHttp } from "../kit/agent.ts";
 import { TestCollector } from "../kit/collector.ts";
 import { eventually } from "../kit/eventually.ts";
@@ -157,6 +159,23 @@ describe("with its full node", () => {
     const { status, body } = await atEdge.call("search", { query: "heliotrope", min_position: position });
     expect([status, body["hits"]]).toEqual([200, [expect.objectContaining({ id: "team-a/found" })]]);
     expect(existsSync(join(edge.dataDir, "search"))).toBe(false);
+  });
+
+  test("a blob goes through it both ways, by rights of the space, and nothing of it is kept", async () => {
+    const data = randomBytes(5 * 1024 * 1024);
+    const sha256 = sha256Hex(data);
+    const send = (from: number, to: number) =>
+      atEdge.http(`/blobs/${sha256}?space=team-a`, {
+        method: "PUT",
+        headers: { "content-range": `bytes ${from}-${to - 1}/${data.byteLength}` },
+        body: new Uint8Array(data.subarray(from, to)),
+      });
+    expect((await send(0, 4 * 1024 * 1024)).body).toMatchObject({ received: 4 * 1024 * 1024, stored: false });
+    expect((await send(4 * 1024 * 1024, data.byteLength)).body).toMatchObject({ stored: true, holders: 1 });
+    const got = await atEdge.fetch(`/blobs/${sha256}?space=team-a`);
+    expect([got.status, sha256Hex(Buffer.from(await got.arrayBuffer()))]).toEqual([200, sha256]);
+    expect((await atEdge.http(`/blobs/${sha256}?space=elsewhere`)).status).toBe(403);
+    expect(existsSync(join(edge.dataDir, "blobs"))).toBe(false);
   });
 
   test("spaces that it is not enrolled for, and rights above a member's, are no matter of it", async () => {
