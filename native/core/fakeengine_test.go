@@ -14,6 +14,7 @@ import (
 
 	"tailscale.com/client/local"
 	"tailscale.com/client/tailscale/apitype"
+	"tailscale.com/ipn"
 	"tailscale.com/ipn/ipnstate"
 	"tailscale.com/tailcfg"
 )
@@ -26,6 +27,8 @@ type fakeEngine struct {
 	services map[tailcfg.ServiceName]tailcfg.ServiceDetails // nil: an error
 	broken   bool                                           // every answer is an error
 	asked    []string                                       // the addresses that WhoIs was asked for
+	ping     *ipnstate.PingResult                           // nil: no answer
+	notices  []ipn.Notify                                   // of the bus, which ends after them
 }
 
 // startFakeEngine returns an engine and a node of the user 5 that asks it.
@@ -59,8 +62,12 @@ func (e *fakeEngine) device(address string, id tailcfg.StableNodeID) {
 	}
 }
 
-// ServeHTTP answers whois, status and services.
+// ServeHTTP answers whois, status, services, ping, the bus, and that nothing is served.
 func (e *fakeEngine) ServeHTTP(writer http.ResponseWriter, request *http.Request) {
+	if request.URL.Path == "/localapi/v0/ping" && e.ping == nil {
+		<-request.Context().Done()
+		return
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	switch {
@@ -79,6 +86,14 @@ func (e *fakeEngine) ServeHTTP(writer http.ResponseWriter, request *http.Request
 		_ = json.NewEncoder(writer).Encode(e.status)
 	case request.URL.Path == "/localapi/v0/services" && e.services != nil:
 		_ = json.NewEncoder(writer).Encode(e.services)
+	case request.URL.Path == "/localapi/v0/serve-config":
+		_, _ = writer.Write([]byte("null"))
+	case request.URL.Path == "/localapi/v0/ping":
+		_ = json.NewEncoder(writer).Encode(e.ping)
+	case request.URL.Path == "/localapi/v0/watch-ipn-bus":
+		for _, notice := range e.notices {
+			_ = json.NewEncoder(writer).Encode(notice)
+		}
 	default:
 		http.NotFound(writer, request)
 	}

@@ -40,6 +40,12 @@ func TestNotifyRefuses(t *testing.T) {
 		"a long socket":     {NotifyParams{Socket: "/" + strings.Repeat("s", 200), State: "READY=1"}, CodeBadRequest},
 		"no state":          {NotifyParams{Socket: "/run/notify"}, CodeBadRequest},
 		"a long state":      {NotifyParams{Socket: "/run/notify", State: strings.Repeat("s", 5000)}, CodeBadRequest},
+		"a zero in it":      {NotifyParams{Socket: "/run/notify", State: "READY=1\x00"}, CodeBadRequest},
+		"a zero in a path":  {NotifyParams{Socket: "/run/\x00", State: "READY=1"}, CodeBadRequest},
+		"a longer socket":   {NotifyParams{Socket: "/" + strings.Repeat("s", maxNotifySocketBytes), State: "READY=1"}, CodeBadRequest},
+		"the longest":       {NotifyParams{Socket: "/" + strings.Repeat("s", maxNotifySocketBytes-1), State: "READY=1"}, CodeNotFound},
+		"a longer state":    {NotifyParams{Socket: "/none", State: strings.Repeat("s", maxNotifyBytes+1)}, CodeBadRequest},
+		"the longest state": {NotifyParams{Socket: "/none", State: strings.Repeat("s", maxNotifyBytes)}, CodeNotFound},
 		"no listener":       {NotifyParams{Socket: filepath.Join(t.TempDir(), "none"), State: "READY=1"}, CodeNotFound},
 	} {
 		var fault *Fault

@@ -79,6 +79,12 @@ func TestOutboxEndsWithItsWriter(t *testing.T) {
 	if err := box.drain(brokenWriter{}); err == nil || !box.closed {
 		t.Errorf("closed: %v, %v", box.closed, err)
 	}
+	// What ends without a line ends at once.
+	box = newOutbox()
+	box.close()
+	if err := box.drain(brokenWriter{}); err != nil {
+		t.Errorf("nothing was written: %v", err)
+	}
 }
 
 func TestSecretsThatAreKept(t *testing.T) {

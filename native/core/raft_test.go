@@ -231,12 +231,19 @@ func TestRaftMemberNeedsNoNode(t *testing.T) {
 		"an old previous":  {RaftChangeParams{Do: "add", Server: other, Previous: state.Configuration + 7}, CodeChanged},
 		"no member":        {RaftChangeParams{Do: "promote", Server: other, Previous: state.Configuration}, CodeInternal},
 		"bad profile":      {RaftChangeParams{Do: "profile", Profile: "fast"}, CodeBadRequest},
+		"profile of one":   {RaftChangeParams{Do: "profile", Profile: "wan", Server: other}, CodeBadRequest},
+		"add and profile":  {RaftChangeParams{Do: "add", Profile: "wan", Server: other, Previous: state.Configuration}, CodeBadRequest},
+		"several":          {RaftChangeParams{Do: "add", Server: other, Servers: []string{other}, Previous: state.Configuration}, CodeBadRequest},
+		"to no server":     {RaftChangeParams{Do: "transfer", Server: "x"}, CodeBadRequest},
+		"refuse no server": {RaftChangeParams{Do: "refuse", Servers: []string{other, "x"}}, CodeBadRequest},
+		"promote nobody":   {RaftChangeParams{Do: "promote", Server: "x", Previous: state.Configuration}, CodeBadRequest},
 	} {
 		if fault := r.call("raft-change", row.params, nil); fault == nil || fault.Code != row.code {
 			t.Errorf("%s: %v", name, fault)
 		}
 	}
 	r.must("raft-change", RaftChangeParams{Do: "profile", Profile: "wan"}, nil)
+	r.must("raft-change", RaftChangeParams{Do: "refuse", Servers: []string{other}}, nil)
 	store.propose(t, 2, "two")
 	r.must("raft-close", empty{}, nil)
 	<-store.ended

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"cairn.internal/native/raftlog"
 	"github.com/hashicorp/go-hclog"
@@ -188,5 +189,17 @@ func TestOnlyTheListenerThatFailedIsForgotten(t *testing.T) {
 	}
 	if _, err := current.Accept(); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("a listener that is forgotten is open: %v", err)
+	}
+}
+
+func TestAMemberThatDoesNotEndIsNotTakenForClosed(t *testing.T) {
+	instance := &raftInstance{cancel: func() {}, done: make(chan struct{})}
+	host := &raftHost{instance: instance}
+	if host.stop(time.Millisecond) {
+		t.Error("a member that runs counts as closed")
+	}
+	close(instance.done)
+	if !host.stop(time.Minute) || !(&raftHost{}).stop(0) {
+		t.Error("a member that has ended counts as running")
 	}
 }

@@ -164,3 +164,32 @@ func TestStatusBeforeAndAfterTheFirstMap(t *testing.T) {
 		t.Errorf("got %s", *timeText(&moment))
 	}
 }
+
+func TestALoginRenewsOnlyAKeyThatIsTaken(t *testing.T) {
+	engine, node := startFakeEngine(t)
+	earlier := time.Now().Add(-time.Hour)
+	for _, row := range []struct {
+		name   string
+		status ipnstate.Status
+		denied *Denied
+		want   bool
+	}{
+		{"it is taken", ipnstate.Status{BackendState: "Running", Self: &ipnstate.PeerStatus{ID: "n1"}}, nil, true},
+		{"a login waits", ipnstate.Status{BackendState: "NeedsLogin", Self: &ipnstate.PeerStatus{ID: "n1"}}, nil, false},
+		{"denied", ipnstate.Status{BackendState: "Running", Self: &ipnstate.PeerStatus{ID: "n1"}}, &Denied{Reason: deniedRefused}, false},
+		{"no map yet", ipnstate.Status{BackendState: "Running"}, nil, false},
+		{"it ended", ipnstate.Status{BackendState: "Running", Self: &ipnstate.PeerStatus{ID: "n1", KeyExpiry: &earlier}}, nil, false},
+	} {
+		engine.status, node.watch.denied = row.status, row.denied
+		if got := node.renews(t.Context()); got != row.want {
+			t.Errorf("%s: %v", row.name, got)
+		}
+		if got := node.waitsForLogin(t.Context()); got != (row.status.BackendState == "NeedsLogin") {
+			t.Errorf("%s: waits for a login: %v", row.name, got)
+		}
+	}
+	engine.broken = true
+	if node.renews(t.Context()) || node.waitsForLogin(t.Context()) {
+		t.Error("without an engine")
+	}
+}

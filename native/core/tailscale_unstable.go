@@ -133,7 +133,12 @@ func (e engine) loginError() string {
 // judgeKey asks control whether it takes a node key, without an auth key and without a login. The map request names the
 // device, so that only a known one registers; nil means that control takes the key.
 func (e engine) judgeKey(ctx context.Context, nodeKey key.NodePublic, host *tailcfg.Hostinfo) (*Denied, error) {
-	status, text, err := e.askControl(ctx, "map", tailcfg.MapRequest{
+	return judgeKeyBy(func(path string, body any) (int, []byte, error) { return e.askControl(ctx, path, body) }, nodeKey, host)
+}
+
+func judgeKeyBy(ask func(path string, body any) (int, []byte, error), nodeKey key.NodePublic,
+	host *tailcfg.Hostinfo) (*Denied, error) {
+	status, text, err := ask("map", tailcfg.MapRequest{
 		Version: tailcfg.CurrentCapabilityVersion, NodeKey: nodeKey, Hostinfo: host, ReadOnly: true, OmitPeers: true,
 	})
 	switch {
@@ -144,7 +149,7 @@ func (e engine) judgeKey(ctx context.Context, nodeKey key.NodePublic, host *tail
 	case status != http.StatusOK:
 		return refusalOf(status, text)
 	}
-	status, text, err = e.askControl(ctx, "register", tailcfg.RegisterRequest{
+	status, text, err = ask("register", tailcfg.RegisterRequest{
 		Version: tailcfg.CurrentCapabilityVersion, NodeKey: nodeKey, Hostinfo: host,
 	})
 	if err != nil {

@@ -50,4 +50,10 @@ func TestInvalidSavedPortMeansAny(t *testing.T) {
 	if err := saveUDPPort(dir, 0); err != nil || savedUDPPort(dir) != 0 {
 		t.Errorf("an unknown port was kept: %v", err)
 	}
+	// What is not known now does not replace what was.
+	for _, port := range []uint16{4000, 0} {
+		if err := saveUDPPort(dir, port); err != nil || savedUDPPort(dir) != 4000 {
+			t.Errorf("the next start tries %d: %v", savedUDPPort(dir), err)
+		}
+	}
 }
