@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"tailscale.com/types/key"
 )
@@ -47,4 +48,37 @@ func TestFoldersThatHoldAKey(t *testing.T) {
 			t.Errorf("%s: %v", name, is)
 		}
 	}
+}
+
+// There is no engine here: a question would panic.
+func TestNoKeyIsAskedAboutWithoutOneOrWhileLoggingOut(t *testing.T) {
+	_, node := startFakeEngine(t)
+	node.watch.init(time.Now())
+	node.params.StateDir = t.TempDir()
+	node.askAboutKey()
+	text := []byte(`{"LoggedOut":false,"Config":{"PrivateNodeKey":"` + mustText(t, key.NewNode()) + `"}}`)
+	state, err := json.Marshal(map[string][]byte{"_current-profile": []byte("profile-1"), "profile-1": text})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(node.params.StateDir, stateFile), state, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if !enrolled(node.params.StateDir) {
+		t.Fatal("the folder holds no key")
+	}
+	node.watch.loggedOut()
+	node.askAboutKey()
+	if len(node.watch.wakeup) != 0 || node.watch.denied != nil {
+		t.Error("an answer was recorded")
+	}
+}
+
+func mustText(t *testing.T, private key.NodePrivate) string {
+	t.Helper()
+	text, err := private.MarshalText()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
 }
