@@ -76,6 +76,9 @@ func TestBoundsOfParameters(t *testing.T) {
 			t.Errorf("%s with an unknown field: %v", name, err)
 		}
 	}
+	if code := run("notify", NotifyParams{Socket: filepath.Join(t.TempDir(), "none"), State: "READY=1"}); code != CodeNotFound {
+		t.Errorf("notify where nobody listens: %q", code)
+	}
 	for _, raw := range []string{"", "null", "{}"} {
 		if _, err := methods["drop"](t.Context(), s, json.RawMessage(raw)); err != nil {
 			t.Errorf("params %q: %v", raw, err)

@@ -139,7 +139,7 @@ func (n *Node) onBus(change busChange) {
 
 // onControlError reports a refused key once per message and login; control repeats the error on every retry.
 func (n *Node) onControlError(text string) {
-	if n.engine.inMapPoll() || strings.Contains(text, "rate limited") {
+	if !isAboutKey(text, n.engine.inMapPoll()) {
 		n.log("warning", "error from control: "+text)
 		return
 	}
@@ -152,6 +152,12 @@ func (n *Node) onControlError(text string) {
 	if isNew {
 		n.emit(MessageEvent{Event: "auth-failed", Message: n.secrets.clean(text)})
 	}
+}
+
+// isAboutKey reports whether an error from control may be about our key: not while it streams the network map to us,
+// and not that it was asked too often.
+func isAboutKey(text string, inPoll bool) bool {
+	return !inPoll && !strings.Contains(text, "rate limited")
 }
 
 // pollLoop polls for changes without a notification: a new packet filter, expired keys, unreachable control.
@@ -223,14 +229,7 @@ func (n *Node) notifyLoop() {
 		n.watch.netmap = false
 		n.watch.mu.Unlock()
 		if netmap {
-			n.view.markDirty()
-			if snapshot, err := n.look(n.ctx, 0); err == nil {
-				n.revoke(n.ctx)
-				n.emit(NetmapEvent{Event: "netmap", Peers: len(snapshot.status.Peer)})
-			} else if n.ctx.Err() == nil {
-				n.log("warning", "cannot read the network map, retrying: "+err.Error())
-				n.watch.wake(true)
-			}
+			n.recheckRights()
 		}
 		n.updateControl(time.Now())
 		if status, err := n.status(n.ctx); err == nil {
@@ -240,6 +239,19 @@ func (n *Node) notifyLoop() {
 			}
 		}
 		pause(n.ctx, minStateGap)
+	}
+}
+
+// recheckRights checks what is open against the newest network map, and asks for another pass where it cannot be read.
+func (n *Node) recheckRights() {
+	n.view.markDirty()
+	snapshot, err := n.look(n.ctx, 0)
+	if err == nil {
+		n.revoke(n.ctx)
+		n.emit(NetmapEvent{Event: "netmap", Peers: len(snapshot.status.Peer)})
+	} else if n.ctx.Err() == nil {
+		n.log("warning", "cannot read the network map, retrying: "+err.Error())
+		n.watch.wake(true)
 	}
 }
 

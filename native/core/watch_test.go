@@ -3,9 +3,12 @@
 package core
 
 import (
+	"context"
 	"slices"
 	"testing"
 	"time"
+
+	"tailscale.com/ipn/ipnstate"
 )
 
 func TestWhetherControlIsReachable(t *testing.T) {
@@ -57,6 +60,18 @@ func TestWhetherControlIsReachable(t *testing.T) {
 		"register request: http 429: slow down": false, "register request: http 500": false, unheard: false, "": false} {
 		if refusesKey(failure) != want {
 			t.Errorf("%q refuses the key: %v", failure, !want)
+		}
+	}
+}
+
+func TestErrorsThatAreNotAboutTheKey(t *testing.T) {
+	for _, row := range []struct {
+		text   string
+		inPoll bool
+		want   bool
+	}{{"invalid key", false, true}, {"invalid key", true, false}, {"rate limited", false, false}, {"rate limited", true, false}} {
+		if got := isAboutKey(row.text, row.inPoll); got != row.want {
+			t.Errorf("%q with a network map %v: %v", row.text, row.inPoll, got)
 		}
 	}
 }
@@ -126,5 +141,39 @@ func TestEachLoginURLIsToldOnce(t *testing.T) {
 	}
 	if expect("nothing more", busChange{}); !node.watch.netmap {
 		t.Error("a change is forgotten before it is looked at")
+	}
+}
+
+func TestRightsAreCheckedAgainUntilTheMapIsRead(t *testing.T) {
+	engine, node := startFakePeers(t, &ipnstate.PeerStatus{ID: "a"}, &ipnstate.PeerStatus{ID: "b"})
+	node.watch.init(time.Now())
+	told := 0
+	node.emit = func(event any) {
+		if netmap, ok := event.(NetmapEvent); ok && netmap.Peers == 2 {
+			told++
+		}
+	}
+	asksAgain := func() bool {
+		defer func() { node.watch.netmap = false }()
+		select {
+		case <-node.watch.wakeup:
+			return node.watch.netmap
+		default:
+			return false
+		}
+	}
+	engine.broken = true
+	if node.recheckRights(); told != 0 || !asksAgain() {
+		t.Errorf("without a network map: told %d times", told)
+	}
+	engine.broken = false
+	if node.recheckRights(); told != 1 || asksAgain() {
+		t.Errorf("with a network map: told %d times", told)
+	}
+	ended, end := context.WithCancel(t.Context())
+	end()
+	node.ctx = ended
+	if node.recheckRights(); told != 1 || asksAgain() {
+		t.Errorf("at the end of the node: told %d times", told)
 	}
 }
