@@ -58,7 +58,14 @@ describe.skipIf(NATS_SERVER === undefined)("moves of the log of events [needs na
     expect(first.durability).toBe("replicated; voters=1; sync=always");
     const counted = await events.call("event_log_move", { to: "jetstream" });
     expect(counted).toMatchObject({ from: "fleet", to: "jetstream", events: 21, begun: false });
+    // NATS is asked: it is there, and has no such stream yet.
+    const nats = counted["nats"] as Record<string, unknown>;
+    expect(nats).toEqual({ stream: nats["stream"], replicas: 1, max_payload: 1_048_576 });
+    await eventually("the connection for that is ended", () => events.sockets.every(({ destroyed }) => destroyed));
     await events.move("jetstream");
+    expect((await events.call("event_log_get", {}))["stream"]).toBe(nats["stream"]);
+    const back = await events.call("event_log_move", { to: "fleet" });
+    expect(back).toMatchObject({ events: 21, nats: { stream: nats["stream"], events: 21 } });
     expect((await refusal(events.call("event_log_move", { to: "jetstream" }))).code).toBe("invalid_input");
     const moved = await events.publish("ann", { type: "t", id: "22" });
     expect(moved.durability).toBe("jetstream; replicas=1; sync=server");
@@ -76,8 +83,8 @@ describe.skipIf(NATS_SERVER === undefined)("moves of the log of events [needs na
     expect((await events.publish("ann", { type: "t", id: "22" })).duplicate).toBe(true);
     const last = await events.publish("ann", { type: "t", id: "23" });
     expect(last.cursor).toEndWith("-e23");
-    const back = await events.call("event_list", { since: moved.cursor }, sender("reader"));
-    expect((back["events"] as { id: string }[]).map(({ id }) => id)).toEqual(["23"]);
+    const after = await events.call("event_list", { since: moved.cursor }, sender("reader"));
+    expect((after["events"] as { id: string }[]).map(({ id }) => id)).toEqual(["23"]);
     expect(await events.call("audit_verify", {})).toMatchObject({ ok: true });
   });
 
@@ -218,7 +225,9 @@ describe.skipIf(NATS_SERVER === undefined)("moves of the log of events [needs na
       const { problem } = await events.call("event_log_get", {});
       return problem !== undefined;
     });
-    expect(await lose(true)).toMatchObject({ events: 2, after: last.cursor, begun: false });
+    expect(await lose(true)).toMatchObject({ events: 2, after: last.cursor, waiting: 1, begun: false });
+    const problem = expect.stringContaining("cannot be used now");
+    expect(await events.call("event_log_move", { to: "fleet" })).toMatchObject({ nats: { problem }, begun: false });
     // A move back that began before the stream was lost ends with it.
     await events.call("event_log_move", { to: "fleet", dry: false });
     await lose(false);

@@ -8,7 +8,7 @@ import type { Transport } from "@nats-io/nats-core/internal";
 import { natsShape } from "../../src/config/shapes.ts";
 import { JetStreamLog } from "../../src/features/event/jetstream/jetstream-log.ts";
 import { subjectOf } from "../../src/features/event/jetstream/message.ts";
-import { addressOf, NatsLink } from "../../src/features/event/jetstream/nats.ts";
+import { addressOf, NatsLink, operatorReason } from "../../src/features/event/jetstream/nats.ts";
 import { readStep } from "../../src/features/event/jetstream/read.ts";
 import { headOf, limitStream, makeStream, prefixOf, sealStream } from "../../src/features/event/jetstream/stream.ts";
 import { redactText } from "../../src/observe/redact.ts";
@@ -266,6 +266,15 @@ describe.skipIf(NATS_SERVER === undefined)("a log of events in NATS that is medd
 });
 
 describe.skipIf(NATS_SERVER === undefined)("connections to NATS [needs nats-server]", () => {
+  /** What operators are told of a refusal; callers are told nothing of logins and hosts. */
+  const told = async (promise: Promise<unknown>) => {
+    const { code, message } = await refusal(promise);
+    const reason = await promise.catch(operatorReason);
+    expect(reason).toStartWith("NATS JetStream cannot be used now: ");
+    expect(message).toBe("The log of events is in NATS JetStream, which cannot be used now");
+    return { code, message: String(reason).slice(35) };
+  };
+
   test("a login that the server refuses says so, and is tried again once the server takes it", async () => {
     const file = (password: string) => `authorization { user: cairn, password: "${password}" }\n`;
     await using server = await startNats(file("first-password"));
@@ -277,7 +286,7 @@ describe.skipIf(NATS_SERVER === undefined)("connections to NATS [needs nats-serv
     await server.kill();
     await server.start(file("other-password"));
     const refused = await eventually("it is refused", async () => {
-      const fault = await refusal(ask()).catch(() => undefined);
+      const fault = await told(ask()).catch(() => undefined);
       return fault?.message.includes("Authorization Violation") === true && fault;
     });
     expect(refused.code).toBe("event_log_unavailable");
@@ -290,14 +299,14 @@ describe.skipIf(NATS_SERVER === undefined)("connections to NATS [needs nats-serv
       ),
     );
     login = "cairn:wrong";
-    expect((await refusal(ask())).message).toContain("Authorization Violation");
+    expect((await told(ask())).message).toContain("Authorization Violation");
     login = "-----BEGIN NATS USER JWT-----\nbroken";
-    const broken = await refusal(ask());
+    const broken = await told(ask());
     expect([broken.code, broken.message.includes("broken")]).toEqual(["event_log_unavailable", false]);
     login = "cairn:first-password";
     await ask();
     await link.close();
-    expect((await refusal(ask())).message).toContain("stopping");
+    expect((await told(ask())).message).toContain("stopping");
   });
 
   test("a connection on which no sense comes is made again at once", async () => {
@@ -349,16 +358,16 @@ describe.skipIf(NATS_SERVER === undefined)("connections to NATS [needs nats-serv
     for (const scheme of ["tls", "nats"]) expect(await account(`${scheme}://localhost:${port}`, cert)).toBe(true);
     const other = await selfSigned("localhost");
     const refused = [
-      await refusal(account(`tls://localhost:${port}`)),
-      await refusal(account(`tls://localhost:${port}`, other.cert)),
-      await refusal(account(`tls://127.0.0.1:${port}`, cert)),
-      await refusal(account(`tls://localhost:${port}`, "no PEM")),
+      await told(account(`tls://localhost:${port}`)),
+      await told(account(`tls://localhost:${port}`, other.cert)),
+      await told(account(`tls://127.0.0.1:${port}`, cert)),
+      await told(account(`tls://localhost:${port}`, "no PEM")),
     ];
     expect(refused.map(({ code }) => code)).toEqual(refused.map(() => "event_log_unavailable"));
     for (const { message } of refused) expect(message).toContain("TLS with ");
     expect(refused[0]?.message).toMatch(/certificate/i);
     expect(await account(plain.url)).toBe(false);
-    expect((await refusal(account(plain.url.replace("nats:", "tls:")))).code).toBe("event_log_unavailable");
+    expect((await told(account(plain.url.replace("nats:", "tls:")))).code).toBe("event_log_unavailable");
   });
 
   test("a server without JetStream is left at once, and says what it lacks", async () => {
@@ -374,7 +383,7 @@ describe.skipIf(NATS_SERVER === undefined)("connections to NATS [needs nats-serv
       place: () => ({ url: server.url, login: undefined }),
     });
     for (const _ of upTo(2)) {
-      const fault = await refusal(link.call(async ({ manager }) => manager.getAccountInfo()));
+      const fault = await told(link.call(async ({ manager }) => manager.getAccountInfo()));
       expect([fault.code, fault.message]).toEqual(["event_log_unavailable", expect.stringMatching(/jetstream/i)]);
     }
     expect(open.map(({ destroyed }) => destroyed)).toEqual([true, true]);

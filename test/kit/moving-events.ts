@@ -28,9 +28,12 @@ const ADMIN: Caller = callerWith({
   grants: [{ role: "admin", spaces: ["*", "fleet"] }],
 });
 
+/** What it has. */
+export const movingFeatures = [agentFeature, contextFeature, eventFeature, subscriptionFeature];
+
 /** Starts one; it does not lead before `lead`. */
-export function startMovingEvents(server: NatsServer) {
-  const features = [agentFeature, contextFeature, eventFeature, subscriptionFeature];
+export function startMovingEvents(server: Pick<NatsServer, "url">) {
+  const features = movingFeatures;
   const node = new Services();
   const events = {
     ...DEFAULT_WRITE_LIMITS.events,

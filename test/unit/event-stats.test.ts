@@ -214,6 +214,6 @@ describe("event_topology", () => {
     await subscribe("team-a/alerts");
     await publish("ann", "a");
     const some = sender("cy", { role: "reader", spaces: ["team-b"] });
-    expect(await topology({}, some)).toEqual({ looked_at: 0, senders: [], subscriptions: [], targets: [] });
+    expect(await topology({}, some)).toMatchObject({ looked_at: 0, senders: [], subscriptions: [], targets: [] });
   });
 });

@@ -100,6 +100,7 @@ describe("the picture", () => {
     ...more,
   });
   const topology = (more: Partial<Topology>): Topology => ({
+    log: { kind: "fleet", durability: "replicated; voters=1; sync=always", reached: true },
     ...{ looked_at: 0, senders: [], subscriptions: [], targets: [], ...more },
   });
 

@@ -10,12 +10,19 @@ import { readMeta } from "../../log/meta.ts";
 import { type ApplyStamp, write } from "../../operation/define.ts";
 import type { Writer } from "../../store/store.ts";
 import { spaceArgument } from "./arguments.ts";
-import { epochOf } from "./cursor.ts";
 import { tracedItem } from "./event-trace.ts";
 import { HOPS, hopsOf } from "./hops.ts";
 import { type EventItem, eventItem, sizeOf } from "./item.ts";
 import { refuseElsewhere } from "./moves/place.ts";
-import { EVENT_LEVEL, EVENT_ROW_BYTES, type EventHead, type EventRow, eventHead, segmentHash } from "./rows.ts";
+import {
+  EVENT_LEVEL,
+  EVENT_ROW_BYTES,
+  type EventHead,
+  type EventRow,
+  epochOf,
+  eventHead,
+  segmentHash,
+} from "./rows.ts";
 
 /** Most events of one command. */
 export const MAX_APPENDED = 512;

@@ -4,7 +4,7 @@
 import { Fault } from "../../lib/fault.ts";
 import type { Reader } from "../../store/store.ts";
 import { logPlaces, sharedWith, streamOf } from "./moves/place.ts";
-import { type EventHead, eventHead } from "./rows.ts";
+import { type EventHead, epochOf, eventHead } from "./rows.ts";
 
 /** A place in the event log. */
 export interface EventCursor {
@@ -20,11 +20,6 @@ interface EpochRow {
 /** Returns the name of the log of events in cursors: the history that the store follows, or a stream. */
 export function logNameOf(reader: Reader): string {
   return streamOf(logPlaces(reader))?.id ?? epochOf(reader);
-}
-
-/** Returns the id of the history that the store follows: the name of the log that is in the tables. */
-export function epochOf(reader: Reader): string {
-  return reader.get<{ id: string }>("SELECT id FROM epochs ORDER BY n DESC LIMIT 1")?.id ?? "";
 }
 
 /** Returns the cursor after an offset. */

@@ -42,6 +42,8 @@ export interface SeenType {
 export interface EventLog {
   /** The node stops: nothing more is read, and who waits is to be told. */
   readonly isOver: boolean;
+  /** It is known that it cannot be asked now: the head may be behind, and older events do not come. */
+  readonly isAway: boolean;
   /** The name of this log in cursors; another one is of another log, or of another history. */
   name(): string;
   /** Returns how far it goes, as this node knows it now. */

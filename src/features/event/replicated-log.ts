@@ -23,6 +23,9 @@ export class ReplicatedEventLog implements EventLog {
     this.#voters = voters;
   }
 
+  /** What is in this process is there. */
+  readonly isAway = false;
+
   get isOver(): boolean {
     return this.#log().changes.ended;
   }

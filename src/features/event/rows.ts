@@ -58,6 +58,11 @@ export interface EventHead {
 
 const EMPTY: EventHead = { tail: 0, hash: "", floor: 0, floor_hash: "", floor_seq: 0, bytes: 0 };
 
+/** Returns the id of the history that the store follows: the name in cursors of the log that is in the tables. */
+export function epochOf(reader: Reader): string {
+  return reader.get<{ id: string }>("SELECT id FROM epochs ORDER BY n DESC LIMIT 1")?.id ?? "";
+}
+
 /** Returns the head of the event log; an empty one below the level of events. */
 export function eventHead(reader: Reader): EventHead {
   if (levelOf(reader) < EVENT_LEVEL) return EMPTY;

@@ -5,7 +5,6 @@
 import type { ConsumerMessages, JsMsg } from "@nats-io/jetstream";
 import { DeliverPolicy } from "@nats-io/jetstream";
 import { pause } from "../../../lib/pause.ts";
-import { reasonOf } from "../../../lib/reason-of.ts";
 import { timeOf } from "../../../lib/time-of.ts";
 import type { EventLimits, MacroSteps } from "../../../operation/define.ts";
 import { type Appended, tooLarge } from "../append.ts";
@@ -16,7 +15,7 @@ import type { EventItem } from "../item.ts";
 import { moved } from "../moves/place.ts";
 import { EVENT_ROW_BYTES, type EventRow, STEP_BYTES, upToBytes } from "../rows.ts";
 import { dataOf, keyOf, type MessageBody, rowOf, subjectOf } from "./message.ts";
-import { away, type NatsLink } from "./nats.ts";
+import { away, type NatsLink, operatorReason } from "./nats.ts";
 import { bodyOf, failureOf, outlineOf, rowsBetween, type StoredBy } from "./parts.ts";
 import { type KeptEvent, readStep } from "./read.ts";
 import { RecentEvents } from "./recent.ts";
@@ -65,6 +64,8 @@ export class JetStreamLog implements EventLog {
   readonly #stop = new AbortController();
   #head: LogHead;
   #isKnown = false;
+  /** The last look failed, or there was none yet. */
+  #isAway = true;
   /** The stream ends there, and had more: its servers have lost events that were acknowledged. */
   #lostAfter: number | undefined;
   #messages: ConsumerMessages | undefined;
@@ -95,6 +96,15 @@ export class JetStreamLog implements EventLog {
     return this.#options.isOver();
   }
 
+  get isAway(): boolean {
+    return this.#isAway || this.#options.link.isAway;
+  }
+
+  /** Whether the stream has said how far it goes since this node started. */
+  get isKnown(): boolean {
+    return this.#isKnown;
+  }
+
   name(): string {
     return this.#options.place.id;
   }
@@ -107,7 +117,7 @@ export class JetStreamLog implements EventLog {
     const { tail, floor } = this.#head;
     const offset = offsetIn({ name: this.name(), floor }, text, this.#options.earlier);
     if (offset <= tail) return offset;
-    if (!this.#isKnown || this.#options.link.isAway) throw away("how far it goes is not known");
+    if (this.isAway) throw away("how far it goes is not known");
     throw refusedAhead(text, cursorText(this.name(), tail));
   }
 
@@ -309,6 +319,7 @@ export class JetStreamLog implements EventLog {
     const before = this.#head;
     this.#head = { tail: Math.max(before.tail, last), floor, bytes };
     this.#isKnown = true;
+    this.#isAway = false;
     if (this.#head.tail > before.tail || floor !== before.floor) this.#tell();
     return { ...this.#head, tail: last };
   }
@@ -396,7 +407,8 @@ export class JetStreamLog implements EventLog {
         await pause(LOOK_MS, signal);
       } catch (error) {
         if (signal.aborted) break;
-        this.#options.onProblem?.(reasonOf(error));
+        this.#isAway = true;
+        this.#options.onProblem?.(operatorReason(error));
         onFirst();
         await pause(AGAIN_MS, signal).catch(() => {});
       }

@@ -138,7 +138,6 @@ export class NatsLink {
     } catch (error) {
       // Without JetStream there is nothing to ask; the next call connects again.
       await connection?.close().catch(() => {});
-      if (error instanceof Fault) throw error.retold(error.message, { code: "event_log_unavailable" });
       throw away(reasonOf(error));
     }
   }
@@ -179,7 +178,7 @@ function told<T>(read: () => T): T {
     return read();
   } catch (error) {
     if (!(error instanceof Fault)) throw error;
-    throw error.retold(error.message, { code: "event_log_unavailable" });
+    throw away(error.message);
   }
 }
 
@@ -217,15 +216,20 @@ export function isAnswer(error: unknown): error is { code: number; message: stri
   );
 }
 
-/** The refusal while NATS is away. */
+const AWAY = "The log of events is in NATS JetStream, which cannot be used now";
+
+/** The refusal while NATS is away. `reason` is for operators: who publishes can do nothing about hosts and secrets. */
 export function away(reason: string, outcome: "not_done" | "unknown" = "not_done"): Fault {
-  return new Fault(
-    "event_log_unavailable",
-    `The log of events needs NATS JetStream, which cannot be used now: ${reason.trim()}`,
-    {
-      hint: "Nothing else of the fleet is affected. Try again; an operator looks at NATS and at events.nats_url.",
-      details: { retryAfterSeconds: 2 },
-      facts: { outcome },
-    },
-  );
+  return new Fault("event_log_unavailable", AWAY, {
+    hint: "Send the same call again in a moment: an event with an id of its own is kept once. Operators see with `cairn events log` what is wrong; nothing else of the fleet is affected.",
+    details: { retryAfterSeconds: 2 },
+    facts: { outcome },
+    cause: reason.trim(),
+  });
+}
+
+/** Returns what failed, with the reason that is for operators. */
+export function operatorReason(error: unknown): string {
+  const isAway = error instanceof Fault && error.message === AWAY;
+  return isAway ? `NATS JetStream cannot be used now: ${reasonOf(error.cause)}` : reasonOf(error);
 }

@@ -9,7 +9,7 @@ import type { Writer } from "../../../store/store.ts";
 import { appendRows } from "../append.ts";
 import { EVENT_LEVEL, type EventRow, eventHead } from "../rows.ts";
 import { FLEET_ADMIN, logKind } from "./arguments.ts";
-import { changeOf, logPlaces, MOVES, nextLog, streamOf } from "./place.ts";
+import { changeOf, logPlaces, MOVES, nextLog, streamName, streamOf } from "./place.ts";
 import { takeWaiting } from "./take.ts";
 
 /** Begins a move. */
@@ -26,13 +26,18 @@ export const eventLogBegin = write({
     id: z
       .string()
       .regex(/^[0-9a-f]{10}$/, "takes 10 of 0-9 a-f")
-      .describe("Name of the new log in cursors."),
+      .optional()
+      .describe("Name of the stream's log in cursors; the replicated one has its own."),
   }),
-  example: { to: "fleet", id: "0a1b2c3d4e" },
+  example: { to: "jetstream", id: "0a1b2c3d4e" },
   samples: { replicas: 3 },
   output: z.object({ begun: z.boolean() }),
   access: FLEET_ADMIN,
-  prepare: ({ to, replicas = 1, id }) => ({ to, replicas, id }),
+  prepare({ to, replicas = 1, id }) {
+    if (to === "jetstream" && id === undefined)
+      throw new Fault("invalid_input", "The stream needs a name", { details: { field: "id" } });
+    return { to, replicas, id: to === "fleet" ? "" : (id ?? "") };
+  },
   apply(tx, { to, replicas, id }) {
     const places = logPlaces(tx);
     if (places.moving !== undefined)
@@ -46,13 +51,13 @@ export const eventLogBegin = write({
       throw new Fault("unavailable", "What an earlier move left in the replicated log is still being removed", {
         hint: "Try again in a minute.",
       });
-    if (tx.get("SELECT 1 FROM event_logs WHERE id = ?", to === "fleet" ? "-" : id) !== undefined)
-      throw new Fault("id_taken", `There was a log of events ${id} before`, { hint: "Draw another name." });
+    if (id !== "" && tx.get("SELECT 1 FROM event_logs WHERE id = ?", id) !== undefined)
+      throw new Fault("id_taken", `There was a log of events ${id} before`, { hint: "Give another name." });
     const n = nextLog(tx);
-    const stream = to === "fleet" ? "" : `cairn-${id}`;
+    const stream = to === "fleet" ? "" : streamName(id);
     tx.run(
       "INSERT INTO event_logs (n, kind, id, stream, replicas, state, first) VALUES (?,?,?,?,?,'copying',0)",
-      ...[n, to, to === "fleet" ? "" : id, stream, replicas],
+      ...[n, to, id, stream, replicas],
     );
     return { output: { begun: true }, changes: [changeOf("begun", n)] };
   },

@@ -4,9 +4,9 @@
 import { z } from "zod";
 import { Fault } from "../../../lib/fault.ts";
 import { write } from "../../../operation/define.ts";
-import { EVENT_LEVEL, eventHead } from "../rows.ts";
+import { EVENT_LEVEL } from "../rows.ts";
 import { FLEET_ADMIN, logKind } from "./arguments.ts";
-import { changeOf, logPlaces, nextLog, streamOf } from "./place.ts";
+import { changeOf, leastOffset, logPlaces, nextLog, streamOf } from "./place.ts";
 
 /** Stops a move. */
 export const eventLogCancel = write({
@@ -66,9 +66,7 @@ export const eventLogLost = write({
     if (places.moving?.state === "lost")
       throw new Fault("id_taken", "The stream is given up already", { hint: "event_log_get says how far that is." });
     if (places.moving !== undefined) tx.run("UPDATE event_logs SET state = 'cancelled' WHERE n = ?", places.moving.n);
-    // No offset that a reader of the fleet has come to is used again.
-    const sent = tx.get<{ most: number | null }>("SELECT MAX(cursor) AS most FROM subscriptions")?.most ?? 0;
-    const known = Math.max(last, stream.first, eventHead(tx).tail, sent);
+    const known = Math.max(last, leastOffset(tx, stream));
     const n = nextLog(tx);
     tx.run(
       "INSERT INTO event_logs (n, kind, id, stream, replicas, state, first) VALUES (?,'fleet','','',1,'lost',?)",

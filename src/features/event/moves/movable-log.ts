@@ -11,6 +11,8 @@ import type { EventLog, EventOutline, LogHead, Range, SeenType, Soon } from "../
 import type { EventItem } from "../item.ts";
 import { JetStreamLog, STORE } from "../jetstream/jetstream-log.ts";
 import type { NatsLink } from "../jetstream/nats.ts";
+import { type Probed, probe } from "../jetstream/probe.ts";
+import { found, type StreamPlace } from "../jetstream/stream.ts";
 import { appendByCommand, ReplicatedEventLog } from "../replicated-log.ts";
 import type { EventRow } from "../rows.ts";
 import { type LogRow, logPlaces, sharedWith, streamOf } from "./place.ts";
@@ -53,6 +55,21 @@ export class MovableEventLog implements EventLog {
   /** What keeps this node from the stream that has the events; undefined: nothing, or no stream has them. */
   get problem(): string | undefined {
     return this.#problem;
+  }
+
+  /** Asks NATS for what a move would find there. `place`: the stream that the fleet has, or would have. */
+  async probe(place: StreamPlace): Promise<Probed> {
+    const { reader, link } = this.#options;
+    const probed = await probe(link, place);
+    const { current, moving } = logPlaces(reader);
+    if (current?.kind !== "jetstream" && moving === undefined) void link.rest();
+    return probed;
+  }
+
+  /** Returns how many events a stream has; undefined: NATS does not say. */
+  async stored(place: StreamPlace): Promise<number | undefined> {
+    const [asked] = await Promise.allSettled([found(this.#options.link, place)]);
+    return asked.status === "fulfilled" ? (asked.value?.state.messages ?? 0) : undefined;
   }
 
   /** Returns the log of a stream, which is followed from then on. */
@@ -106,6 +123,10 @@ export class MovableEventLog implements EventLog {
 
   get isOver(): boolean {
     return this.#fleet.isOver;
+  }
+
+  get isAway(): boolean {
+    return this.#now.isAway;
   }
 
   name(): string {

@@ -3,14 +3,12 @@
 import { z } from "zod";
 import { Fault } from "../../../lib/fault.ts";
 import { type MacroOperation, macro } from "../../../operation/define.ts";
-import { NODE } from "../../../operation/node-parts.ts";
-import type { Services } from "../../../operation/services.ts";
 import { parseCursor } from "../cursor.ts";
 import { FLEET_ADMIN, logKind } from "./arguments.ts";
 import { eventLogBegin } from "./commands.ts";
-import { GET, getOutput } from "./get.ts";
+import { GET, getOutput, probedNats } from "./get.ts";
 import { eventLogCancel, eventLogLost } from "./leave.ts";
-import { newLogId } from "./log-id.ts";
+import { streamName } from "./place.ts";
 
 const moveInput = z.object({
   to: logKind.optional().describe("fleet: the replicated log."),
@@ -28,62 +26,71 @@ const moveOutput = z.object({
   bytes: z.number().int(),
   after: z.string().optional().describe("With lost: the last known place, behind which the replicated log goes on."),
   problem: z.string().optional().describe("With lost: what keeps this node from the stream."),
+  heard: z
+    .literal(false)
+    .optional()
+    .describe("False, with lost: this node has not reached the stream since it started, so its events are not known."),
+  waiting: z.number().int().optional().describe("With lost: events of what Cairn did that are kept, and come behind."),
+  nats: probedNats.optional().describe("Of a move: what NATS said to the node that was asked. The leader does it."),
   begun: z.boolean().describe("The leader does it now; event_log_get says how far it is."),
 });
 
 type Found = z.output<typeof getOutput>;
 
-/** Returns the operation. */
-export function eventLogMove(node: Services): MacroOperation<typeof moveInput, typeof moveOutput> {
-  return macro({
-    name: "event_log_move",
-    isTool: false,
-    title: "Move the log of events",
-    search: "nats, jetstream, migrate events",
-    description:
-      "Moves the log of events into a stream of NATS JetStream, or back into the replicated log: copies what is kept, at the same offsets, and switches. With cancel it stops a move, with lost it gives up a stream that is gone. By default it only counts: call it with dry false. The steps are event_log_get and event_log_begin, event_log_cancel or event_log_lost.",
-    input: moveInput,
-    example: { to: "jetstream" },
-    samples: { dry: true, lost: false, cancel: false },
-    output: moveOutput,
-    access: FLEET_ADMIN,
-    hints: { idempotent: false },
-    async run({ to, lost = false, cancel = false, dry = true }, { ask }) {
-      const { log, events, bytes, ...state } = getOutput.parse(await ask(GET, {}));
-      if (cancel) {
-        const stopped = { from: stoppedTo({ to, lost }, state.move), to: log, events, bytes };
-        if (!dry) await ask(eventLogCancel.name, { to: stopped.from });
-        return { ...stopped, begun: !dry };
-      }
-      if (to === undefined)
-        throw new Fault("invalid_input", "It is not said where the log of events is to be moved", {
-          hint: "Give to (fleet or jetstream), or cancel: --to LOG or --cancel.",
-          details: { field: "to" },
-        });
-      if (log === to)
-        throw new Fault("invalid_input", `The log of events is in ${to} already`, { details: { field: "to" } });
-      const found = { from: log, to, events, bytes };
-      if (lost) {
-        refuseReached(to, state);
-        if (!dry) await ask(eventLogLost.name, { last: parseCursor(state.newest)?.offset ?? 0 });
-        return { ...found, after: state.newest, problem: state.problem, begun: !dry };
-      }
-      if (state.move !== undefined)
-        throw new Fault("id_taken", `The log of events is being moved to ${state.move.to} (${state.move.state})`, {
-          hint: "event_log_get says how far it is; cancel stops it.",
-        });
-      const settings = node.find(NODE)?.limits().events;
-      if (to === "jetstream" && settings?.nats?.url === undefined)
-        throw new Fault("invalid_input", "The fleet does not know where NATS is", {
-          hint: "Set events.nats_url and events.nats_credentials first: `cairn fleet settings`.",
-          details: { field: "to" },
-        });
-      if (dry) return { ...found, begun: false };
-      const replicas = to === "fleet" ? {} : { replicas: settings?.nats?.replicas ?? 1 };
-      await ask(eventLogBegin.name, { to, id: newLogId(), ...replicas });
-      return { ...found, begun: true };
-    },
-  });
+/** Moves the log, or stops that. */
+export const eventLogMove: MacroOperation<typeof moveInput, typeof moveOutput> = macro({
+  name: "event_log_move",
+  isTool: false,
+  title: "Move the log of events",
+  search: "nats, jetstream, migrate events",
+  description:
+    "Moves the log of events into a stream of NATS JetStream, or back into the replicated log: copies what is kept, at the same offsets, and switches. With cancel it stops a move, with lost it gives up a stream that is gone. By default it only counts and asks NATS: call it with dry false. The steps are event_log_get and event_log_begin, event_log_cancel or event_log_lost.",
+  input: moveInput,
+  example: { to: "jetstream" },
+  samples: { dry: true, lost: false, cancel: false },
+  output: moveOutput,
+  access: FLEET_ADMIN,
+  hints: { idempotent: false },
+  async run({ to, lost = false, cancel = false, dry = true }, { ask }) {
+    const look = !cancel && !lost && to !== undefined;
+    const { log, events, bytes, ...state } = getOutput.parse(await ask(GET, { look }));
+    if (cancel) {
+      const stopped = { from: stoppedTo({ to, lost }, state.move), to: log, events, bytes };
+      if (!dry) await ask(eventLogCancel.name, { to: stopped.from });
+      return { ...stopped, begun: !dry };
+    }
+    if (to === undefined)
+      throw new Fault("invalid_input", "It is not said where the log of events is to be moved", {
+        hint: "Give to (fleet or jetstream), or cancel: --to LOG or --cancel.",
+        details: { field: "to" },
+      });
+    if (log === to)
+      throw new Fault("invalid_input", `The log of events is in ${to} already`, { details: { field: "to" } });
+    const found = { from: log, to, events, bytes };
+    if (lost) {
+      refuseReached(to, state);
+      if (!dry) await ask(eventLogLost.name, { last: parseCursor(state.newest)?.offset ?? 0 });
+      const { newest: after, problem, heard, waiting } = state;
+      return { ...found, after, problem, waiting, ...(heard === undefined ? {} : { heard }), begun: !dry };
+    }
+    if (state.move !== undefined)
+      throw new Fault("id_taken", `The log of events is being moved to ${state.move.to} (${state.move.state})`, {
+        hint: "event_log_get says how far it is; cancel stops it.",
+      });
+    const { nats } = state;
+    if (to === "jetstream" && nats === undefined)
+      throw new Fault("invalid_input", "The fleet does not know where NATS is", {
+        hint: "Set events.nats_url and events.nats_credentials first: `cairn fleet settings`.",
+        details: { field: "to" },
+      });
+    if (!dry) await ask(eventLogBegin.name, { to, ...(nats === undefined ? {} : beginning(nats)) });
+    return { ...found, ...(nats === undefined ? {} : { nats }), begun: !dry };
+  },
+});
+
+/** Returns what a new stream is begun with: the name that was said. */
+function beginning({ stream, replicas }: NonNullable<Found["nats"]>) {
+  return { id: stream.slice(streamName("").length), replicas };
 }
 
 /** Returns where a move that is to be stopped goes. */

@@ -15,13 +15,13 @@ import { OWN_CALLER } from "../own.ts";
 import { EVENT_LEVEL, type EventRow, eventAt, eventHead, eventsAfter } from "../rows.ts";
 import { eventTrim } from "../trim.ts";
 import { eventForwarded, eventLogBegin, eventLogCopy, eventLogStep } from "./commands.ts";
-import { newLogId } from "./log-id.ts";
 import {
   appendsHere,
   isClosing,
   type LogRow,
   logPlaces,
   MAX_WAITING,
+  nextLogId,
   streamOf,
   untoldCount,
   waitingCount,
@@ -143,8 +143,8 @@ export class Mover {
     const { nats } = limits();
     if (nats?.isFirst !== true || levelOf(reader) < EVENT_LEVEL || wasMoved(reader) || wasPublished(reader))
       return false;
-    const id = newLogId();
-    await this.#propose(eventLogBegin.name, eventLogBegin.v, { to: "jetstream", replicas: nats.replicas, id });
+    const { name, v } = eventLogBegin;
+    await this.#propose(name, v, { to: "jetstream", replicas: nats.replicas, id: nextLogId(reader) });
     return true;
   }
 

@@ -1,13 +1,12 @@
 // Makes the log of events of a node, and what its leader does for it.
 
 import { Fault } from "../../../lib/fault.ts";
-import { reasonOf } from "../../../lib/reason-of.ts";
 import { readMeta } from "../../../log/meta.ts";
 import { CONNECTIONS } from "../../../operation/connections.ts";
 import { HOST, LOG, NODE } from "../../../operation/node-parts.ts";
 import { ServiceKey, type Services } from "../../../operation/services.ts";
 import { EVENT_LOG, VOTERS } from "../event-log.ts";
-import { NatsLink, type NatsPlace } from "../jetstream/nats.ts";
+import { NatsLink, type NatsPlace, operatorReason } from "../jetstream/nats.ts";
 import { secretsOf } from "../subscription/targets/address.ts";
 import { moveConditions } from "./conditions.ts";
 import { MovableEventLog } from "./movable-log.ts";
@@ -33,7 +32,7 @@ export function openLog(node: Services, pace?: MoverPace): void {
   const raised = conditions.of(moveConditions);
   const tell = (code: keyof typeof moveConditions) => (problem: unknown) => {
     if (problem === undefined) raised.clear(code);
-    else raised.raise(code, typeof problem === "string" ? problem : reasonOf(problem));
+    else raised.raise(code, typeof problem === "string" ? problem : operatorReason(problem));
   };
   const events = () => limits().events;
   const movable = new MovableEventLog({

@@ -88,5 +88,5 @@ export function moveOperations(node: Services): readonly Operation[] {
     eventLogTake,
     eventForwarded,
   ];
-  return [eventStore(node), eventLogGet(node), eventLogMove(node), ...writes];
+  return [eventStore(node), eventLogGet(node), eventLogMove, ...writes];
 }

@@ -1,10 +1,11 @@
 // Where the log of events is, as the tables have it: apply and every node decide by these rows alone.
 
 import { Fault } from "../../../lib/fault.ts";
+import { sha256Hex } from "../../../lib/sha256.ts";
 import { levelOf } from "../../../log/level.ts";
 import { readMeta, writeMeta } from "../../../log/meta.ts";
 import type { Reader, Writer } from "../../../store/store.ts";
-import { EVENT_LEVEL, type EventRow } from "../rows.ts";
+import { EVENT_LEVEL, type EventRow, epochOf, eventHead } from "../rows.ts";
 
 /** Most own events that wait; while NATS is away for longer, writes that would make further ones are refused. */
 export const MAX_WAITING = 100_000;
@@ -52,6 +53,29 @@ export function isClosing({ moving }: LogPlaces): boolean {
 /** Returns the number of a new log. */
 export function nextLog(reader: Reader): number {
   return (reader.get<{ n: number | null }>("SELECT MAX(n) AS n FROM event_logs")?.n ?? 0) + 1;
+}
+
+/**
+ * Returns the name of the next log in cursors. It is that of no other one, also where the fleet has recovered without
+ * its newest changes, because the history is part of it; and counting first says the same one.
+ */
+export function nextLogId(reader: Reader): string {
+  const names = [readMeta(reader, "fleet_id"), epochOf(reader), nextLog(reader)];
+  return sha256Hex(JSON.stringify(names)).slice(0, 10);
+}
+
+/** Returns the name of the stream of a log in NATS. */
+export function streamName(id: string): string {
+  return `cairn-${id}`;
+}
+
+/**
+ * Returns the last offset of a stream that the tables tell: it may have had more. No offset that a reader of the fleet
+ * has come to is used again.
+ */
+export function leastOffset(reader: Reader, stream: LogRow): number {
+  const sent = reader.get<{ most: number | null }>("SELECT MAX(cursor) AS most FROM subscriptions")?.most ?? 0;
+  return Math.max(stream.first, eventHead(reader).tail, sent);
 }
 
 /** Reports whether the log of events was ever moved. */

@@ -3,12 +3,14 @@
 
 import type { z } from "zod";
 import { counted } from "../../../lib/counted.ts";
+import { Fault } from "../../../lib/fault.ts";
 import type { Page } from "../../../operation/page.ts";
 import { address } from "../../../page/address.ts";
 import { Card } from "../../../page/card.tsx";
 import { PageLinks } from "../../../page/page-links.tsx";
-import { Ago, type Named, nameText, spanText, Words } from "../../../page/text.tsx";
+import { Ago, type Named, nameText, Refused, spanText, Words } from "../../../page/text.tsx";
 import { listAsked } from "../list.ts";
+import { logAsked } from "../moves/get.ts";
 import { type Topology, topologyAsked } from "../stats/topology-operation.ts";
 import { TopologyPicture } from "./topology-picture.tsx";
 
@@ -19,6 +21,7 @@ const PAGE = 50;
 const MAX_DATA = 160;
 
 type List = z.output<typeof listAsked.output>;
+type Move = NonNullable<z.output<typeof logAsked.output>["move"]>;
 type View = Record<"space" | "type" | "before", string>;
 
 /** The page. */
@@ -34,29 +37,34 @@ export const eventsPage: Page = {
     };
     const { space, type, before } = view;
     const narrowed = { ...(space && { space }), ...(type && { types: [type] }), ...(before && { before }) };
-    const [list, topology, { name, members }] = await Promise.all([
-      visit.ask(listAsked, { limit: PAGE, ...narrowed }),
+    const [list, topology, log, { name, members }] = await Promise.all([
+      visit.tryAsk(listAsked, { limit: PAGE, ...narrowed }),
       visit.ask(topologyAsked, space === "" ? {} : { space }),
+      visit.may(logAsked.name, "fleet") ? visit.tryAsk(logAsked) : undefined,
       visit.frame(),
     ]);
+    // Only where the log cannot be asked the rest of the page says something of its own.
+    if (list instanceof Fault && list.code !== "event_log_unavailable") throw list;
     return {
       title: `Events: ${name}`,
       // Events are in no feed of changes: the page is fetched again with every tick, and when a target changes.
       follows: { prefix: "fleet/event-targets/" },
-      body: <Events list={list} topology={topology} view={view} members={members} nowMs={visit.nowMs} />,
+      body: <Events list={list} topology={topology} log={log} view={view} members={members} nowMs={visit.nowMs} />,
     };
   },
 };
 
 interface EventsProps {
-  list: List;
+  list: List | Fault;
   topology: Topology;
+  /** What readers of the space fleet see of the log. */
+  log: z.output<typeof logAsked.output> | Fault | undefined;
   view: View;
   members: Named;
   nowMs: number;
 }
 
-function Events({ list, topology, view, members, nowMs }: EventsProps) {
+function Events({ list, topology, log, view, members, nowMs }: EventsProps) {
   return (
     <div class="columns">
       <div class="wide">
@@ -66,7 +74,11 @@ function Events({ list, topology, view, members, nowMs }: EventsProps) {
             <Filter view={view} />
           </div>
           <div id="events" data-part>
-            <EventTable list={list} view={view} members={members} nowMs={nowMs} />
+            {list instanceof Fault ? (
+              <Refused fault={list} />
+            ) : (
+              <EventTable list={list} view={view} members={members} nowMs={nowMs} />
+            )}
           </div>
         </section>
         <Card id="subscriptions" title="Subscriptions">
@@ -79,6 +91,9 @@ function Events({ list, topology, view, members, nowMs }: EventsProps) {
         </Card>
         <Card id="targets" title="Targets">
           <Targets topology={topology} />
+        </Card>
+        <Card id="log" title="Log">
+          <LogPlace topology={topology} log={log} />
         </Card>
       </div>
     </div>
@@ -103,7 +118,11 @@ function Filter({ view }: Pick<EventsProps, "view">) {
   );
 }
 
-function EventTable({ list: { events, cursor, more }, view, members, nowMs }: Omit<EventsProps, "topology">) {
+interface TableProps extends Omit<EventsProps, "topology" | "log" | "list"> {
+  list: List;
+}
+
+function EventTable({ list: { events, cursor, more }, view, members, nowMs }: TableProps) {
   if (events.length === 0) return <p class="empty">There is no such event that you may read.</p>;
   return (
     <>
@@ -206,13 +225,45 @@ function Subscriptions({ topology, members }: Pick<EventsProps, "topology" | "me
               </td>
               <td class="number">{each.failed}</td>
               <td class="number">{each.dead_letters}</td>
-              <td class="end">{each.behind === 0 ? "0" : `${each.behind} (${spanText(each.lag_seconds * 1000)})`}</td>
+              <td class="end">{behindText(each)}</td>
             </tr>
           ))}
         </tbody>
       </table>
     </>
   );
+}
+
+function behindText({ behind, lag_seconds: lag }: Topology["subscriptions"][number]): string {
+  if (lag === undefined) return `${behind} (lag unknown)`;
+  return behind === 0 ? "0" : `${behind} (${spanText(lag * 1000)})`;
+}
+
+/** Where the log of events is. */
+function LogPlace({ topology: { log: place }, log }: Pick<EventsProps, "topology" | "log">) {
+  const { move, stream, waiting = 0 } = log instanceof Fault ? {} : (log ?? {});
+  return (
+    <>
+      <p>
+        {place.kind === "fleet" ? "In the fleet" : "In NATS JetStream"}{" "}
+        <span class={place.reached ? "tag" : "pill failing"}>
+          {place.reached ? "reached" : "cannot be reached now"}
+        </span>
+      </p>
+      <p class="quiet">
+        {place.durability}
+        {stream === undefined ? "" : `, ${stream}`}
+      </p>
+      {waiting === 0 ? null : <p class="quiet">{counted(waiting, "event")} of Cairn itself not in it yet</p>}
+      {move === undefined ? null : <p class="quiet">Moving to {progressText(move, log)}</p>}
+    </>
+  );
+}
+
+function progressText({ to, state, copied }: Move, log: EventsProps["log"]): string {
+  const all = log === undefined || log instanceof Fault ? undefined : log.events;
+  const place = to === "fleet" ? "the fleet" : "NATS JetStream";
+  return copied === undefined ? `${place}: ${state}` : `${place}: ${state}, ${copied} of ${all} copied`;
 }
 
 function Senders({ topology: { senders, looked_at }, members }: Pick<EventsProps, "topology" | "members">) {

@@ -101,7 +101,11 @@ export function eventStats(node: Services): ReadOperation<typeof input, typeof o
         ...{ spaces: names(tally.spaces), senders: names(tally.senders) },
         ...{ bucket_seconds: seconds, buckets: shownBuckets(tally) },
         ...(found === undefined ? {} : { classes: found }),
-        deliveries: await deliveriesOf({ reader, log, outbox: node.find(OUTBOX) }, { nowMs, isVisible }, context),
+        deliveries: await deliveriesOf(
+          { reader, log, outbox: node.find(OUTBOX), isLogAsked: true },
+          { nowMs, isVisible },
+          context,
+        ),
       };
     },
   });

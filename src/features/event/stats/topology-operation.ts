@@ -9,10 +9,12 @@ import { refuseBelowLevel } from "../../../operation/versions.ts";
 import type { Reader } from "../../../store/store.ts";
 import { spaceArgument } from "../arguments.ts";
 import { EVENT_LOG, type EventLog, type EventOutline } from "../event-log.ts";
+import { logKind } from "../moves/arguments.ts";
+import { logPlaces, streamOf } from "../moves/place.ts";
 import { EVENT_LEVEL } from "../rows.ts";
 import { OUTBOX } from "../subscription/open-outbox.ts";
 import { SUBSCRIPTION_LEVEL, type TargetRow } from "../subscription/rows.ts";
-import { type DeliveryReport, deliveriesOf, deliveryReport } from "./deliveries.ts";
+import { type DeliveryReport, deliveriesOf, deliveryReport, isAwayFault } from "./deliveries.ts";
 import { scanDown } from "./scan.ts";
 
 /** Newest events that are looked at for their senders. */
@@ -30,6 +32,11 @@ const target = z.object({
 
 const input = z.object({ space: spaceArgument.optional().describe("Only this space (default: all you may read).") });
 const output = z.object({
+  log: z
+    .object({ kind: logKind, durability: z.string(), reached: z.boolean() })
+    .describe(
+      "The log of events. Where it is not reached, senders are those that came before that failed, and lag is not known.",
+    ),
   looked_at: z.number().int().describe(`Of the newest ${LOOKED_AT} events: senders are those of them.`),
   senders: z.array(sender).describe("Verified callers by space, those with the most events first."),
   subscriptions: z.array(deliveryReport),
@@ -64,10 +71,16 @@ export function eventTopology(node: Services): ReadOperation<typeof input, typeo
       refuseBelowLevel(reader, EVENT_LEVEL, "event_topology");
       const isVisible = (name: string) => (space === undefined || name === space) && context.visible(name);
       const log = node.get(EVENT_LOG);
-      const found = await sendersOf(log, isVisible, context);
+      const { senders, looked_at, reached } = await sendersOf(log, isVisible, context);
       const bounds = { nowMs: node.get(NODE).nowMs(), isVisible };
-      const subscriptions = await deliveriesOf({ reader, log, outbox: node.find(OUTBOX) }, bounds, context);
-      return { ...found, subscriptions, targets: targetsOf(reader, subscriptions, isVisible("fleet")) };
+      const parts = { reader, log, outbox: node.find(OUTBOX), isLogAsked: reached };
+      const subscriptions = await deliveriesOf(parts, bounds, context);
+      const kind = streamOf(logPlaces(reader)) === undefined ? ("fleet" as const) : ("jetstream" as const);
+      return {
+        log: { kind, durability: log.durability(), reached },
+        ...{ looked_at, senders, subscriptions },
+        targets: targetsOf(reader, subscriptions, isVisible("fleet")),
+      };
     },
   });
 }
@@ -76,7 +89,7 @@ async function sendersOf(
   log: EventLog,
   isVisible: (space: string) => boolean,
   context: CallContext,
-): Promise<Pick<Topology, "looked_at" | "senders">> {
+): Promise<Pick<Topology, "looked_at" | "senders"> & { reached: boolean }> {
   const by = new Map<string, z.output<typeof sender>>();
   let looked_at = 0;
   const look = ({ space, caller, size }: EventOutline) => {
@@ -90,9 +103,15 @@ async function sendersOf(
   };
   const { tail } = log.head();
   const range = { after: Math.max(0, tail - LOOKED_AT), upTo: tail };
-  await scanDown({ range, max: LOOKED_AT, read: log.outlines.bind(log) }, look, context);
+  let reached = !log.isAway;
+  try {
+    if (reached) await scanDown({ range, max: LOOKED_AT, read: log.outlines.bind(log) }, look, context);
+  } catch (error) {
+    if (!isAwayFault(error)) throw error;
+    reached = false;
+  }
   const senders = [...by.values()].sort((one, other) => other.events - one.events).slice(0, MAX_SENDERS);
-  return { looked_at, senders };
+  return { looked_at, senders, reached };
 }
 
 function targetsOf(reader: Reader, subscriptions: readonly DeliveryReport[], withAll: boolean): Topology["targets"] {

@@ -38,18 +38,25 @@ const subscriptions: FeatureCommand = {
 Docs: docs/event-guide.md.`,
   operation: "event_topology",
   input: (words) => optionText(words, "space"),
-  show: ({ subscriptions: list }) =>
-    linesOf(list, "no subscriptions", (row) => [
+  show: ({ subscriptions: list, log }) =>
+    `${linesOf(list, "no subscriptions", (row) => [
       String(row["id"]),
       row["reason"] === undefined ? String(row["state"]) : `${row["state"]} (${row["reason"]})`,
       `${row["behind"]} behind`,
-      `${row["lag_seconds"]} s`,
+      row["lag_seconds"] === undefined ? "lag unknown" : `${row["lag_seconds"]} s`,
       `${row["failed"]} failed`,
       `${row["dead_letters"]} dead`,
       `to ${row["target"] === "" ? row["kind"] : row["target"]}`,
       String(row["problem"] ?? "").split("\n")[0] ?? "",
-    ]),
+    ])}${awayText(log as { reached?: boolean } | undefined)}`,
 };
+
+/** What is behind and lag go by what the node has seen of the log. */
+function awayText(log: { reached?: boolean } | undefined): string {
+  return log?.reached === false
+    ? "the log of events cannot be reached now: what is behind is the least that there is\n"
+    : "";
+}
 
 const ID = { name: "ID", help: "the subscription" } as const;
 const OFFSETS = {
