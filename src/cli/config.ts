@@ -76,7 +76,7 @@ export const configValidate: Command = {
     const warnings = [
       ...loaded.warnings,
       ...openSecretFiles(invocation.env),
-      ...checkSettings(loaded.settings, secrets),
+      ...checkSettings(loaded.settings, secrets, invocation.env),
     ];
     if (!wantsJson(invocation)) for (const warning of warnings) say(warning);
     const { file = null, settings } = loaded;

@@ -34,10 +34,15 @@ export interface Tracing {
   close(): Promise<void>;
 }
 
-/** Throws Fault `config_invalid` for an address that cannot be used as the settings say. */
-export function refuseTraceSettings(settings: Settings): void {
+/**
+ * Throws Fault `config_invalid` for an address that cannot be used as the settings say, and for a header whose secret
+ * this node has not.
+ */
+export function refuseTraceSettings(settings: Settings, env: HostParts["env"]): void {
   const url = settings["traces.url"];
-  if (url === undefined || settings["traces.tailnet"] !== true || url.startsWith("http:")) return;
+  if (url === undefined) return;
+  headersOf(settings, env);
+  if (settings["traces.tailnet"] !== true || url.startsWith("http:")) return;
   throw new Fault("config_invalid", `traces.tailnet is set, and traces.url is ${url}`, {
     hint: "Name the device with http:// (the tailnet encrypts), or leave traces.tailnet out.",
   });
@@ -47,7 +52,7 @@ export function refuseTraceSettings(settings: Settings): void {
 export function openTracing({ settings, host, conditions, nodeId }: TracingOptions): Tracing | undefined {
   const url = settings["traces.url"];
   if (url === undefined) return undefined;
-  refuseTraceSettings(settings);
+  refuseTraceSettings(settings, host.env);
   const address = addressOf(url);
   const headers = { "content-type": "application/json", "user-agent": "cairn", ...headersOf(settings, host.env) };
   const send = settings["traces.tailnet"] ? host.tailnet : host.outbound;

@@ -90,7 +90,7 @@ function judgeSettings(loaded: Loaded, invocation: Invocation): Finding[] {
   try {
     const secrets = readSecrets(invocation.env);
     eachSecret(secrets, registerSecret);
-    const problems = [...loaded.warnings, ...checkSettings(loaded.settings, secrets)];
+    const problems = [...loaded.warnings, ...checkSettings(loaded.settings, secrets, invocation.env)];
     const [problem] = problems;
     if (problem !== undefined)
       return [warn("settings", problem, "cairn config show --origin shows where each value comes from.")];
