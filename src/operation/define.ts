@@ -357,6 +357,8 @@ export interface EventLimits {
   nats?: { url: string; credentials: string | undefined; ca?: string; replicas: number; isFirst: boolean };
   /** Returns how far the log of events goes, where it is not in the tables. Read by the few writes that need it. */
   place?: () => EventPlace | undefined;
+  /** Returns how many voters keep an event of the replicated log. */
+  voters?: () => number;
 }
 
 /** How far a log of events goes that apply cannot read. */

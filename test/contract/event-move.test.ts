@@ -88,6 +88,20 @@ describe.skipIf(NATS_SERVER === undefined)("moves of the log of events [needs na
     expect(await events.call("audit_verify", {})).toMatchObject({ ok: true });
   });
 
+  test("an event of a call with a key has the trace of that call there, too", async () => {
+    await events.move("jetstream");
+    const trace = { traceId: "a".repeat(32), spanId: "b".repeat(16), flags: 1, state: "", isRemote: true };
+    const input = { space: "team-a", type: "t", id: "keyed", idempotency_key: "key-1" };
+    const call = { operation: "event_publish", input, caller: sender("ann"), signal: new AbortController().signal };
+    const { output } = await events.core.invoker.invoke({ ...call, trace });
+    expect(output).toMatchObject({ durability: "jetstream; replicas=1; sync=server", duplicate: false });
+    const page = await events.call("event_list", { since: "oldest" });
+    const traceparent = `00-${trace.traceId}-${trace.spanId}-01`;
+    expect(page["events"]).toMatchObject([{ id: "keyed", cairnposition: output["cursor"], traceparent }]);
+    const again = await events.core.invoker.invoke({ ...call, trace: { ...trace, traceId: "c".repeat(32) } });
+    expect(again.output).toMatchObject({ cursor: output["cursor"] });
+  });
+
   test("moves both ways under load lose and double nothing, over a change of leader and a killed server", async () => {
     const running = load(4);
     const reached = (count: number) => eventually(`${count} events`, () => running.kept.size >= count || undefined);

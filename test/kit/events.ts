@@ -43,7 +43,7 @@ export function startEvents(options: Omit<CoreOptions, "limits"> & { events?: Pa
   const { events, features = [agentFeature, contextFeature, eventFeature], ...more } = options;
   let elapsedMs = 0;
   const nowMs = () => BEGIN_MS + elapsedMs;
-  const limits = { ...DEFAULT_WRITE_LIMITS, events: { ...DEFAULT_WRITE_LIMITS.events, ...events } };
+  const limits = { ...DEFAULT_WRITE_LIMITS, events: { ...DEFAULT_WRITE_LIMITS.events, voters: () => 1, ...events } };
   const node = new Services();
   const core: Core = startCore({
     ...{ nowMs, features, limits, operations: [...operationsOf(features, node), whoami] },

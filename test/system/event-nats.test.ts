@@ -65,7 +65,8 @@ describe.skipIf(NATS_SERVER === undefined)("events in NATS [needs nats-server]",
       );
     const first = await publish(follower, "f1");
     expect(first["durability"]).toBe("jetstream; replicas=1; sync=server");
-    for (const node of [edge, leader]) await publish(node, `${node.name}-1`);
+    for (const node of [edge, leader])
+      expect(await publish(node, `${node.name}-1`)).toMatchObject({ durability: first["durability"] });
     const page = await ask(edge, "event_wait", {
       since: first["cursor"],
       types: ["loss"],

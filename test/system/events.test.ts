@@ -49,7 +49,8 @@ test("is published on a follower, a leader and an edge, and waited for on each b
   );
   const first = await ask(follower, "event_publish", { type: "who.follower", id: "1" });
   for (const found of await Promise.all(waiting)) expect(found).toMatchObject({ events: [{ id: "1" }] });
-  await ask(edge, "event_publish", { type: "who.edge", id: "2" });
+  const { durability } = await ask(edge, "event_publish", { type: "who.edge", id: "2" });
+  expect(durability).toBe("replicated; voters=3; sync=always");
   await ask(leader, "event_publish", { type: "who.leader", id: "3" });
   for (const node of [leader, follower, edge]) {
     const input = { since: first["cursor"], types: ["who.*"], timeout_seconds: 20, own: true };

@@ -44,3 +44,22 @@ test("the schema of commands takes the very event that was judged, and judges ev
   const wrong = [{ data: "{" }, { id: "" }, { source: "a b" }, { extensions: { Severity: "low" } }, { further: 1 }];
   for (const part of wrong) expect([part, eventItem.safeParse({ ...item, ...part }).success]).toEqual([part, false]);
 });
+
+test("an event that comes as the command before it ends goes with the next one, whenever that is", async () => {
+  for (let turns = 0; turns < 12; turns += 1) {
+    const sent: string[][] = [];
+    const batches = new Batches(() => ({
+      append: async (_steps, _space, items) => {
+        sent.push(items.map(({ id }) => id));
+        return { epoch: "e", offsets: items.map(() => 1), duplicates: [], looped: [] };
+      },
+    }));
+    const steps = { ask: async () => ({}), who: "alice" } as unknown as MacroSteps;
+    const append = (id: string) => batches.append(steps, "a", [{ id, data: "" } as EventItem]);
+    await append("1")[0];
+    for (let turn = 0; turn < turns; turn += 1) await Promise.resolve();
+    append("2");
+    await new Promise(setImmediate);
+    expect([turns, ...sent]).toEqual([turns, ["1"], ["2"]]);
+  }
+});

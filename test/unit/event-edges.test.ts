@@ -4,14 +4,17 @@
 import { afterEach, beforeEach, expect, test } from "bun:test";
 import { appendRows } from "../../src/features/event/append.ts";
 import { EventFeed } from "../../src/features/event/feed.ts";
+import { publishOperations } from "../../src/features/event/publish.ts";
 import { ReplicatedEventLog } from "../../src/features/event/replicated-log.ts";
 import { type EventRow, eventHead } from "../../src/features/event/rows.ts";
 import { offsetSince } from "../../src/features/event/start-of.ts";
 import { MAX_TRIMMED } from "../../src/features/event/trim.ts";
 import { EventPlace } from "../../src/features/event/wait.ts";
 import { commaListItem, splitCommaList } from "../../src/lib/comma-list.ts";
-import type { CallContext } from "../../src/operation/define.ts";
-import { type Events, startEvents } from "../kit/events.ts";
+import type { CallContext, MacroOperation, MacroSteps } from "../../src/operation/define.ts";
+import { NODE, type NodeParts } from "../../src/operation/node-parts.ts";
+import { Services } from "../../src/operation/services.ts";
+import { type Events, sender, startEvents } from "../kit/events.ts";
 import { faultOf } from "../kit/refusal.ts";
 
 let events: Events;
@@ -48,6 +51,19 @@ test("duplicates are found by source and id: the newest one, among more events t
   await events.publishMany("ann", of("a", 3, 1));
   const [third] = await events.publishMany("ann", of("a", 3, 1));
   expect([third?.duplicate, third?.cursor?.split("-e")[1]]).toEqual([true, "116"]);
+});
+
+test("a node without a log of its own, an edge, says which promise the log of its fleet has", async () => {
+  const parts = { limits: () => events.limits } as unknown as NodeParts;
+  const [one, many] = publishOperations(new Services().provide(NODE, parts)) as MacroOperation[];
+  const ask: MacroSteps["ask"] = (name, input) => events.core.call(name, input, sender("ann"));
+  const steps = { ask, key: undefined, who: "ann", surface: "rest" } as unknown as MacroSteps;
+  const durability = "replicated; voters=1; sync=always";
+  expect(await one?.run({ type: "t", id: "1" }, steps)).toMatchObject({ id: "1", durability });
+  // The same event has the same promise, and a call of which nothing was taken has none.
+  const events_ = [{ type: "t", id: "1" }, {}];
+  expect(await many?.run({ events: events_ }, steps)).toMatchObject({ results: [{ duplicate: true }, {}], durability });
+  expect(await many?.run({ events: [{}] }, steps)).not.toHaveProperty("durability");
 });
 
 test("an event is no duplicate once the window is over, to the millisecond", async () => {

@@ -41,6 +41,8 @@ interface AppendCommand {
   dedupe_ms: number;
   caller_bytes: number;
   space_bytes: number;
+  /** Of the fleet, for the promise that the answer says. */
+  voters?: number;
 }
 
 /** What the command answers. */
@@ -53,6 +55,8 @@ export interface Appended {
   duplicates: number[];
   /** Places in `offsets` of those that have been in this fleet before, with offset 0: they are not appended. */
   looped: number[];
+  /** Which promise these events have; an edge knows it of no log. */
+  durability?: string;
   /** Those that were not appended, or of which that is unknown; a command has none, because it is all or none. */
   failed?: FailedEvent[];
 }
@@ -91,6 +95,7 @@ export const eventAppend = write({
     offsets: z.array(z.number().int()),
     duplicates: z.array(z.number().int()).describe("Places of events that were there already."),
     looped: z.array(z.number().int()).describe("Places of events that this fleet has passed on before: not appended."),
+    durability: z.string().optional().describe("Which promise these events have."),
   }),
   access: { verb: "write", spaces: ({ space }) => [space ?? "default"] },
   hints: { idempotent: true },
@@ -105,13 +110,16 @@ export const eventAppend = write({
     dedupe_ms: limits.events.dedupeSeconds * 1000,
     caller_bytes: limits.events.callerBytes,
     space_bytes: limits.events.spaceBytes,
+    ...(limits.events.voters === undefined ? {} : { voters: limits.events.voters() }),
   }),
   asked: ({ space, events }) => ({ space, events }),
   apply: (tx, command, stamp) => {
     refuseElsewhere(tx);
     const head = eventHead(tx);
     const { rows, ...found } = append(tx, command, stamp, head.tail);
-    const output: Appended = { epoch: epochOf(tx), ...found };
+    const { voters } = command;
+    const promise = voters === undefined ? {} : { durability: replicatedPromise(voters) };
+    const output: Appended = { epoch: epochOf(tx), ...found, ...promise };
     if (rows.length === 0) return { output, changes: [] };
     const hash = writeSegment(tx, head, rows, stamp);
     countUsage(tx, command, stamp.caller, bytesOf(rows));
@@ -119,6 +127,11 @@ export const eventAppend = write({
     return { output, changes: [change] };
   },
 });
+
+/** Returns which promise an acknowledged event of the replicated log has. */
+export function replicatedPromise(voters: number): string {
+  return `replicated; voters=${voters}; sync=always`;
+}
 
 /** Returns what is written of an event. Throws Fault `too_large`. */
 export function packed(item: EventItem, maxBytes: number): Packed {

@@ -4,7 +4,7 @@
 import { Fault } from "../../lib/fault.ts";
 import type { MacroSteps } from "../../operation/define.ts";
 import { type FailedEvent, MAX_APPENDED } from "./append.ts";
-import type { EventLog } from "./event-log.ts";
+import type { AppendSteps, EventLog } from "./event-log.ts";
 import type { EventItem } from "./item.ts";
 
 /** Most bytes of one command, unless a single event is larger. */
@@ -17,6 +17,8 @@ export interface Placed {
   epoch: string;
   offset: number;
   duplicate: boolean;
+  /** Which promise it has. */
+  durability: string | undefined;
 }
 
 interface Waiting {
@@ -31,6 +33,8 @@ interface Lane {
   space: string;
   waiting: Waiting[];
   isBusy: boolean;
+  /** Adds the trace of the call, where a key stands for its events. */
+  traced?: AppendSteps["traced"];
 }
 
 /** The batches of one node. */
@@ -42,21 +46,32 @@ export class Batches {
     this.#log = log;
   }
 
-  /** Appends events of a call, and returns what becomes of each. A promise rejects with the Fault of its command. */
-  append(steps: MacroSteps, space: string, items: readonly EventItem[]): Promise<Placed>[] {
-    if (steps.key !== undefined) return this.#alone(steps, space, items);
+  /**
+   * Appends events of a call, and returns what becomes of each. A promise rejects with the Fault of its command.
+   * `traced` adds the trace of the call to an event that has none.
+   */
+  append(
+    steps: MacroSteps,
+    space: string,
+    items: readonly EventItem[],
+    traced: (item: EventItem) => EventItem = (item) => item,
+  ): Promise<Placed>[] {
+    if (steps.key !== undefined) return this.#alone(steps, { space, traced }, items);
     const key = JSON.stringify([steps.who, space]);
     const lane = this.#lanes.get(key) ?? { space, waiting: [], isBusy: false };
     this.#lanes.set(key, lane);
-    const added = items.map((item) => waiting(item, steps.ask));
+    const added = items.map((item) => waiting(traced(item), steps.ask));
     lane.waiting.push(...added);
     if (!lane.isBusy) void this.#run(key, lane);
     return added.map(({ placed }) => placed.promise);
   }
 
-  /** A call with a key makes its own commands, the same ones when it is repeated. */
-  #alone(steps: MacroSteps, space: string, items: readonly EventItem[]): Promise<Placed>[] {
-    const lane: Lane = { space, waiting: items.map((item) => waiting(item, steps.ask)), isBusy: true };
+  /**
+   * A call with a key makes its own commands, the same ones when it is repeated, which may be in another trace:
+   * `event_append` adds that, and a log for which no key stands gets it here.
+   */
+  #alone({ ask }: MacroSteps, of: Pick<Lane, "space" | "traced">, items: readonly EventItem[]): Promise<Placed>[] {
+    const lane: Lane = { ...of, waiting: items.map((item) => waiting(item, ask)), isBusy: true };
     const all = lane.waiting.map(({ placed }) => placed.promise);
     void this.#empty(lane);
     return all;
@@ -64,12 +79,13 @@ export class Batches {
 
   async #run(key: string, lane: Lane): Promise<void> {
     lane.isBusy = true;
-    await this.#empty(lane);
-    this.#lanes.delete(key);
+    await this.#empty(lane, () => this.#lanes.delete(key));
   }
 
-  async #empty(lane: Lane): Promise<void> {
-    while (lane.waiting.length > 0) await send(this.#log(), lane.space, lane.waiting.splice(0, fitting(lane.waiting)));
+  /** `onEmpty` is called at once when nothing waits: what came after that, and before it, no one would send. */
+  async #empty(lane: Lane, onEmpty = () => {}): Promise<void> {
+    while (lane.waiting.length > 0) await send(this.#log(), lane, lane.waiting.splice(0, fitting(lane.waiting)));
+    onEmpty();
   }
 }
 
@@ -93,19 +109,27 @@ function fitting(items: readonly Waiting[]): number {
 }
 
 /** It is done in the name of the first call, but does not end with that call: it has events of others. */
-async function send(log: Pick<EventLog, "append">, space: string, batch: readonly Waiting[]): Promise<void> {
+async function send(
+  log: Pick<EventLog, "append">,
+  { space, traced }: Pick<Lane, "space" | "traced">,
+  batch: readonly Waiting[],
+): Promise<void> {
   try {
     const events = batch.map(({ item }) => item);
     const ask = batch[0]?.ask;
     if (ask === undefined) return;
-    const done = await log.append({ ask }, space, events);
+    const done = await log.append({ ask, traced }, space, events);
     const duplicates = new Set(done.duplicates);
     const looped = new Set(done.looped);
     for (const { at, code, message, unknown } of done.failed ?? [])
       batch[at]?.placed.reject(notKept(code, message, unknown));
     for (const [index, { item, placed }] of batch.entries()) {
       if (looped.has(index)) placed.reject(loopDetected(item));
-      else placed.resolve({ epoch: done.epoch, offset: done.offsets[index] ?? 0, duplicate: duplicates.has(index) });
+      else
+        placed.resolve({
+          ...{ epoch: done.epoch, offset: done.offsets[index] ?? 0, duplicate: duplicates.has(index) },
+          durability: done.durability,
+        });
     }
   } catch (error) {
     for (const { placed } of batch) placed.reject(error);

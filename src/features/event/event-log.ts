@@ -10,6 +10,17 @@ import type { EventRow } from "./rows.ts";
 /** What is there at once, or comes: a log in this process makes nobody wait for a turn. */
 export type Soon<T> = T | Promise<T>;
 
+/** How long what follows a log, or moves it, waits between two looks and after a failure, in ms. */
+export interface Pace {
+  lookMs: number;
+  againMs: number;
+}
+
+/** What events are appended by. */
+export interface AppendSteps extends Pick<MacroSteps, "ask"> {
+  traced?: ((item: EventItem) => EventItem) | undefined;
+}
+
 /** How far a log goes. */
 export interface LogHead {
   /** Offset of the newest event; 0: there was none. */
@@ -55,9 +66,10 @@ export interface EventLog {
   judge(cursor: string): number;
   /**
    * Appends events of one caller for one space, in their order, with an outcome for each. `steps`: those of a call of
-   * that caller. Resolves when they are as durable as the log promises. Rejects with the Fault of all of them.
+   * that caller; `traced` adds its trace to an event where no key stands for the events. Resolves when they are as
+   * durable as the log promises. Rejects with the Fault of all of them.
    */
-  append(steps: Pick<MacroSteps, "ask">, space: string, items: readonly EventItem[]): Promise<Appended>;
+  append(steps: AppendSteps, space: string, items: readonly EventItem[]): Promise<Appended>;
   /** Returns the next events after an offset, oldest first: at most `max`, and no more once they have `STEP_BYTES`. */
   after(offset: number, max: number): Soon<EventRow[]>;
   /** Returns the events before an offset, newest first, bounded in the same way. */

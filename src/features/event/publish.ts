@@ -58,7 +58,7 @@ const singleInput = z.object({
 const durability = z
   .string()
   .optional()
-  .describe("Which promise an acknowledged event has; an edge does not say. The header Cairn-Durability has it too.");
+  .describe("Which promise an acknowledged event has. The header Cairn-Durability has it too.");
 const singleOutput = z.object({ ...publishedEvent, durability });
 
 const manyInput = z.object({
@@ -90,10 +90,6 @@ export function publishOperations(node: Services): readonly Operation[] {
   const tools: PublishTools = {
     batches,
     maxBytes: () => node.get(NODE).limits().events.maxBytes,
-    promise: () => {
-      const log = node.find(EVENT_LOG);
-      return log === undefined ? {} : { durability: log.durability() };
-    },
     count: (surface, status, item) => node.find(EVENT_METER)?.published(surface, status, item && bytesOf(item)),
   };
   return [publishOne(tools), publishMany(tools)];
@@ -104,8 +100,6 @@ interface PublishTools {
   batches: Batches;
   /** Reads the settings of the fleet: once a call, not for each event. */
   maxBytes: () => number;
-  /** Which promise the log has, as a member of the answer. */
-  promise: () => { durability?: string };
   /** Counts an event for the metrics. `item`: one that was published. */
   count: (surface: Surface, status: "success" | "error", item?: EventItem) => void;
 }
@@ -117,7 +111,6 @@ function bytesOf(item: EventItem): number {
 function publishOne({
   batches,
   maxBytes,
-  promise,
   count,
 }: PublishTools): MacroOperation<typeof singleInput, typeof singleOutput> {
   return macro({
@@ -141,11 +134,11 @@ function publishOne({
       try {
         const most = maxBytes();
         const item = itemOf({ ...completed(said, steps, 0), extensions }, most);
-        const [placed] = batches.append(steps, space, [tracedBy(steps, item, most)]);
-        if (placed === undefined) throw new Error("an event without an outcome");
-        const published = publishedOf(item, await placed);
+        const [placing] = batches.append(steps, space, [item], tracer(steps, most));
+        if (placing === undefined) throw new Error("an event without an outcome");
+        const placed = await placing;
         count(steps.surface, "success", item);
-        return { ...published, ...promise() };
+        return { ...publishedOf(item, placed), ...promiseOf([placed]) };
       } catch (error) {
         count(steps.surface, "error");
         throw error;
@@ -154,12 +147,7 @@ function publishOne({
   });
 }
 
-function publishMany({
-  batches,
-  maxBytes,
-  promise,
-  count,
-}: PublishTools): MacroOperation<typeof manyInput, typeof manyOutput> {
+function publishMany({ batches, maxBytes, count }: PublishTools): MacroOperation<typeof manyInput, typeof manyOutput> {
   return macro({
     name: "event_publish_many",
     title: "Publish events",
@@ -176,8 +164,7 @@ function publishMany({
       const most = maxBytes();
       const items = events.map((raw, index) => itemOrFault(() => itemOf(saidOf(raw, steps, index), most)));
       const good = items.filter((item): item is EventItem => !(item instanceof Fault));
-      const traced = good.map((item) => tracedBy(steps, item, most));
-      const placed = batches.append(steps, space, traced);
+      const placed = batches.append(steps, space, good, tracer(steps, most));
       const outcomes = await Promise.allSettled(placed);
       for (const item of items) if (item instanceof Fault) count(steps.surface, "error");
       for (const [index, { status }] of outcomes.entries())
@@ -192,14 +179,20 @@ function publishMany({
         if (outcome?.reason instanceof Fault) return refused(item.id, outcome.reason);
         throw outcome?.reason;
       });
-      return { results, ...promise() };
+      return { results, ...promiseOf(outcomes.flatMap((each) => (each.status === "fulfilled" ? [each.value] : []))) };
     },
   });
 }
 
-/** A key stands for the events of its call, and a repeated call has another trace: `event_append` adds that. */
-function tracedBy({ key, trace }: MacroSteps, item: EventItem, maxBytes: number): EventItem {
-  return key === undefined ? tracedItem(item, trace, maxBytes) : item;
+/** Returns what adds the trace of the call to an event. */
+function tracer({ trace }: MacroSteps, maxBytes: number): (item: EventItem) => EventItem {
+  return (item) => tracedItem(item, trace, maxBytes);
+}
+
+/** Returns which promise events have, as a member of the answer: what the log said that took the last of them. */
+function promiseOf(placed: readonly Placed[]): { durability?: string } {
+  const durability = placed.findLast((each) => each.durability !== undefined)?.durability;
+  return durability === undefined ? {} : { durability };
 }
 
 /** Where every event failed for one reason, that is the answer to the call: a node without a leader, a quota. */

@@ -3,7 +3,7 @@
 import type { Log } from "../../log/log.ts";
 import type { MacroSteps } from "../../operation/define.ts";
 import type { Reader } from "../../store/store.ts";
-import { type Appended, eventAppend } from "./append.ts";
+import { type Appended, eventAppend, replicatedPromise } from "./append.ts";
 import { offsetAfterChange, offsetBefore, offsetOf } from "./cursor.ts";
 import type { EventLog, EventOutline, LogHead, Range, SeenType } from "./event-log.ts";
 import type { EventItem } from "./item.ts";
@@ -87,7 +87,7 @@ export class ReplicatedEventLog implements EventLog {
   }
 
   durability(): string {
-    return `replicated; voters=${this.#voters()}; sync=always`;
+    return replicatedPromise(this.#voters());
   }
 
   onHead(listener: () => void): () => void {

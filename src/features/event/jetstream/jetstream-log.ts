@@ -6,10 +6,10 @@ import type { ConsumerMessages, JsMsg } from "@nats-io/jetstream";
 import { DeliverPolicy } from "@nats-io/jetstream";
 import { pause } from "../../../lib/pause.ts";
 import { timeOf } from "../../../lib/time-of.ts";
-import type { EventLimits, MacroSteps } from "../../../operation/define.ts";
+import type { EventLimits } from "../../../operation/define.ts";
 import { type Appended, tooLarge } from "../append.ts";
 import { cursorText, offsetIn, refusedAhead } from "../cursor.ts";
-import type { EventLog, EventOutline, LogHead, Range, SeenType, Soon } from "../event-log.ts";
+import type { AppendSteps, EventLog, EventOutline, LogHead, Pace, Range, SeenType, Soon } from "../event-log.ts";
 import { HOPS, hopsOf } from "../hops.ts";
 import type { EventItem } from "../item.ts";
 import { moved } from "../moves/place.ts";
@@ -19,6 +19,7 @@ import { away, type NatsLink, operatorReason } from "./nats.ts";
 import { bodyOf, failureOf, outlineOf, rowsBetween, type StoredBy } from "./parts.ts";
 import { type KeptEvent, readStep } from "./read.ts";
 import { RecentEvents } from "./recent.ts";
+import { storeEvents } from "./store-events.ts";
 import { headOf, lost, prefixOf, type StreamPlace } from "./stream.ts";
 
 /** Messages of one question. */
@@ -32,8 +33,6 @@ const SEALED = 10109;
 const HEADER_BYTES = 512;
 /** Most events that servers have lost and whose places are filled, so that no offset is used again. */
 const MAX_FILLED = 10_000;
-/** Name of the operation that appends, at the leader. */
-export const STORE = "event_store";
 /** Name of the method by which the mover sends events that Cairn made: no caller has one. */
 export const STORED_BY_NODE: unique symbol = Symbol("stored by the node");
 
@@ -52,6 +51,7 @@ export interface JetStreamOptions {
   /** The node stops. */
   isOver(): boolean;
   onOver(listener: () => void): () => void;
+  pace?: Pace | undefined;
   /** Called with what keeps this node from following the stream; undefined: nothing. */
   onProblem?(problem: string | undefined): void;
 }
@@ -121,8 +121,8 @@ export class JetStreamLog implements EventLog {
     throw refusedAhead(text, cursorText(this.name(), tail));
   }
 
-  async append({ ask }: Pick<MacroSteps, "ask">, space: string, events: readonly EventItem[]): Promise<Appended> {
-    const done = (await ask(STORE, { space, events }, new AbortController().signal)) as unknown as Appended;
+  async append(steps: AppendSteps, space: string, items: readonly EventItem[]): Promise<Appended> {
+    const done = await storeEvents(steps, space, items);
     // The next read on this node finds them.
     this.#reach(Math.max(0, ...done.offsets));
     return done;
@@ -150,7 +150,8 @@ export class JetStreamLog implements EventLog {
     }
     this.#reach(Math.max(0, ...offsets));
     const looped = isLooped.flatMap((is, index) => (is ? [index] : []));
-    return { epoch: this.name(), offsets, duplicates, looped, ...(failed.length === 0 ? {} : { failed }) };
+    const outcomes = { offsets, duplicates, looped, ...(failed.length === 0 ? {} : { failed }) };
+    return { epoch: this.name(), durability: this.durability(), ...outcomes };
   }
 
   #publish(body: MessageBody, dedupes: boolean): Promise<{ seq: number; duplicate: boolean }> {
@@ -404,13 +405,13 @@ export class JetStreamLog implements EventLog {
         if (this.#messages === undefined) await this.#consume();
         this.#options.onProblem?.(undefined);
         onFirst();
-        await pause(LOOK_MS, signal);
+        await pause(this.#options.pace?.lookMs ?? LOOK_MS, signal);
       } catch (error) {
         if (signal.aborted) break;
         this.#isAway = true;
         this.#options.onProblem?.(operatorReason(error));
         onFirst();
-        await pause(AGAIN_MS, signal).catch(() => {});
+        await pause(this.#options.pace?.againMs ?? AGAIN_MS, signal).catch(() => {});
       }
     }
     onFirst();

@@ -1,5 +1,5 @@
-// event_log_get says where the log of events is, what it promises, and how far a move is; and what NATS says of it, where
-// that is asked for.
+// event_log_get says where the log of events is, what it promises, and how far a move is; and what NATS says of it,
+// where that is asked for.
 
 import { z } from "zod";
 import { LOOK_AT_ROW } from "../../../lib/work.ts";

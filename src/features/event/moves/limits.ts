@@ -7,7 +7,7 @@ import { LOG, NODE } from "../../../operation/node-parts.ts";
 import type { Services } from "../../../operation/services.ts";
 import type { Reader } from "../../../store/store.ts";
 import { logNameOf, offsetIn, offsetOf } from "../cursor.ts";
-import { EVENT_LOG } from "../event-log.ts";
+import { EVENT_LOG, VOTERS } from "../event-log.ts";
 import { eventHead } from "../rows.ts";
 import { logPlaces, sharedWith, streamOf } from "./place.ts";
 
@@ -23,7 +23,7 @@ export function placedLimits(node: Services): () => WriteLimits {
   };
   return () => {
     const limits = node.get(NODE).limits();
-    return { ...limits, events: { ...limits.events, place } };
+    return { ...limits, events: { ...limits.events, place, voters: () => node.find(VOTERS)?.() ?? 1 } };
   };
 }
 

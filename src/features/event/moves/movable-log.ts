@@ -4,14 +4,15 @@
 import { Fault } from "../../../lib/fault.ts";
 import { pause } from "../../../lib/pause.ts";
 import type { Log } from "../../../log/log.ts";
-import type { EventLimits, MacroSteps } from "../../../operation/define.ts";
+import type { EventLimits } from "../../../operation/define.ts";
 import type { Reader } from "../../../store/store.ts";
 import type { Appended } from "../append.ts";
-import type { EventLog, EventOutline, LogHead, Range, SeenType, Soon } from "../event-log.ts";
+import type { AppendSteps, EventLog, EventOutline, LogHead, Pace, Range, SeenType, Soon } from "../event-log.ts";
 import type { EventItem } from "../item.ts";
-import { JetStreamLog, STORE } from "../jetstream/jetstream-log.ts";
+import { JetStreamLog } from "../jetstream/jetstream-log.ts";
 import type { NatsLink } from "../jetstream/nats.ts";
 import { type Probed, probe } from "../jetstream/probe.ts";
+import { storeEvents } from "../jetstream/store-events.ts";
 import { found, type StreamPlace } from "../jetstream/stream.ts";
 import { appendByCommand, ReplicatedEventLog } from "../replicated-log.ts";
 import type { EventRow } from "../rows.ts";
@@ -31,6 +32,7 @@ export interface MovableOptions {
   /** How many voters the fleet has. */
   voters(): number;
   onProblem(problem: string | undefined): void;
+  pace?: Pace | undefined;
 }
 
 /** The log of events of a full member. */
@@ -76,9 +78,9 @@ export class MovableEventLog implements EventLog {
   streamLog(row: LogRow): JetStreamLog {
     if (this.#stream?.n === row.n) return this.#stream.log;
     this.#stream?.log.close();
-    const { reader, log, link, fleetId, limits } = this.#options;
+    const { reader, log, link, fleetId, limits, pace } = this.#options;
     const made = new JetStreamLog({
-      ...{ link, fleetId, limits, place: row, first: row.first },
+      ...{ link, fleetId, limits, pace, place: row, first: row.first },
       onProblem: (problem) => this.#seen(row, problem),
       seq: () => log().position().seq,
       earlier: (name) => sharedWith(reader, name),
@@ -141,7 +143,7 @@ export class MovableEventLog implements EventLog {
     return this.#now.judge(cursor);
   }
 
-  append(steps: Pick<MacroSteps, "ask">, space: string, items: readonly EventItem[]): Promise<Appended> {
+  append(steps: AppendSteps, space: string, items: readonly EventItem[]): Promise<Appended> {
     return appendAnywhere(steps, space, items, this.#now);
   }
 
@@ -203,7 +205,7 @@ export class MovableEventLog implements EventLog {
  * waited for; what is refused meanwhile was not appended.
  */
 export async function appendAnywhere(
-  steps: Pick<MacroSteps, "ask">,
+  steps: AppendSteps,
   space: string,
   items: readonly EventItem[],
   known?: EventLog,
@@ -214,8 +216,7 @@ export async function appendAnywhere(
     try {
       if (known instanceof JetStreamLog && isStream) return await known.append(steps, space, items);
       if (!isStream) return await appendByCommand(steps, space, items);
-      const signal = new AbortController().signal;
-      return (await steps.ask(STORE, { space, events: items }, signal)) as unknown as Appended;
+      return await storeEvents(steps, space, items);
     } catch (error) {
       const log = error instanceof Fault ? error.facts.reason : undefined;
       if (log?.startsWith("log_") !== true || performance.now() > until) throw error;

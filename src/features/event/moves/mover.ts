@@ -8,6 +8,7 @@ import { levelOf } from "../../../log/level.ts";
 import type { Log } from "../../../log/log.ts";
 import type { EventLimits } from "../../../operation/define.ts";
 import type { Reader } from "../../../store/store.ts";
+import type { Pace } from "../event-log.ts";
 import { type JetStreamLog, STORED_BY_NODE } from "../jetstream/jetstream-log.ts";
 import { isAnswer, type NatsLink } from "../jetstream/nats.ts";
 import { found, limitStream, makeStream, sealStream } from "../jetstream/stream.ts";
@@ -30,12 +31,7 @@ import {
 } from "./place.ts";
 import { eventLogTake } from "./take.ts";
 
-/** How long the mover waits between two looks, and after a failure, in ms. */
-export interface MoverPace {
-  lookMs: number;
-  againMs: number;
-}
-const PACE: MoverPace = { lookMs: 500, againMs: 2000 };
+const PACE: Pace = { lookMs: 500, againMs: 2000 };
 /** How often the limits of the stream are compared, in ms. */
 const LIMITS_MS = 10_000;
 /** Events that may be left when the log before is closed. */
@@ -56,7 +52,7 @@ export interface MoverOptions {
   onProblem(problem: unknown): void;
   /** Called with how many own events wait, where those are many; undefined: they are few. */
   onWaiting(what: string | undefined): void;
-  pace?: MoverPace | undefined;
+  pace?: Pace | undefined;
 }
 
 /** The mover of one node. */
@@ -86,7 +82,7 @@ export class Mover {
       } catch (error) {
         this.#maySent = true;
         wait = againMs;
-        const isTold = isOfNats(error) && (await this.#isAway());
+        const isTold = !signal.aborted && isOfNats(error) && (await this.#isAway());
         if (!signal.aborted) this.#options.onProblem(isTold ? undefined : error);
       }
       if (!signal.aborted) this.#options.onWaiting(this.#waiting());

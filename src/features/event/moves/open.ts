@@ -5,12 +5,12 @@ import { readMeta } from "../../../log/meta.ts";
 import { CONNECTIONS } from "../../../operation/connections.ts";
 import { HOST, LOG, NODE } from "../../../operation/node-parts.ts";
 import { ServiceKey, type Services } from "../../../operation/services.ts";
-import { EVENT_LOG, VOTERS } from "../event-log.ts";
+import { EVENT_LOG, type Pace, VOTERS } from "../event-log.ts";
 import { NatsLink, type NatsPlace, operatorReason } from "../jetstream/nats.ts";
 import { secretsOf } from "../subscription/targets/address.ts";
 import { moveConditions } from "./conditions.ts";
 import { MovableEventLog } from "./movable-log.ts";
-import { Mover, type MoverPace } from "./mover.ts";
+import { Mover } from "./mover.ts";
 
 /** The mover of the node. */
 export const MOVER: ServiceKey<Mover> = new ServiceKey("the mover of the log of events");
@@ -18,8 +18,8 @@ export const MOVER: ServiceKey<Mover> = new ServiceKey("the mover of the log of 
 /** The same log, to begin and to end it. */
 export const MOVABLE_LOG: ServiceKey<MovableEventLog> = new ServiceKey("the log of events that moves");
 
-/** Provides them. `pace`: how often the mover looks. */
-export function openLog(node: Services, pace?: MoverPace): void {
+/** Provides them. `pace`: how often the mover and the follower of a stream look. */
+export function openLog(node: Services, pace?: Pace): void {
   const { store, conditions, limits } = node.get(NODE);
   const { reader } = store;
   const log = () => node.get(LOG);
@@ -36,7 +36,7 @@ export function openLog(node: Services, pace?: MoverPace): void {
   };
   const events = () => limits().events;
   const movable = new MovableEventLog({
-    ...{ reader, log, link, limits: events, onProblem: tell("event_log_away") },
+    ...{ reader, log, link, limits: events, pace, onProblem: tell("event_log_away") },
     fleetId: () => readMeta(reader, "fleet_id") ?? "",
     voters: () => node.find(VOTERS)?.() ?? 1,
   });

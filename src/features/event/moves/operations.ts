@@ -10,7 +10,7 @@ import { MAX_APPENDED } from "../append.ts";
 import { spaceArgument } from "../arguments.ts";
 import { EVENT_LOG } from "../event-log.ts";
 import { eventItem, sizeOf } from "../item.ts";
-import { STORE } from "../jetstream/jetstream-log.ts";
+import { STORE } from "../jetstream/store-events.ts";
 import { EVENT_LEVEL } from "../rows.ts";
 import { eventForwarded, eventLogBegin, eventLogCopy, eventLogStep } from "./commands.ts";
 import { eventLogGet } from "./get.ts";
@@ -32,6 +32,7 @@ const storeOutput = z.object({
   offsets: z.array(z.number().int()),
   duplicates: z.array(z.number().int()),
   looped: z.array(z.number().int()),
+  durability: z.string().optional().describe("Which promise these events have."),
   failed: z
     .array(
       z.object({
