@@ -116,7 +116,7 @@ function bodyContent(body: RouteBody, operation: string): Json {
 
 const DURABILITY: Json = {
   "Cairn-Durability": {
-    description: "Which promise the log of events gives, such as replicated; voters=3; sync=always; an edge has none",
+    description: "Which promise the log of events gives, such as replicated; voters=3; sync=always",
     schema: text,
   },
 };
