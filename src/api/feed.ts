@@ -146,7 +146,7 @@ async function follow(
     ...SAFE_HEADERS,
     "Content-Type": EVENT_STREAM,
     "Cache-Control": "private, no-store",
-    "Cairn-Position": following.position,
+    ...(following.position === "" ? {} : { "Cairn-Position": following.position }),
     Vary: "Accept",
   };
   if (request.method === "HEAD" || request.signal.aborted) {

@@ -168,6 +168,20 @@ export interface ReadOperation<I extends z.ZodObject = z.ZodObject, O extends z.
   follow?(input: z.output<I>, context: CallContext, reader: Reader): Follow | FollowCursor | Promise<FollowCursor>;
   /** What it follows is in tables of full members: an edge, which has only the feed, asks its upstream instead. */
   followsTables?: true;
+  /** With `followsTables`: how a stream of an edge reads the outputs of waits. Without, an edge has no such stream. */
+  waitShape?: WaitShape;
+}
+
+/** Members of the output of a wait, which lists what a stream shows. */
+export interface WaitShape {
+  /** The list. */
+  items: string;
+  /** Of each item: the place from which to resume behind it. */
+  at: string;
+  /** What the next wait takes as `since`. */
+  next: string;
+  /** As that of the stream of a full member (`FollowCursor.eventName`). */
+  eventName?: string;
 }
 
 /** What is read, apart from what its caller sees of it. */

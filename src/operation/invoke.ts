@@ -35,6 +35,7 @@ import {
   type WriteLimits,
 } from "./define.ts";
 import { Following } from "./follow.ts";
+import { followUpstream } from "./follow-upstream.ts";
 import { runMacro } from "./macro.ts";
 import { parseInput } from "./parse-input.ts";
 import { neededPosition, Positions } from "./positions.ts";
@@ -42,7 +43,7 @@ import { MAX_POSITION_WAIT_MS, ReadRouter } from "./read-router.ts";
 import { Registry } from "./registry.ts";
 import { drawSecret } from "./reveal.ts";
 import { fleetNameOf, type Routing } from "./routing.ts";
-import { actForwarded, noStreamOnEdge, waitingFault } from "./routing-faults.ts";
+import { actForwarded, notFollowed, waitingFault } from "./routing-faults.ts";
 import type { ChangeRules } from "./viewer.ts";
 import { WriteRouter } from "./write-router.ts";
 
@@ -353,17 +354,16 @@ export class Invoker {
 
   async #follow(admitted: Admitted): Promise<Following> {
     const { call, operation, input, common, spaces } = admitted;
-    if (operation.kind !== "read" || operation.follow === undefined) {
-      throw new Fault("invalid_input", `${operation.name} cannot be followed`, { hint: "Follow context_wait." });
-    }
+    if (operation.kind !== "read" || operation.follow === undefined) throw notFollowed(operation.name);
     const { routing } = this.#options;
     if (routing?.mode() === "waiting") throw waitingFault(routing);
-    const needed = neededPosition(operation, input, common.minPosition);
+    const isAsked = routing?.mode() === "edge" && operation.followsTables === true;
+    const needed = isAsked ? undefined : neededPosition(operation, input, common.minPosition);
     if (needed !== undefined) await this.reach(needed, call.signal);
-    if (routing?.mode() === "edge" && operation.followsTables === true)
-      throw noStreamOnEdge(operation.name, routing.leader());
     const context = this.#context(admitted);
-    const followed = await operation.follow(input, context, this.#options.store.reader);
+    const followed = isAsked
+      ? await followUpstream(operation, admitted, (one) => this.#read(operation, one), routing.leader())
+      : await operation.follow(input, context, this.#options.store.reader);
     const release = this.holdStream(call.caller);
     try {
       const cursor = "take" in followed ? followed : await changeCursor(followed, context);

@@ -70,7 +70,12 @@ export function gaveUp(mayBeDone: boolean, cause: unknown): Fault {
   });
 }
 
-/** What an edge lacks to say what a stream shows. */
+/** Of an operation without a stream. */
+export function notFollowed(operation: string): Fault {
+  return new Fault("invalid_input", `${operation} cannot be followed`, { hint: "Follow context_wait." });
+}
+
+/** Of a stream whose operation has no wait that an edge could ask for. */
 export function noStreamOnEdge(operation: string, leader: { name: string } | undefined): Fault {
   const member = leader === undefined ? "a full member" : `a full member, such as ${leader.name}`;
   return new Fault("unavailable", `An edge has no stream of ${operation}, because it does not hold what that shows`, {

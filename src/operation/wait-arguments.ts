@@ -1,6 +1,7 @@
 // Arguments that every read that waits has, with the same bounds and words: how long, and after which position.
 
 import { z } from "zod";
+import { Fault } from "../lib/fault.ts";
 import { DEFAULT_WAIT_SECONDS } from "./define.ts";
 
 /** A position, such as `1f3a9c0b22-7`; `CallContext.reach` judges it. */
@@ -14,3 +15,9 @@ export const timeoutSeconds = z
   .max(300)
   .optional()
   .describe(`How long to wait (default ${DEFAULT_WAIT_SECONDS}, at most 300); less than your client waits.`);
+
+/** Throws Fault `invalid_input` where a stream has arguments of a single wait. */
+export function refuseWaitArguments({ timeout_seconds, limit }: Readonly<Record<string, unknown>>): void {
+  if (timeout_seconds === undefined && limit === undefined) return;
+  throw new Fault("invalid_input", "A stream has no timeout_seconds and no limit", { hint: "Leave them out." });
+}

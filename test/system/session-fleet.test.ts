@@ -2,6 +2,7 @@
 // loss of the leader.
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
+import { EventReader } from "../kit/event-reader.ts";
 import { eventually } from "../kit/eventually.ts";
 import { type Fleet, type FleetNode, startFleet } from "../kit/fleet.ts";
 
@@ -81,6 +82,35 @@ test("a private message is private on every node, also to the callers of those t
     const feed = await ask(node, "context_wait", { prefix: "team-a/", since: position, timeout_seconds: 5 });
     expect((feed["changes"] as { operation: string }[]).map(({ operation }) => operation)).toEqual(["session_join"]);
   }
+}, 120_000);
+
+test("an edge streams messages and events of its upstream, and goes on where a client left", async () => {
+  const streamOf = async (path: string, lastEventId = "") => {
+    const init = { unix: await edge.socket(), headers: { "last-event-id": lastEventId } };
+    const response = await fetch(`http://localhost${path}`, init);
+    expect([path, response.status]).toEqual([path, 200]);
+    return new EventReader(response);
+  };
+  const { session } = await ask(leader, "session_start", { purpose: "Stream", space: "team-a" });
+  const address = `/sessions/${encodeURIComponent(String(session))}/stream`;
+  let last = "";
+  {
+    await using messages = await streamOf(address);
+    await messages.next();
+    await ask(leader, "message_post", { session, text: "one" });
+    const event = await messages.next();
+    expect([event?.event, JSON.parse(event?.data ?? "{}").text]).toEqual(["change", "one"]);
+    last = event?.id ?? "";
+  }
+  await ask(follower, "message_post", { session, text: "two" });
+  await using messages = await streamOf(address, last);
+  await messages.next();
+  expect(JSON.parse((await messages.next())?.data ?? "{}").text).toBe("two");
+
+  await using events = await streamOf("/events/stream?space=team-a&own=true");
+  await events.next();
+  await ask(leader, "event_publish", { space: "team-a", type: "build.done", source: "ci", event_id: "e1" });
+  expect(JSON.parse((await events.next())?.data ?? "{}")).toMatchObject({ id: "e1", type: "build.done" });
 }, 120_000);
 
 test("a session goes on over the loss of its leader, and no one misses or repeats a message", async () => {

@@ -1,13 +1,12 @@
 // event_wait: returns when events come that the caller may read, so that programs need not poll. Streams use it too.
 
 import { z } from "zod";
-import { Fault } from "../../lib/fault.ts";
 import { LOOK_AT_ROW, READ_BYTE } from "../../lib/work.ts";
 import { type CallContext, DEFAULT_WAIT_SECONDS, type ReadOperation, read } from "../../operation/define.ts";
 import type { FollowCursor } from "../../operation/follow.ts";
 import type { Services } from "../../operation/services.ts";
 import { refuseBelowLevel } from "../../operation/versions.ts";
-import { timeoutSeconds } from "../../operation/wait-arguments.ts";
+import { refuseWaitArguments, timeoutSeconds } from "../../operation/wait-arguments.ts";
 import { chosen, chosenAliases, cursorArgument, timeArgument } from "./arguments.ts";
 import { type Chosen, chooser } from "./chosen.ts";
 import { EVENT_FEED, type EventFeed, type FedEvent } from "./feed.ts";
@@ -76,9 +75,9 @@ export function eventWait(node: Services): ReadOperation<typeof input, typeof ou
       }
     },
     followsTables: true,
+    waitShape: { items: "events", at: "cairnposition", next: "cursor" },
     async follow({ since, time, timeout_seconds, limit, ...wanted }, context, reader) {
-      if (timeout_seconds !== undefined || limit !== undefined)
-        throw new Fault("invalid_input", "A stream has no timeout_seconds and no limit", { hint: "Leave them out." });
+      refuseWaitArguments({ timeout_seconds, limit });
       refuseBelowLevel(reader, EVENT_LEVEL, "event_wait");
       const feed = node.get(EVENT_FEED);
       const start = await startOf(feed, { since, time }, context);

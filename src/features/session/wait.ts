@@ -4,12 +4,11 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { z } from "zod";
 import { spaceOf } from "../../access/space.ts";
-import { Fault } from "../../lib/fault.ts";
 import { LOOK_AT_ROW } from "../../lib/work.ts";
 import type { Change } from "../../log/changes.ts";
 import { type CallContext, DEFAULT_WAIT_SECONDS, read } from "../../operation/define.ts";
 import { refuseBelowLevel } from "../../operation/versions.ts";
-import { positionArgument, timeoutSeconds } from "../../operation/wait-arguments.ts";
+import { positionArgument, refuseWaitArguments, timeoutSeconds } from "../../operation/wait-arguments.ts";
 import type { Reader } from "../../store/store.ts";
 import { changeFor, isAboutMessages } from "./changes.ts";
 import { sessionAliases, sessionId } from "./ids.ts";
@@ -78,9 +77,9 @@ export const messageWait = read({
     }
   },
   followsTables: true,
-  follow({ session, since, timeout_seconds, limit, own = false }, context, reader) {
-    if (timeout_seconds !== undefined || limit !== undefined)
-      throw new Fault("invalid_input", "A stream has no timeout_seconds and no limit", { hint: "Leave them out." });
+  waitShape: { items: "events", at: "at", next: "position", eventName: "change" },
+  follow({ session, since, own = false, ...given }, context, reader) {
+    refuseWaitArguments(given);
     refuseBelowLevel(reader, SESSION_LEVEL, "message_wait");
     if (session !== undefined) sessionOf(reader, session);
     return { since, show: (change) => eventOf(reader, change, { session, own }, context) };
