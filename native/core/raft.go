@@ -103,7 +103,7 @@ func (h *raftHost) serve(ctx context.Context, instance *raftInstance, listener n
 	}
 	// An instance serves one connection only.
 	listener.Close()
-	err = raftlog.Serve(ctx, conn, raftlog.Options{
+	failed := raftlog.Serve(ctx, conn, raftlog.Options{
 		Folder:    params.Folder,
 		Fleet:     params.Fleet,
 		Epoch:     params.Epoch,
@@ -116,8 +116,8 @@ func (h *raftHost) serve(ctx context.Context, instance *raftInstance, listener n
 		Log:       raftLogger(h.session),
 	}, func(member *raftlog.Node) { instance.member.Store(member) })
 	instance.member.Store(nil)
-	if err != nil {
-		h.session.logError("the raft member ended: " + err.Error())
+	if failed != nil {
+		h.session.logError("the raft member ended: " + failed.Error())
 	}
 }
 
