@@ -74,14 +74,15 @@ const packedCommand = z.union([
 const commands = z.array(packedCommand).min(1).max(MAX_ENTRY_COMMANDS);
 
 /**
- * Packs one command when it is proposed, so that its size is known before commands are batched, and reads it back: an
- * entry that cannot be decoded would stop every member. Throws `invalid_input` for a field that no entry may hold.
+ * Packs one command when it is proposed, so that its size is known before commands are batched, and reads back all
+ * but its input: an entry that cannot be decoded would stop every member. An entry takes any input, which consists
+ * of plain values of bounded depth. Throws `invalid_input` for a field that no entry may hold.
  */
 export function packCommand(command: Command): Uint8Array {
   const { name, v, input, caller, via, key } = command;
-  const packed = packr.pack([name, v, input, caller, via, key, ...furtherFields(command)]);
-  const unpacked: unknown = packr.unpack(packed);
-  if (packedCommand.safeParse(unpacked).success) return packed;
+  const packed = (input: unknown) => packr.pack([name, v, input, caller, via, key, ...furtherFields(command)]);
+  const unpacked: unknown = packr.unpack(packed(null));
+  if (packedCommand.safeParse(unpacked).success) return packed(input);
   const fields = Array.isArray(unpacked) ? unpacked : [];
   const at = FIELDS.findIndex((field, index) => !field.safeParse(fields[index]).success);
   throw new Fault("invalid_input", `The log cannot hold the ${FIELD_NAMES[at] ?? "command"} of this write`, {
