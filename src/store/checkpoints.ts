@@ -7,6 +7,8 @@ import workerSource from "./checkpoint-worker.js" with { type: "text" };
 
 /** A larger WAL is checkpointed. */
 const DUE_BYTES = 16 * 1024 * 1024;
+/** Up to this size the file of a WAL that is back in the store is written again from its start: a cut takes longer. */
+const KEPT_BYTES = 32 * 1024 * 1024;
 /** Above this size a commit checkpoints by itself: the Worker is too slow, or failed. */
 const LATE_BYTES = 128 * 1024 * 1024;
 /** After this time without a commit, a small WAL is checkpointed too. */
@@ -32,6 +34,8 @@ export class Checkpoints {
   #workerDone = new Int32Array(new SharedArrayBuffer(4));
   #idle: ReturnType<typeof setTimeout> | undefined;
   #notBeforeMs = 0;
+  /** The WAL has grown by more than its room: what is written from the start of a kept file is not seen in its size. */
+  #dueBytes = DUE_BYTES;
   #closed = false;
 
   constructor(options: CheckpointsOptions) {
@@ -41,7 +45,7 @@ export class Checkpoints {
   /** Call it after each commit. */
   committed(): void {
     const bytes = this.bytes;
-    if (bytes > DUE_BYTES && performance.now() >= this.#notBeforeMs) {
+    if (bytes > this.#dueBytes && performance.now() >= this.#notBeforeMs) {
       if (bytes > LATE_BYTES) this.finish();
       else this.#inWorker();
     }
@@ -54,9 +58,22 @@ export class Checkpoints {
    * whether the WAL is empty.
    */
   finish(): boolean {
+    const isEmpty = this.#checkpoint("TRUNCATE");
+    if (isEmpty) this.#dueBytes = DUE_BYTES;
+    return isEmpty;
+  }
+
+  /** The same after the Worker, under load: the next write begins the WAL anew in the file that is there. */
+  #begin(): void {
+    const { bytes } = this;
+    if (bytes > KEPT_BYTES) this.finish();
+    else if (this.#checkpoint("RESTART")) this.#dueBytes = Math.max(bytes, DUE_BYTES);
+  }
+
+  #checkpoint(mode: "TRUNCATE" | "RESTART"): boolean {
     this.#options.releaseReads();
     const row = this.#options.writer
-      .query<{ busy: number; log: number; checkpointed: number }, []>("PRAGMA wal_checkpoint(TRUNCATE)")
+      .query<{ busy: number; log: number; checkpointed: number }, []>(`PRAGMA wal_checkpoint(${mode})`)
       .get();
     if (row?.busy === 1) this.#notBeforeMs = performance.now() + RETRY_MS;
     return row?.busy === 0;
@@ -89,7 +106,7 @@ export class Checkpoints {
       worker.terminate();
       if (this.#worker !== worker) return;
       this.#worker = undefined;
-      if (problem === "") this.#guarded(() => void this.finish());
+      if (problem === "") this.#guarded(() => this.#begin());
       else {
         this.#notBeforeMs = performance.now() + RETRY_MS;
         this.#options.log("warning", `the checkpoint of the write-ahead log failed in its worker: ${problem}`);

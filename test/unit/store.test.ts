@@ -156,6 +156,30 @@ test("under a load of writes the write-ahead log is folded back and stays small"
   expect(existsSync(`${store.path}-wal`)).toBe(false);
 }, 20_000);
 
+test("a write-ahead log that is back in the store is written again from its start, in the same file", async () => {
+  const store = open(fresh(), [
+    { id: 1, level: 1, name: "t", sql: "CREATE TABLE t (n INTEGER PRIMARY KEY, bytes BLOB) STRICT" },
+  ]);
+  const write = (n: number, bytes: number) =>
+    store.transaction((tx) => tx.run("INSERT OR REPLACE INTO t VALUES (?, ?)", n, new Uint8Array(bytes)));
+  for (let n = 0; n < 17; n++) write(n, 1024 * 1024);
+  const due = store.walBytes;
+  expect(due).toBeGreaterThan(16 * 1024 ** 2);
+  // Each write makes the file grow until the Worker is done.
+  let before = 0;
+  for (let n = 17; store.walBytes !== before; n++) {
+    before = store.walBytes;
+    expect(before).toBeGreaterThanOrEqual(due);
+    write(n, 1);
+    await Bun.sleep(5);
+  }
+  const copy = new Database(store.path, { readonly: true });
+  expect(copy.query("SELECT COUNT(*) AS n FROM t WHERE length(bytes) > 1").get()).toEqual({ n: 17 });
+  copy.close();
+  store.close();
+  expect(existsSync(`${store.path}-wal`)).toBe(false);
+}, 20_000);
+
 test("a reader of another process holds no write up, however long it reads", () => {
   const folder = fresh();
   const store = open(folder, [
