@@ -76,6 +76,7 @@ const GROUP_SUMMARIES: Readonly<Record<string, string>> = {
   fleet: "show and set the limits that hold on every node of the fleet",
   service: "run a node with systemd or launchd",
   lease: "hold names of files, branches or devices, so that others keep away from them",
+  blob: "store files that are too large for a context, and read them on every node",
   events: "publish what happened, and see what others publish",
   memory: "remember facts, events and notes for an agent, a session or a space",
   session: "talk with agents and people in threads",

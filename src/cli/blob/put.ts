@@ -30,11 +30,12 @@ Run it again after an interruption: it goes on where it stopped.`,
   asksNode: true,
   async run(invocation) {
     const path = invocation.args[0] ?? "";
+    const chosen = chosenOf(invocation);
     const file = await open(path, "r").catch((cause: unknown) => {
       throw new Fault("invalid_input", `Cannot read ${path}: ${reasonOf(cause)}`, { hint: "Name a file.", cause });
     });
     try {
-      const output = await send(invocation, file);
+      const output = await send(invocation, file, chosen);
       await showResult(invocation, output, `${String(output["sha256"])}\n`);
       return 0;
     } finally {
@@ -43,15 +44,23 @@ Run it again after an interruption: it goes on where it stopped.`,
   },
 };
 
-async function send(invocation: Invocation, file: FileHandle): Promise<Record<string, unknown>> {
-  const { sha256, bytes } = await hashOf(file);
-  const asked = {
-    ...{ sha256, bytes },
+/** Returns the arguments that the options make. Fault `invalid_input`. */
+function chosenOf(invocation: Invocation): Record<string, unknown> {
+  return {
     ...textArgument(invocation, "space", "space"),
     ...textArgument(invocation, "type", "content_type"),
     ...numberArgument(invocation, "copies", "copies"),
     ...numberArgument(invocation, "keepHours", "keep_hours"),
   };
+}
+
+async function send(
+  invocation: Invocation,
+  file: FileHandle,
+  chosen: Record<string, unknown>,
+): Promise<Record<string, unknown>> {
+  const { sha256, bytes } = await hashOf(file);
+  const asked = { ...chosen, sha256, bytes };
   let state = await askPatiently(invocation, "blob_put", asked);
   let isWaiting = false;
   while (state["stored"] !== true) {
