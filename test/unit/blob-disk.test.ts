@@ -89,6 +89,14 @@ test("a file that others put into the folder is no blob, and a hash is no path",
   utimesSync(join(data, "blobs", "ab", "notes.txt"), 0, 0);
   const folder = new BlobFolder(data);
   expect(folder.list()).toEqual([]);
+  const hash = `ab${"0".repeat(62)}`;
+  writeFileSync(join(data, "blobs", "ab", hash), "x");
+  expect([folder.list(), folder.list(0xab, 0xac), folder.list(0xac), folder.list(0, 0xab)]).toEqual([
+    [hash],
+    [hash],
+    [],
+    [],
+  ]);
   expect(() => folder.sizeOf("../../secret")).toThrow("SHA-256");
   expect(() => folder.remove(`${"a".repeat(63)}/`)).toThrow("SHA-256");
 });

@@ -71,12 +71,14 @@ export class BlobFolder {
     utimesSync(this.#pathOf(sha256), nowMs / 1000, nowMs / 1000);
   }
 
-  /** Returns the hashes of all blobs that are here. */
-  list(): string[] {
+  /** Returns the hashes of the blobs that are here, whose first byte is `from` to below `to`; left out: of all. */
+  list(from = 0, to = 256): string[] {
     if (!existsSync(this.path)) return [];
-    return readdirSync(this.path).flatMap((folder) =>
-      /^[0-9a-f]{2}$/.test(folder) ? readdirSync(join(this.path, folder)).filter((name) => BLOB_HASH.test(name)) : [],
-    );
+    return readdirSync(this.path).flatMap((folder) => {
+      const first = /^[0-9a-f]{2}$/.test(folder) ? Number.parseInt(folder, 16) : -1;
+      if (first < from || first >= to) return [];
+      return readdirSync(join(this.path, folder)).filter((name) => BLOB_HASH.test(name));
+    });
   }
 
   /** Returns up to `length` bytes from `offset` on. Fault `not_found` where the blob is not here. */

@@ -11,8 +11,8 @@ import type { Blobs } from "./blobs.ts";
 import { isKnown } from "./rows.ts";
 
 const LOOK_MS = 1000;
-/** A sweep is made at one of so many looks. */
-const SWEEP_LOOKS = 30;
+/** Folders (first bytes of hashes) that one look is about: all of them in about half a minute, without a long pause. */
+const FOLDERS = 8;
 /** Bytes that arrived may wait so long for their row, in ms. */
 const UNKNOWN_MS = 3_600_000;
 
@@ -31,8 +31,6 @@ export class BlobSweep implements Job {
   readonly #options: BlobSweepOptions;
   /** When blobs that are here were last seen with a row, in ms: as many as there are files. */
   readonly #seen = new Map<string, number>();
-  /** Whether the blobs here are known to be those of this node's fleet. */
-  #isOwn = false;
   #timer: ReturnType<typeof setInterval> | undefined;
 
   constructor(options: BlobSweepOptions) {
@@ -48,9 +46,9 @@ export class BlobSweep implements Job {
     }
     let looks = 0;
     this.#timer = setInterval(() => {
+      const from = (looks * FOLDERS) % 256;
       looks += 1;
-      // Until the fleet's store is here, and then at once: before new blobs come beside those of another fleet.
-      if (!this.#isOwn || looks % SWEEP_LOOKS === 0) this.#trySweep();
+      this.#trySweep(from, from + FOLDERS);
     }, LOOK_MS);
   }
 
@@ -59,15 +57,14 @@ export class BlobSweep implements Job {
     await this.#options.blobs.stop();
   }
 
-  /** Removes what is due now. Returns how many blobs that were. */
-  sweep(): number {
+  /** Removes what is due now, of hashes with these first bytes; left out: of all. Returns how many blobs that were. */
+  sweep(from = 0, to = 256): number {
     const { blobs, reader, history, nowMs } = this.#options;
     blobs.incoming.giveUpIdle();
     if (!history().ready() || levelOf(reader) < BLOB_LEVEL) return 0;
     this.#keepForeign();
-    this.#isOwn = true;
     let removed = 0;
-    const here = blobs.folder.list();
+    const here = blobs.folder.list(from, to);
     for (const sha256 of here) {
       if (isKnown(reader, sha256)) {
         this.#seen.set(sha256, nowMs());
@@ -98,9 +95,9 @@ export class BlobSweep implements Job {
     blobs.folder.noteEpoch(epoch);
   }
 
-  #trySweep(): void {
+  #trySweep(from: number, to: number): void {
     try {
-      this.sweep();
+      this.sweep(from, to);
     } catch (error) {
       this.#options.log("warning", `blobs that nothing needs were not removed: ${reasonOf(error)}`);
     }
