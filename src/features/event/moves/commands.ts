@@ -29,7 +29,7 @@ export const eventLogBegin = write({
       .optional()
       .describe("Name of the stream's log in cursors; the replicated one has its own."),
   }),
-  example: { to: "jetstream", id: "0a1b2c3d4e" },
+  example: { to: "fleet", id: "0a1b2c3d4e" },
   samples: { replicas: 3 },
   output: z.object({ begun: z.boolean() }),
   access: FLEET_ADMIN,
