@@ -20,6 +20,7 @@ import { NodeState } from "../src/node/node-state.ts";
 import { openProduct } from "../src/node/product.ts";
 import { Conditions } from "../src/observe/conditions.ts";
 import { configureLogging, logFor } from "../src/observe/logging.ts";
+import { watchThisMachine } from "../src/observe/machine/machine-watch.ts";
 import { eventually } from "../test/kit/eventually.ts";
 import { Driver } from "../test/kit/raft.ts";
 
@@ -55,7 +56,7 @@ const product = openProduct({
   nowMs: Date.now,
   state,
   node: new OwnNode(() => state.status(), settings.hostname),
-  membership: new Membership("central"),
+  membership: new Membership("central", watchThisMachine({ dataDir: settings.data, labels: [] })),
   host: {
     secrets: { authKey: undefined, clientSecret: undefined },
     env: {},

@@ -1,5 +1,6 @@
 // Parses one raw value (text of a flag or variable, or a TOML value) into the value of its setting.
 
+import { byteCount } from "../lib/byte-size.ts";
 import { Fault } from "../lib/fault.ts";
 import type { Kind, SettingRow } from "./setting.ts";
 
@@ -17,7 +18,7 @@ const PARSERS: Readonly<Record<Kind, Parser>> = {
   flag: parseFlag,
   choice: parseChoice,
   count: (raw, row, refuse) => inBounds(wholeNumber(raw), "whole number", row, refuse),
-  bytes: (raw, row, refuse) => inBounds(byteCount(raw), "number of bytes", row, refuse),
+  bytes: (raw, row, refuse) => inBounds(bytesOf(raw), "number of bytes", row, refuse),
 };
 
 /**
@@ -48,6 +49,7 @@ function parseList(raw: unknown, row: SettingRow, refuse: Refuse): readonly stri
   const items: unknown = typeof raw === "string" ? raw.split(",") : raw;
   if (!Array.isArray(items) || items.some((item) => typeof item !== "string")) throw refuse("a list of texts");
   const trimmed = items.map((item) => String(item).trim()).filter((item) => item !== "");
+  if (row.max !== undefined && trimmed.length > row.max) throw refuse(`a list of at most ${row.max} texts`);
   return trimmed.map((item) => inShape(item, row, refuse));
 }
 
@@ -84,8 +86,6 @@ function wholeNumber(raw: unknown): number | undefined {
   return typeof raw === "string" && /^\d{1,12}$/.test(raw.trim()) ? Number(raw) : undefined;
 }
 
-function byteCount(raw: unknown): number | undefined {
-  const match = typeof raw === "string" ? /^(\d{1,12})(KiB|MiB|GiB)$/.exec(raw.trim()) : null;
-  if (match === null) return wholeNumber(raw);
-  return Number(match[1]) * { KiB: 1024, MiB: 1024 ** 2, GiB: 1024 ** 3 }[match[2] as "KiB" | "MiB" | "GiB"];
+function bytesOf(raw: unknown): number | undefined {
+  return typeof raw === "string" ? byteCount(raw) : wholeNumber(raw);
 }

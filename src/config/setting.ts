@@ -19,7 +19,7 @@ export interface Row<K extends Kind, Default> {
   /** Placeholder of the value in --help. */
   placeholder?: string;
   choices?: readonly string[];
-  /** Bounds of counts and bytes, inclusive. */
+  /** Bounds of counts and bytes, inclusive; `max` of a list: how many texts it may have. */
   min?: number;
   max?: number;
   /** Format of a text, or of each text of a list. */

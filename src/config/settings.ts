@@ -2,6 +2,7 @@
 // file, help and docs/settings.md are made from it. Secrets are not settings (secrets.ts).
 
 import { MAX_DOCUMENT_BYTES } from "../lib/bounds.ts";
+import { MAX_OWN_LABELS } from "../lib/machine-label.ts";
 import {
   bytes,
   choice,
@@ -22,6 +23,7 @@ import {
   forwardShape,
   hostnameShape,
   hostShape,
+  labelShape,
   loginShape,
   natsShape,
   originShape,
@@ -67,6 +69,14 @@ export const SETTINGS = {
     "central",
     "Role of this node in a fleet that it joins: central votes and may lead, regional is a full replica without a vote, edge keeps a cache. A node that starts a new fleet is central.",
   ),
+  labels: {
+    ...list(
+      "LABEL,…",
+      "Labels of this machine, by which work finds it: always-on for one that does not sleep, and own ones such as scanner, at most 16. Its system, architecture and GPU are found and added.",
+      labelShape,
+    ),
+    max: MAX_OWN_LABELS,
+  },
   fleet: text(
     "cairn",
     "NAME",

@@ -1,5 +1,6 @@
 // Formats of texts among the settings, so that a mistyped value is refused at the start, with the name of its setting.
 
+import { FOUND_LABELS, LABEL } from "../lib/machine-label.ts";
 import { SECRET_REFERENCE } from "./secret-reference.ts";
 
 /** A test of one text, and a description for the message of a refusal. */
@@ -218,4 +219,10 @@ export function natsAddress(text: string): { host: string; port: number; needsTl
 export const secretShape: Shape = {
   wanted: "none, or secret:NAME with a name of A-Z, 0-9 and _, such as secret:NATS",
   fits: (text) => text === "none" || SECRET_REFERENCE.test(text),
+};
+
+/** A label of a machine that cannot be found by itself. */
+export const labelShape: Shape = {
+  wanted: `a list of labels of a-z, 0-9 and . _ - such as always-on, without those that are found: ${[...FOUND_LABELS].join(", ")}`,
+  fits: (text) => LABEL.test(text) && !FOUND_LABELS.has(text),
 };

@@ -127,8 +127,8 @@ export class Health {
   }
 }
 
-/** A smaller difference can come from the age of a beat under load. */
-const BEHIND_CHANGES = 1_000;
+/** A member that is further behind lags; a smaller difference can come from the age of a beat under load. */
+export const BEHIND_CHANGES = 1_000;
 
 /** Returns the newest beat of the leader; undefined where none is known. */
 function leaderBeat({ leading, own, received, leaderNode }: HealthFacts): Beat | undefined {

@@ -18,7 +18,7 @@ export { compareHistory, Histories } from "./beats/histories.ts";
 export type { CacheReport } from "./cache-report.ts";
 export { fleetBegin, fleetMemberRemove } from "./commands.ts";
 export { fleetCommands, fleetFeature } from "./feature.ts";
-export { faultToleranceOf, fleetPart } from "./fleet-part.ts";
+export { type FleetFacts, faultToleranceOf, fleetPart } from "./fleet-part.ts";
 export { Health } from "./health.ts";
 export { Admission, JOIN, notTheLeader, type Pending, sentJoinRequest } from "./join/admit.ts";
 export { type FleetFile, memberShape, readFleetFile, writeFleetFile } from "./join/fleet-file.ts";
@@ -29,8 +29,11 @@ export { voterCount } from "./lead/plan.ts";
 export { Steward } from "./lead/steward.ts";
 export { KnownMembers, type Members, mayLead, openMembers } from "./members.ts";
 export { type FleetPart, NODE_REPORT, type NodeReport, nodeReport } from "./node-status.ts";
+export type { MachineReport } from "./placing/machine-schema.ts";
+export { busyWords, freeWords, heatWords } from "./placing/machine-words.ts";
+export { MEMBER_VIEWS, type MemberView, memberViews, withMachines } from "./placing/member-view.ts";
 export { newestPurge } from "./purges.ts";
-export { DEVICE_NAMES, PENDING } from "./queries.ts";
+export { DEVICE_NAMES, type MembersReport, PENDING } from "./queries.ts";
 export { fleetRowProblem } from "./row-states.ts";
 export {
   allMembers,

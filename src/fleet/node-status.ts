@@ -4,6 +4,7 @@ import { z } from "zod";
 import { type ActOperation, act } from "../operation/define.ts";
 import { ServiceKey, type Services } from "../operation/services.ts";
 import { cacheReport } from "./cache-report.ts";
+import { machineSchema } from "./placing/machine-schema.ts";
 import { ROLES } from "./rows.ts";
 
 /** A member as the answering node sees it. */
@@ -26,6 +27,7 @@ const memberReport = z.object({
   level: z.number().int(),
   age_seconds: z.number().nullable().describe("Since its last report; null: none since this node started."),
   conditions: z.array(z.string()),
+  machine: machineSchema.optional(),
 });
 
 /** The fleet in the report. */
@@ -103,11 +105,20 @@ export type MemberReport = z.infer<typeof memberReport>;
 /** Role, fleet and members of a report. */
 export type FleetPart = Pick<NodeReport, "role" | "fleet_size" | "fleet" | "members">;
 
-/** Returns the report of this node. */
-export const NODE_REPORT: ServiceKey<() => Promise<NodeReport>> = new ServiceKey("the report of the node");
+/** Returns the report of this node, on request with the machines of the members. */
+export const NODE_REPORT: ServiceKey<(wanted: { machines: boolean }) => Promise<NodeReport>> = new ServiceKey(
+  "the report of the node",
+);
+
+const input = z.object({
+  machines: z
+    .boolean()
+    .default(false)
+    .describe("Adds the machine of each member: load, memory, disk, temperature, labels. For who may read all spaces."),
+});
 
 /** Returns the operation. */
-export function nodeStatus(node: Services): ActOperation<z.ZodObject, typeof nodeReport> {
+export function nodeStatus(node: Services): ActOperation<typeof input, typeof nodeReport> {
   return act({
     ...NODE_STATUS,
     title: "Status of this node and its fleet",
@@ -116,11 +127,12 @@ export function nodeStatus(node: Services): ActOperation<z.ZodObject, typeof nod
       "Says how this cairn node and its fleet do: who leads, which members there are and how far they are, what " +
       "may fail, tailnet state, URLs, and conditions that need attention. Details are for callers who may read all " +
       "spaces.",
-    input: z.object({}),
+    input,
     access: { verb: "read", spaces: "visible" },
-    run: async (_input, { rights }) => {
-      const report = await node.get(NODE_REPORT)();
-      return rights.mayUseEverywhere({ verb: "read", operation: NODE_STATUS.name }) ? report : withoutDetails(report);
+    run: async ({ machines }, { rights }) => {
+      const seesAll = rights.mayUseEverywhere({ verb: "read", operation: NODE_STATUS.name });
+      const report = await node.get(NODE_REPORT)({ machines: machines && seesAll });
+      return seesAll ? report : withoutDetails(report);
     },
   });
 }

@@ -5,6 +5,8 @@ import { z } from "zod";
 import { type ReadOperation, read } from "../operation/define.ts";
 import { ServiceKey, type Services } from "../operation/services.ts";
 import type { Pending } from "./join/admit.ts";
+import { machineSchema } from "./placing/machine-schema.ts";
+import { MEMBER_VIEWS, type MemberView, machineReport } from "./placing/member-view.ts";
 import { allMembers, fleetValue, ROLES, type TicketRow } from "./rows.ts";
 
 const tailnetName = z
@@ -25,6 +27,12 @@ const output = z.object({
       level: z.number().int(),
       version: z.string(),
       joined_at: z.string(),
+      self: z.boolean().describe("The node that answers; path, round trip and ages are as it has them."),
+      path: z.enum(["self", "direct", "relay", "none"]),
+      relay: z.string(),
+      round_trip_ms: z.number().nullable(),
+      age_seconds: z.number().nullable().describe("Since its last report; null: none since this node started."),
+      machine: machineSchema,
     }),
   ),
   pending: z
@@ -54,20 +62,24 @@ export const DEVICE_NAMES: ServiceKey<() => Promise<ReadonlyMap<string, string>>
   "the devices' names",
 );
 
+/** Output of `fleet_members`. */
+export type MembersReport = z.infer<typeof output>;
+
 /** Returns the operation. */
 export function fleetMembers(node: Services): ReadOperation<z.ZodObject, typeof output> {
   return read({
     name: "fleet_members",
     title: "Members of the fleet",
-    search: "nodes, machines and roles of the memory servers",
+    search: "nodes, machines, labels, load, memory and roles of the memory servers",
     description:
-      "Lists the nodes of the fleet with their roles, and on the leader the devices that ask to join. Use " +
-      "node_status for how they do.",
+      "Lists the nodes of the fleet with their roles and their machines (load, memory, disk, temperature, labels), and " +
+      "on the leader the devices that ask to join. Use node_status for how they do.",
     input: z.object({}),
     output,
     access: { verb: "read", spaces: ["fleet"] },
     async run(reader) {
-      const names = await node.get(DEVICE_NAMES)();
+      const [names, views] = await Promise.all([node.get(DEVICE_NAMES)(), node.get(MEMBER_VIEWS)()]);
+      const seen = new Map(views.map((view) => [view.node, view]));
       const tickets = reader.all<TicketRow>("SELECT * FROM tickets WHERE used_by = '' ORDER BY hash");
       const now = reader.get<{ log_time: number }>("SELECT log_time FROM head")?.log_time ?? 0;
       const open = tickets.filter(({ expires_at }) => expires_at > now);
@@ -83,6 +95,7 @@ export function fleetMembers(node: Services): ReadOperation<z.ZodObject, typeof 
           tailnet_name: names.get(member.node) ?? "",
           spaces: [...spaces],
           joined_at: new Date(joinedMs).toISOString(),
+          ...viewColumns(seen.get(member.node)),
         })),
         pending: node
           .get(PENDING)()
@@ -100,4 +113,16 @@ export function fleetMembers(node: Services): ReadOperation<z.ZodObject, typeof 
       };
     },
   });
+}
+
+/** Returns what this node knows of a member beside its row; a row that is newer than its look has nothing yet. */
+function viewColumns(view: MemberView | undefined) {
+  return {
+    self: view?.self ?? false,
+    path: view?.path ?? "none",
+    relay: view?.relay ?? "",
+    round_trip_ms: view?.round_trip_ms ?? null,
+    age_seconds: view?.age_seconds ?? null,
+    machine: view === undefined ? null : machineReport(view),
+  };
 }

@@ -7,6 +7,7 @@ import {
   type Beat,
   Beats,
   type Clocks,
+  type FleetFacts,
   type FleetFile,
   type FleetPart,
   type FleetRole,
@@ -14,6 +15,8 @@ import {
   Health,
   type KnownMembers,
   type Member,
+  type MemberView,
+  memberViews,
   NO_CLOCKS,
   newestPurge,
   type Pending,
@@ -103,11 +106,20 @@ class EdgeMember implements FleetView, RunningMember {
     return this.partNow();
   }
 
+  async views(): Promise<readonly MemberView[]> {
+    this.#peers = await this.#options.tailnet.peers().catch(() => this.#peers);
+    return memberViews(this.#partFacts(), this.#options.machine.facts());
+  }
+
   partNow(): FleetPart {
+    return fleetPart(this.#partFacts());
+  }
+
+  #partFacts(): FleetFacts {
     const { log } = this.#options.parts.edge;
     const { fleetLevel: level, term } = this.#leaderFacts();
     const profile = this.#fileProfile();
-    return fleetPart({
+    return {
       ...this.#facts(),
       name: this.#node.name(),
       role: "edge",
@@ -118,7 +130,7 @@ class EdgeMember implements FleetView, RunningMember {
       leadership: { server: "", term },
       version: buildInfo.version,
       level: KNOWN_LEVEL,
-    });
+    };
   }
 
   /** An edge admits no devices. */

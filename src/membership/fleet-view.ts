@@ -2,9 +2,10 @@
 // alike.
 
 import type { Loaded } from "../config/load.ts";
-import type { Clocks, FleetActions, FleetPart, FleetRole, Member, Pending } from "../fleet/index.ts";
+import type { Clocks, FleetActions, FleetPart, FleetRole, Member, MemberView, Pending } from "../fleet/index.ts";
 import type { Fault } from "../lib/fault.ts";
 import type { Conditions } from "../observe/conditions.ts";
+import type { MachineWatch } from "../observe/machine/machine-watch.ts";
 import type { Tailnet } from "../tailnet/index.ts";
 import type { OwnNode } from "./own-node.ts";
 import type { FleetPlan } from "./plan.ts";
@@ -21,6 +22,8 @@ export interface MemberStart {
   onFatal: (fault: Fault) => void;
   nowMs: () => number;
   startedMs: number;
+  /** This node's machine. */
+  machine: MachineWatch;
 }
 
 /** The membership of a running node. */
@@ -35,6 +38,8 @@ export interface RunningMember {
 export interface FleetView extends FleetActions {
   /** Returns role, fleet and members for node_status. */
   part(): Promise<FleetPart>;
+  /** Returns the members with the facts of their machines, for fleet_members and fleet_pick. */
+  views(): Promise<readonly MemberView[]>;
   /** As `part`, for metrics: from what is known, without asking raft or the tailnet. */
   partNow(): FleetPart;
   /** Returns the devices that wait for approval, where this node leads. */

@@ -22,6 +22,8 @@ import {
   Health,
   type Member,
   type Members,
+  type MemberView,
+  memberViews,
   Observer,
   type Pending,
   Steward,
@@ -30,7 +32,6 @@ import {
 import type { RaftLog } from "../log/engine/raft/index.ts";
 import { KNOWN_LEVEL } from "../log/level.ts";
 import { digestText } from "../log/running-digest.ts";
-import type { Conditions } from "../observe/conditions.ts";
 import type { LogLine } from "../observe/logging.ts";
 import { changedFleetSettings, ownFleetSettings } from "../operation/fleet-settings.ts";
 import { ownWanted } from "../operation/own-events.ts";
@@ -43,7 +44,7 @@ import { FleetScanner } from "./fleet-scanner.ts";
 import { FleetState } from "./fleet-state.ts";
 import type { FleetView } from "./fleet-view.ts";
 import { HistoryWatch, hex } from "./history-watch.ts";
-import { ownBeat } from "./own-beat.ts";
+import { type BeatSource, ownBeat } from "./own-beat.ts";
 import { deviceNames, type OwnNode } from "./own-node.ts";
 import { OwnPurges } from "./own-purges.ts";
 import type { PeerConnection } from "./peer-connection.ts";
@@ -53,7 +54,7 @@ import { RemovalWatch } from "./removal-watch.ts";
 import { servePeers } from "./serve-peers.ts";
 import { StateAgeTracker } from "./state-age.ts";
 
-export interface FullMemberOptions {
+export interface FullMemberOptions extends Omit<BeatSource, "dataDir"> {
   settings: Settings & { readonly data: string };
   node: OwnNode;
   store: Store;
@@ -68,12 +69,9 @@ export interface FullMemberOptions {
   /** Returns the name of the newest backup of this node; "": none. */
   lastBackup: () => string;
   peers: () => Promise<readonly Peer[]>;
-  conditions: Conditions;
   /** Shows a line to the operator. */
   say: (line: string) => void;
   line: LogLine;
-  nowMs: () => number;
-  startedMs: number;
   /** The role in which this node starts (`plannedRole`). */
   role: FleetRole;
   /** The members as they were at admission, used until the store has them. */
@@ -209,6 +207,11 @@ export class FullMember implements FleetView {
 
   partNow(): FleetPart {
     return fleetPart(this.#facts());
+  }
+
+  async views(): Promise<readonly MemberView[]> {
+    await this.#refreshPeers();
+    return memberViews(this.#facts(), this.#options.machine.facts());
   }
 
   pending(): readonly Pending[] {

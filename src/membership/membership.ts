@@ -7,10 +7,13 @@ import type { Settings } from "../config/settings.ts";
 import {
   type Clocks,
   type FleetActions,
+  type FleetFacts,
   type FleetPart,
   type FleetRole,
   fleetPart,
   type Member,
+  type MemberView,
+  memberViews,
   NO_CLOCKS,
   type Pending,
 } from "../fleet/index.ts";
@@ -18,6 +21,7 @@ import { Fault } from "../lib/fault.ts";
 import { fleetOf } from "../log/history.ts";
 import { KNOWN_LEVEL, levelOf } from "../log/level.ts";
 import type { Log } from "../log/log.ts";
+import type { MachineWatch } from "../observe/machine/machine-watch.ts";
 import { changedFleetSettings } from "../operation/fleet-settings.ts";
 import type { Store } from "../store/store.ts";
 import type { UpstreamDirectory } from "./edge-parts.ts";
@@ -33,11 +37,13 @@ export interface LoneNode {
 /** Holds the member once it runs. */
 export class Membership implements FleetActions, UpstreamDirectory {
   readonly #role: FleetRole;
+  readonly #machine: MachineWatch;
   #member: FleetView | undefined;
 
   /** `role` is that in which the node starts (`plannedRole`), shown until the member is attached. */
-  constructor(role: FleetRole) {
+  constructor(role: FleetRole, machine: MachineWatch) {
     this.#role = role;
+    this.#machine = machine;
   }
 
   /** Attaches the member, once. */
@@ -47,10 +53,18 @@ export class Membership implements FleetActions, UpstreamDirectory {
   }
 
   /** Returns role, fleet and members for node_status. */
-  async part({ settings, store: { reader }, log }: LoneNode): Promise<FleetPart> {
-    if (this.#member !== undefined) return this.#member.part();
+  async part(lone: LoneNode): Promise<FleetPart> {
+    return this.#member?.part() ?? fleetPart(this.#factsOf(lone));
+  }
+
+  /** Returns the members with the facts of their machines. */
+  async views(lone: LoneNode): Promise<readonly MemberView[]> {
+    return this.#member?.views() ?? memberViews(this.#factsOf(lone), this.#machine.facts());
+  }
+
+  #factsOf({ settings, store: { reader }, log }: LoneNode): FleetFacts {
     const { fleet: id, epoch } = fleetOf(reader);
-    return fleetPart({
+    return {
       ready: true,
       removed: false,
       self: "",
@@ -76,7 +90,7 @@ export class Membership implements FleetActions, UpstreamDirectory {
       isAway: () => false,
       version: buildInfo.version,
       level: KNOWN_LEVEL,
-    });
+    };
   }
 
   /** As `part`, for metrics: from what is known already. Undefined before `attach`. */

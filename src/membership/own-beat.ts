@@ -5,6 +5,7 @@ import { buildInfo } from "../config/build-info.ts";
 import type { Beat } from "../fleet/index.ts";
 import { KNOWN_LEVEL } from "../log/level.ts";
 import type { Conditions } from "../observe/conditions.ts";
+import type { MachineWatch } from "../observe/machine/machine-watch.ts";
 import type { RaftState } from "../tailnet/index.ts";
 
 /** What every node says of itself, whatever its role. */
@@ -15,14 +16,15 @@ export interface BeatSource {
   /** Wall clock in ms. */
   nowMs: () => number;
   startedMs: number;
+  machine: Pick<MachineWatch, "facts">;
 }
 
-type NodeFields = "version" | "level" | "timeMs" | "memory" | "diskFree" | "conditions" | "startedMs";
+type NodeFields = "version" | "level" | "timeMs" | "memory" | "diskFree" | "conditions" | "startedMs" | "machine";
 type RaftFields = "last" | "applied" | "configuration" | "fsyncP99Ms" | "fsyncSamples" | "electionsIn10Min";
 
 /** Returns the beat. `raft` is undefined on an edge, and on a full member before raft was read. */
 export function ownBeat(
-  { dataDir, conditions, nowMs, startedMs }: BeatSource,
+  { dataDir, conditions, nowMs, startedMs, machine }: BeatSource,
   member: Omit<Beat, NodeFields | RaftFields>,
   raft: RaftState | undefined,
 ): Beat {
@@ -42,5 +44,6 @@ export function ownBeat(
     diskFree: disk.bavail * disk.bsize,
     conditions: conditions.list().map(({ code }) => code),
     startedMs,
+    machine: machine.facts(),
   };
 }

@@ -14,6 +14,7 @@ import {
   allMembers,
   DEVICE_NAMES,
   FLEET_ACTIONS,
+  MEMBER_VIEWS,
   type Member,
   type Members,
   NODE_REPORT,
@@ -22,6 +23,7 @@ import {
   PENDING,
   readAcknowledgedHeads,
   voterCount,
+  withMachines,
 } from "../fleet/index.ts";
 import type { Closers } from "../lib/closers.ts";
 import { FAULTS, type Fault } from "../lib/fault.ts";
@@ -165,7 +167,10 @@ export function openProduct(options: ProductOptions): Product {
   const apply = () => applierOf(operations, agentTableOf(base.features), ownEventsOf(base.features));
   const log = edgeParts?.edge.log ?? openLog({ ...base, apply: apply() });
   closers.add("log", () => log.close());
-  services.provide(LOG, log).provide(NODE_REPORT, () => statusOf(base, log));
+  services
+    .provide(LOG, log)
+    .provide(NODE_REPORT, ({ machines }) => statusOf(base, log, machines))
+    .provide(MEMBER_VIEWS, () => membership.views({ settings: options.settings, store, log }));
   const disk = watchDisk(options.settings.data, store, options.conditions);
   closers.add("disk watch", () => disk.stop());
   const jobs = startFeatures(active, { services, log, closers });
@@ -269,9 +274,11 @@ function openFoundation(options: ProductOptions): Foundation {
   return { ...options, features, link, edgeParts, store, refusals, access, services, tracing };
 }
 
-async function statusOf(base: Foundation, log: Log): Promise<NodeReport> {
+async function statusOf(base: Foundation, log: Log, machines: boolean): Promise<NodeReport> {
   const { settings, store, membership, edgeParts, services, nowMs } = base;
-  const fleet = await membership.part({ settings, store, log });
+  const part = await membership.part({ settings, store, log });
+  const views = machines ? await membership.views({ settings, store, log }) : undefined;
+  const fleet = views === undefined ? part : { ...part, members: withMachines(part.members, views) };
   return nodeReport({
     ...base,
     position: formatPosition(log.position()),

@@ -4,6 +4,7 @@
 
 import type { Fault } from "../lib/fault.ts";
 import { printableParts } from "../lib/printable.ts";
+import { spanText } from "../lib/span-text.ts";
 
 /** Text by callers. `block` keeps line ends; elsewhere they are shown as escapes, since one line is meant. */
 export function Words({ text, block = false }: { text: string; block?: boolean }) {
@@ -33,26 +34,6 @@ export function Ago({ time, nowMs }: { time: string; nowMs: number }) {
 export function agoText(spanMs: number): string {
   const text = spanText(spanMs);
   return text === "0 s" ? "now" : `${text} ago`;
-}
-
-const UNITS = [
-  [86_400_000, "d"],
-  [3_600_000, "h"],
-  [60_000, "min"],
-  [1000, "s"],
-] as const;
-
-/** Returns a span in ms in its largest whole unit. */
-export function spanText(spanMs: number): string {
-  for (const [size, name] of UNITS) if (spanMs >= size) return `${Math.floor(spanMs / size)} ${name}`;
-  return "0 s";
-}
-
-/** Returns a number of bytes in units of 1024. */
-export function sizeText(bytes: number): string {
-  if (bytes < 1024) return `${bytes} B`;
-  const kib = bytes / 1024;
-  return kib < 1024 ? `${kib.toFixed(1)} KiB` : `${(kib / 1024).toFixed(1)} MiB`;
 }
 
 /** In place of a part: why it is not shown. */

@@ -1,9 +1,11 @@
 // The fleet part of a node_status, for tests of what displays it: a fleet of one.
 
 import { type FleetPart, fleetFeature, NODE_REPORT, type NodeReport } from "../../src/fleet/index.ts";
+import { machineReport } from "../../src/fleet/placing/member-view.ts";
 import type { Operation } from "../../src/operation/define.ts";
 import { operationsOf } from "../../src/operation/derive.ts";
 import { Services } from "../../src/operation/services.ts";
+import { machineOf } from "./machine-source.ts";
 
 /** The report of a node that is alone. */
 export const ALONE: FleetPart = {
@@ -42,6 +44,7 @@ export const ALONE: FleetPart = {
       level: 1,
       age_seconds: 0,
       conditions: [],
+      machine: machineReport({ machine: machineOf({ load: 1 }), machineAgeMs: 0 }),
     },
   ],
 };

@@ -4,7 +4,8 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { existsSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { NodeReport } from "../../src/fleet/index.ts";
+import type { MembersReport, NodeReport } from "../../src/fleet/index.ts";
+import { eventually } from "../kit/eventually.ts";
 import { spawnNode, startNode, type TestNode } from "../kit/node.ts";
 import { reportOf, untilReport } from "../kit/report-of.ts";
 import { TestTailnet } from "../kit/tailnet.ts";
@@ -34,6 +35,7 @@ async function ok(node: TestNode, words: readonly string[], input?: string): Pro
   return out;
 }
 
+const THREE = ["--join", "auto", "--role", "central", "--labels", "always-on,scanner"];
 const voters = (found: NodeReport) => found.members.filter(({ votes }) => votes).map(({ name }) => name);
 
 test("a plain start is a fleet of one that says what that means", async () => {
@@ -93,7 +95,7 @@ test("what an admin does is done on the leader, and the other node says where", 
 });
 
 test("a third node asks, waits, and is approved as central; it does not vote yet", async () => {
-  three = await spawnNode({ tailnet, hostname: "three", args: ["--join", "auto", "--role", "central"] });
+  three = await spawnNode({ tailnet, hostname: "three", args: THREE });
   const asks = await three.eventOf("fleet", ({ text }) => text.includes("members approve"));
   expect(asks.text).toContain("cairn members approve three --role central");
   expect(await three.conditions()).toContain("waiting_for_approval");
@@ -112,6 +114,26 @@ test("promoted, the second one makes three voters, and one of them may fail", as
     expect(found.fleet.leader).toBe("one");
   }
   expect(await ok(two, ["status"])).toContain("1 of 3 voters may fail.");
+});
+
+test("each member says how its machine does", async () => {
+  const listed = async () => JSON.parse(await ok(two, ["members", "--json"])) as MembersReport;
+  const { members } = await eventually("the facts of all machines", async () => {
+    const found = await listed();
+    return found.members.every(({ machine }) => machine !== null) && found;
+  });
+  for (const { machine } of members) {
+    expect(machine).toMatchObject({ os: process.platform, arch: process.arch, stale: false });
+    expect([machine?.memory_free, machine?.disk_free, machine?.busy_percent]).not.toContain(null);
+  }
+  const paths = members.map(({ name, self, path, machine }) => [name, self, path, machine?.labels.includes("scanner")]);
+  expect(paths).toEqual([
+    ["one", false, "direct", false],
+    ["two", true, "self", false],
+    ["three", false, "direct", true],
+  ]);
+  expect(await ok(two, ["members"])).toContain("always-on, scanner");
+  expect((await report(one)).members.some(({ machine }) => machine !== undefined)).toBe(false);
 });
 
 test("the lead is handed over, and everyone knows", async () => {

@@ -1,11 +1,13 @@
 // Beats with fake clocks and a fake link: what members hear of each other.
 
 import { describe, expect, test } from "bun:test";
+import { beatShape } from "../../src/fleet/beats/beat.ts";
 import { Beats, beatOf } from "../../src/fleet/beats/beats.ts";
 import { KnownMembers } from "../../src/fleet/members.ts";
 import { Fault } from "../../src/lib/fault.ts";
 import { fleetMark } from "../../src/peer/fleet-mark.ts";
 import { beat, member } from "../kit/fleet-facts.ts";
+import { machineOf } from "../kit/machine-source.ts";
 
 /** Beats of `a` over a link whose far ends are set by a test, on clocks that it moves. */
 function startBeats(names: readonly string[], fleetId = "f1") {
@@ -146,5 +148,45 @@ describe("beats", () => {
     answer((node) => beat(node.slice(2), { leading: true, term: node === "n-c" ? 1e9 : 3 }));
     await beats.round();
     expect(beats.leaderNode()).toBe("n-b");
+  });
+});
+
+describe("the machine in a beat", () => {
+  test("arrives, in bounds: the longest is below 2 KB", () => {
+    const label = (index: number) => `l${String(index).padStart(31, "0")}`;
+    const word = "w".repeat(32);
+    const longest = machineOf({
+      ...{ os: word, arch: word, model: "m".repeat(64), gpu: "g".repeat(64) },
+      labels: Array.from({ length: 19 }, (_, index) => label(index)),
+      throttled: Array.from({ length: 8 }, () => word),
+      throttledBefore: Array.from({ length: 8 }, () => word),
+      memoryTotal: Number.MAX_SAFE_INTEGER,
+    });
+    const { machine } = beatShape.parse(beat("b", { machine: longest }));
+    expect(machine).toEqual(longest);
+    expect(JSON.stringify(machine).length).toBeLessThan(2_000);
+  });
+
+  test("of a build that says it otherwise is unknown, and the beat a sign of life all the same", () => {
+    const said = machineOf();
+    for (const machine of [
+      { ...said, labels: Array.from({ length: 20 }, (_, index) => `l${index}`) },
+      { ...said, labels: ["no label"] },
+      { ...said, cores: "many" },
+      { ...said, memoryFree: Number.NaN },
+      { os: "linux" },
+      7,
+    ]) {
+      const parsed = beatShape.parse({ ...beat("b", { seq: 4 }), machine });
+      expect([parsed.seq, parsed.machine]).toEqual([4, undefined]);
+    }
+    expect(beatShape.parse(beat("b")).machine).toBeUndefined();
+  });
+
+  test("is left aside by a build that does not know it, and what a later build adds by this one", () => {
+    const older = beatShape.omit({ machine: true });
+    expect(older.parse(beat("b", { machine: machineOf() }))).toEqual(older.parse(beat("b")));
+    const later = { ...machineOf(), fans: 2 };
+    expect(beatShape.parse({ ...beat("b"), machine: later, later: 1 }).machine).toEqual(machineOf());
   });
 });

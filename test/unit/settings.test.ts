@@ -355,3 +355,17 @@ test.each(["Nowhere/Town", "CET-1CEST,M3.5.0,M10.5.0/3", "/usr/share/zoneinfo/UT
     expect(() => loadSettings({ flags: { data: folder() }, env: { TZ } })).toThrow("The variable TZ names");
   },
 );
+
+test("labels are words that cannot be found, and at most sixteen", () => {
+  const data = folder();
+  expect(load({ data, env: { CAIRN_LABELS: "always-on, scanner" } }).settings.labels).toEqual(["always-on", "scanner"]);
+  for (const label of ["Scanner", "-a", "a b", "linux", "arm64", "x".repeat(33)]) {
+    const { code, message } = faultOf(() => load({ data, flags: { labels: label } }));
+    expect([code, message.includes("`labels` must be a list of labels")]).toEqual(["config_invalid", true]);
+  }
+  const many = (count: number) => Array.from({ length: count }, (_, index) => `l${index}`).join(",");
+  expect(load({ data, flags: { labels: many(16) } }).settings.labels).toHaveLength(16);
+  expect(faultOf(() => load({ data, flags: { labels: many(17) } })).message).toStartWith(
+    "`labels` must be a list of at most 16 texts",
+  );
+});

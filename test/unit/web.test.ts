@@ -442,6 +442,7 @@ test("the fleet's part says who leads, what may fail and how each member does, t
     "No voter may fail",
     "central, leads, this node",
     "up to date",
+    "busy: 25 % (load) · 4 CPUs",
   ])
     expect(part).toContain(words);
   expect(page).toContain("last 2 h ago, next only on demand");

@@ -1,7 +1,7 @@
 // What the fleet commands share: the members as the node lists them, and telling the user on which node a command has
 // to be run where only the leader accepts it.
 
-import type { FleetRole } from "../../fleet/index.ts";
+import type { FleetRole, MembersReport } from "../../fleet/index.ts";
 import { ROLES } from "../../fleet/index.ts";
 import { Fault } from "../../lib/fault.ts";
 import { askNode, type NodeAnswer } from "../client.ts";
@@ -11,7 +11,7 @@ import type { ListedDevice } from "./find-device.ts";
 /** The answer of fleet_members. */
 export interface MembersAnswer {
   fleet: { name: string; id: string; profile: string };
-  members: (ListedDevice & { state: string; spaces: string[]; level: number; version: string; joined_at: string })[];
+  members: MembersReport["members"];
   pending: (ListedDevice & { caller: string; version: string; since: string })[];
   approvals: { node: string; role: string; expires_at: string }[];
   tickets: number;

@@ -9,7 +9,7 @@ import { confirmed, YES } from "../confirm.ts";
 import { cell, say, showAnswer, wantsJson, writeData } from "../output.ts";
 import { askLeader, askMembers, type MembersAnswer, roleOption } from "./ask-leader.ts";
 import { describeDevice, findDevice, isAmbiguous, type ListedDevice, wordFor } from "./find-device.ts";
-import { memberRows } from "./member-table.ts";
+import { machineRows, memberRows } from "./member-table.ts";
 
 /** The role that a device gets. */
 export const ROLE: Option = {
@@ -29,7 +29,9 @@ export const SPACE: Option = {
 export const membersList: Command = {
   words: ["members"],
   operation: "fleet_members",
-  summary: "show the members of the fleet, and on the leader the devices that ask to join",
+  summary: "show the members of the fleet and their machines, and on the leader the devices that ask to join",
+  more: `busy is the highest of load per CPU, CPU in use, and wait, which says in how much of the last 10 s something
+waited for CPU, memory and disk (PSI). What a machine does not tell is unknown.`,
   asksNode: true,
   async run(invocation) {
     const isJson = wantsJson(invocation);
@@ -46,7 +48,8 @@ export const membersList: Command = {
       say("this is an edge's view; full nodes also list the devices that ask to join");
       return 0;
     }
-    await writeData(`${columns(memberRows(report.members))}\n${columns(fleetRows(report, listed))}`);
+    const tables = [memberRows(report.members), machineRows(listed.members), fleetRows(report, listed)];
+    await writeData(tables.map(columns).join("\n"));
     return 0;
   },
 };

@@ -1,6 +1,7 @@
 // The beat: the heartbeat that members send each other once a second. A question and its answer have the same shape.
 
 import { z } from "zod";
+import { machineShape } from "../../observe/machine/facts.ts";
 import { PROFILES, ROLES } from "../rows.ts";
 
 /** Peer path between members. */
@@ -70,6 +71,11 @@ export const beatShape = z.object({
   /** Codes of its conditions. */
   conditions: z.array(z.string().max(64)).max(64),
   startedMs: z.number(),
+  /**
+   * Facts of its machine; undefined from builds that know none, before the first reading, and where another build sends
+   * what this one does not understand: a beat is a sign of life whatever is said in it.
+   */
+  machine: machineShape.optional().catch(undefined),
 });
 
 /** A beat. */

@@ -2,8 +2,9 @@
 /** @jsxImportSource hono/jsx */
 
 import { Fault } from "../../lib/fault.ts";
+import { spanText } from "../../lib/span-text.ts";
 import type { Section } from "../../operation/page.ts";
-import { spanText, Words } from "../../page/text.tsx";
+import { Words } from "../../page/text.tsx";
 import { NODE_STATUS, type NodeReport } from "../node-status.ts";
 
 /** The conditions. */

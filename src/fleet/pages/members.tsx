@@ -8,6 +8,7 @@ import type { Section } from "../../operation/page.ts";
 import { Card } from "../../page/card.tsx";
 import { Refused, Words } from "../../page/text.tsx";
 import { type MemberReport, NODE_STATUS, type NodeReport } from "../node-status.ts";
+import { machineWords } from "../placing/machine-words.ts";
 
 /** A member whose last heartbeat is older than this is marked; one comes each second. */
 const LATE_SECONDS = 5;
@@ -17,7 +18,7 @@ export const membersSection: Section = {
   column: "side",
   order: 10,
   async show(visit) {
-    const status = await visit.tryAsk(NODE_STATUS);
+    const status = await visit.tryAsk(NODE_STATUS, { machines: true });
     return {
       body: (
         <Card id="fleet" title="Fleet">
@@ -49,10 +50,20 @@ function Members({ status: { fleet, members } }: { status: NodeReport }) {
             </strong>{" "}
             <span class="quiet">{marksOf(member)}</span>
             <p class="quiet">{factsOf(member).join(" · ")}</p>
+            <Machine machine={member.machine} />
           </li>
         ))}
       </ul>
     </div>
+  );
+}
+
+function Machine({ machine }: Pick<MemberReport, "machine">) {
+  if (machine === undefined || machine === null) return null;
+  return (
+    <p class="quiet">
+      <Words text={machineWords(machine).join(" · ")} />
+    </p>
   );
 }
 

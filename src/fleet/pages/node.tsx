@@ -3,9 +3,10 @@
 
 import type { Child } from "hono/jsx";
 import { Fault } from "../../lib/fault.ts";
+import { spanText } from "../../lib/span-text.ts";
 import type { Section } from "../../operation/page.ts";
 import { Card } from "../../page/card.tsx";
-import { agoText, Refused, spanText, Words } from "../../page/text.tsx";
+import { agoText, Refused, Words } from "../../page/text.tsx";
 import { NODE_STATUS, type NodeReport } from "../node-status.ts";
 
 import { STORE } from "./store-page.tsx";

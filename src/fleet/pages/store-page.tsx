@@ -2,8 +2,9 @@
 /** @jsxImportSource hono/jsx */
 
 import type { z } from "zod";
+import { sizeText } from "../../lib/byte-size.ts";
 import type { Page } from "../../operation/page.ts";
-import { sizeText } from "../../page/text.tsx";
+
 import { storeGrowth } from "../growth.ts";
 
 /** Path of the page. */

@@ -1,6 +1,7 @@
 // Second phase of a start: the product over the data, and the policy file that its gate follows. Nothing is served yet.
 
 import { Membership, OwnNode, plannedRole } from "../../membership/index.ts";
+import { type MachineWatch, watchThisMachine } from "../../observe/machine/machine-watch.ts";
 import { findCallers } from "../listeners/find-callers.ts";
 import { type PolicyWatch, watchPolicy } from "../listeners/policy-watch.ts";
 import { openProduct, type Product } from "../product.ts";
@@ -16,6 +17,7 @@ export interface BuiltNode {
   /** Answers for a node that is alone until the member is attached. */
   membership: Membership;
   node: OwnNode;
+  machine: MachineWatch;
   /** Undefined without a policy file. */
   policy: PolicyWatch | undefined;
   /** What egress.sock requires. */
@@ -25,7 +27,8 @@ export interface BuiltNode {
 /** Builds the product. Faults of the store, `policy_invalid`, `config_invalid`. */
 export function buildNode(start: StartContext, { plan, sockets }: OpenedData): BuiltNode {
   const { options, settings, features, conditions, engine, closers, nowMs, state, failure } = start;
-  const membership = new Membership(plan === undefined ? settings.role : plannedRole(plan, settings.role));
+  const machine = watchThisMachine({ dataDir: settings.data, labels: settings.labels });
+  const membership = new Membership(plan === undefined ? settings.role : plannedRole(plan, settings.role), machine);
   const node = new OwnNode(() => state.status(), settings.hostname);
   const egressSecret = newSecret();
   const product = openProduct({
@@ -52,7 +55,7 @@ export function buildNode(start: StartContext, { plan, sockets }: OpenedData): B
     findCallers: findCallers(state),
     onFatal: (fault) => failure.reportLog(fault),
   });
-  return { product, membership, node, policy: followPolicy(start, product), egressSecret };
+  return { product, membership, node, machine, policy: followPolicy(start, product), egressSecret };
 }
 
 /**

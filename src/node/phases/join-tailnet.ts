@@ -84,7 +84,7 @@ async function openMember(
 ): Promise<RunningMember | undefined> {
   const { options, conditions, nowMs, state, failure } = start;
   const { plan, goHalf, sockets } = opened;
-  const { product, membership, node } = built;
+  const { product, membership, node, machine } = built;
   if (plan === undefined) return undefined;
   const common: Omit<MemberStart, "onFatal"> = {
     loaded: options.loaded,
@@ -95,6 +95,7 @@ async function openMember(
     say: (text) => options.report({ event: "fleet", text }),
     nowMs,
     startedMs: state.startedMs,
+    machine,
   };
   const { edge, raft, link } = product;
   let member: RunningMember | undefined;

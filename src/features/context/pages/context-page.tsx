@@ -2,9 +2,10 @@
 /** @jsxImportSource hono/jsx */
 
 import type { z } from "zod";
+import { sizeText } from "../../../lib/byte-size.ts";
 import type { Fault } from "../../../lib/fault.ts";
 import type { Page, Visit } from "../../../operation/page.ts";
-import { Ago, type Named, nameText, sizeText, Words } from "../../../page/text.tsx";
+import { Ago, type Named, nameText, Words } from "../../../page/text.tsx";
 import { Who } from "../../../page/who.tsx";
 import { contextDiff } from "../diff-versions.ts";
 import { contextGet, contextMetadata } from "../get.ts";

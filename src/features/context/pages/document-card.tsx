@@ -2,10 +2,11 @@
 /** @jsxImportSource hono/jsx */
 
 import type { z } from "zod";
+import { sizeText } from "../../../lib/byte-size.ts";
 import { Fault } from "../../../lib/fault.ts";
 import { indentJson } from "../../../lib/indent-json.ts";
 import { isJsonType } from "../../../lib/media-type.ts";
-import { Refused, sizeText, Words } from "../../../page/text.tsx";
+import { Refused, Words } from "../../../page/text.tsx";
 import type { contextGet } from "../get.ts";
 import { contextLink, rawLink } from "./links.ts";
 

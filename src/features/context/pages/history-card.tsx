@@ -2,10 +2,11 @@
 /** @jsxImportSource hono/jsx */
 
 import type { z } from "zod";
+import { sizeText } from "../../../lib/byte-size.ts";
 import { Fault } from "../../../lib/fault.ts";
 import { Card } from "../../../page/card.tsx";
 import { PageLinks } from "../../../page/page-links.tsx";
-import { Ago, type Named, nameText, Refused, sizeText, Words } from "../../../page/text.tsx";
+import { Ago, type Named, nameText, Refused, Words } from "../../../page/text.tsx";
 import type { contextHistory } from "../list-versions.ts";
 import { contextLink } from "./links.ts";
 

@@ -3,10 +3,11 @@
 
 import type { Child } from "hono/jsx";
 import { z } from "zod";
+import { sizeText } from "../../../lib/byte-size.ts";
 import { Fault } from "../../../lib/fault.ts";
 import type { Follows, Page, Section, Visit } from "../../../operation/page.ts";
 import { PageLinks } from "../../../page/page-links.tsx";
-import { Ago, type Named, Refused, sizeText, Words } from "../../../page/text.tsx";
+import { Ago, type Named, Refused, Words } from "../../../page/text.tsx";
 import { Who } from "../../../page/who.tsx";
 import { contextList } from "../list-contexts.ts";
 import { metadata } from "../rows.ts";

@@ -4,11 +4,12 @@
 import type { z } from "zod";
 import { counted } from "../../../lib/counted.ts";
 import { Fault } from "../../../lib/fault.ts";
+import { spanText } from "../../../lib/span-text.ts";
 import type { Page } from "../../../operation/page.ts";
 import { address } from "../../../page/address.ts";
 import { Card } from "../../../page/card.tsx";
 import { PageLinks } from "../../../page/page-links.tsx";
-import { Ago, type Named, nameText, Refused, spanText, Words } from "../../../page/text.tsx";
+import { Ago, type Named, nameText, Refused, Words } from "../../../page/text.tsx";
 import { listAsked } from "../list.ts";
 import { logAsked } from "../moves/get.ts";
 import { type Topology, topologyAsked } from "../stats/topology-operation.ts";

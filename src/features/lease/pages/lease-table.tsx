@@ -2,10 +2,11 @@
 /** @jsxImportSource hono/jsx */
 
 import type { z } from "zod";
+import { spanText } from "../../../lib/span-text.ts";
 import { address } from "../../../page/address.ts";
 import { AuditLink } from "../../../page/audit-link.tsx";
 import { FormKey } from "../../../page/form-key.tsx";
-import { Ago, type Named, spanText, Words } from "../../../page/text.tsx";
+import { Ago, type Named, Words } from "../../../page/text.tsx";
 import { Who } from "../../../page/who.tsx";
 import type { leaseList } from "../list.ts";
 import { LEASES } from "./links.ts";

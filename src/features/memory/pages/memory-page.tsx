@@ -3,12 +3,13 @@
 /** @jsxImportSource hono/jsx */
 
 import { z } from "zod";
+import { sizeText } from "../../../lib/byte-size.ts";
 import { counted } from "../../../lib/counted.ts";
 import { Fault } from "../../../lib/fault.ts";
 import type { Page, Visit } from "../../../operation/page.ts";
 import { address } from "../../../page/address.ts";
 import { PageLinks } from "../../../page/page-links.tsx";
-import { Ago, type Named, sizeText, Words } from "../../../page/text.tsx";
+import { Ago, type Named, Words } from "../../../page/text.tsx";
 import { Who } from "../../../page/who.tsx";
 import { memoryList, memoryTimeline } from "../list.ts";
 import { SCOPES } from "../places.ts";
