@@ -73,7 +73,7 @@ const GROUP_SUMMARIES: Readonly<Record<string, string>> = {
   context: "read and write contexts",
   access: "explain who may do what",
   config: "show and check the settings of a node",
-  fleet: "show and set the limits that hold on every node of the fleet",
+  fleet: "the limits that hold on every node of the fleet, and the member for a piece of work",
   service: "run a node with systemd or launchd",
   lease: "hold names of files, branches or devices, so that others keep away from them",
   blob: "store files that are too large for a context, and read them on every node",

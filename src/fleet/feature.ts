@@ -24,6 +24,8 @@ import { fleetFrame } from "./pages/frame.ts";
 import { membersSection } from "./pages/members.tsx";
 import { nodeSection } from "./pages/node.tsx";
 import { storePage } from "./pages/store-page.tsx";
+import { fleetPick } from "./placing/fleet-pick.ts";
+import { pickCommand } from "./placing/pick-command.ts";
 import { fleetMembers } from "./queries.ts";
 import { fleetRoutes } from "./rest.ts";
 import { fleetRowProblem } from "./row-states.ts";
@@ -52,6 +54,7 @@ export const fleetCommands: readonly Operation[] = [
 export const fleetFeature: Feature = {
   name: "fleet",
   rest: fleetRoutes,
+  commands: [pickCommand],
   migrations: [
     { id: 4, level: 1, sql: schema },
     { id: 23, level: STATES_LEVEL, sql: states },
@@ -65,6 +68,7 @@ export const fleetFeature: Feature = {
     ...fleetCommands,
     nodeStatus(node),
     fleetMembers(node),
+    fleetPick(node),
     fleetSettings(node),
     fleetTransfer(node),
     fleetLeave(node),

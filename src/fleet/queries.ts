@@ -73,7 +73,7 @@ export function fleetMembers(node: Services): ReadOperation<z.ZodObject, typeof 
     search: "nodes, machines, labels, load, memory and roles of the memory servers",
     description:
       "Lists the nodes of the fleet with their roles and their machines (load, memory, disk, temperature, labels), and " +
-      "on the leader the devices that ask to join. Use node_status for how they do.",
+      "on the leader the devices that ask to join. Use node_status for how they do, fleet_pick to choose one for work.",
     input: z.object({}),
     output,
     access: { verb: "read", spaces: ["fleet"] },

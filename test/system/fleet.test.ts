@@ -116,7 +116,7 @@ test("promoted, the second one makes three voters, and one of them may fail", as
   expect(await ok(two, ["status"])).toContain("1 of 3 voters may fail.");
 });
 
-test("each member says how its machine does", async () => {
+test("each member says how its machine does, and the one that fits is picked for work, with reasons", async () => {
   const listed = async () => JSON.parse(await ok(two, ["members", "--json"])) as MembersReport;
   const { members } = await eventually("the facts of all machines", async () => {
     const found = await listed();
@@ -134,6 +134,14 @@ test("each member says how its machine does", async () => {
   ]);
   expect(await ok(two, ["members"])).toContain("always-on, scanner");
   expect((await report(one)).members.some(({ machine }) => machine !== undefined)).toBe(false);
+  const picked = JSON.parse(await ok(one, ["fleet", "pick", "--label", "scanner", "--memory", "1MiB", "--json"]));
+  expect(picked).toMatchObject({ member: { name: "three" }, candidates: [{ name: "three", path: "direct" }] });
+  expect(picked.left_out.map(({ name, because }: Record<string, string>) => `${name}: ${because}`)).toEqual([
+    "one: labels",
+    "two: labels",
+  ]);
+  const { code, out } = await one.cli(["fleet", "pick", "--label", "scanner", "--exclude", "three"]);
+  expect([code, out.includes("excluded: it was excluded")]).toEqual([3, true]);
 });
 
 test("the lead is handed over, and everyone knows", async () => {
