@@ -86,8 +86,12 @@ func (n *Node) askAboutKey() {
 	ctx, cancel := context.WithTimeout(n.ctx, denialTimeout)
 	defer cancel()
 	denied, err := n.engine.judgeKey(ctx, stored.Public(), host)
-	// A map that arrived meanwhile is the newer answer.
-	if err != nil || n.engine.inMapPoll() {
+	n.recordAnswer(ctx, denied, err, n.engine.inMapPoll())
+}
+
+// recordAnswer records what control said of the stored key. A map that arrived meanwhile is the newer answer.
+func (n *Node) recordAnswer(ctx context.Context, denied *Denied, err error, inPoll bool) {
+	if err != nil || inPoll {
 		return
 	}
 	if denied != nil {

@@ -3,6 +3,7 @@
 package core
 
 import (
+	"encoding/json"
 	"fmt"
 	"net"
 	"net/http"
@@ -78,7 +79,7 @@ func TestWhatTheBusTells(t *testing.T) {
 	}
 }
 
-func TestServeConfigOfANodeThatServesNothing(t *testing.T) {
+func TestServeConfigOfANode(t *testing.T) {
 	engine, node := startFakeEngine(t)
 	for name, row := range map[string]struct {
 		self *ipnstate.PeerStatus
@@ -89,7 +90,8 @@ func TestServeConfigOfANodeThatServesNothing(t *testing.T) {
 	} {
 		engine.status = ipnstate.Status{Self: row.self}
 		got, err := node.serveConfig(t.Context())
-		if err != nil || got.Funnel || !strings.HasPrefix(got.FunnelReason, row.want) {
+		text, _ := json.Marshal(got.Config)
+		if err != nil || got.Funnel || !strings.HasPrefix(got.FunnelReason, row.want) || !strings.Contains(string(text), `"443"`) {
 			t.Errorf("%s: %+v, %v", name, got, err)
 		}
 	}

@@ -62,7 +62,7 @@ func (e *fakeEngine) device(address string, id tailcfg.StableNodeID) {
 	}
 }
 
-// ServeHTTP answers whois, status, services, ping, the bus, and that nothing is served.
+// ServeHTTP answers whois, status, services, ping, the bus, and what is served.
 func (e *fakeEngine) ServeHTTP(writer http.ResponseWriter, request *http.Request) {
 	if request.URL.Path == "/localapi/v0/ping" && e.ping == nil {
 		<-request.Context().Done()
@@ -87,7 +87,7 @@ func (e *fakeEngine) ServeHTTP(writer http.ResponseWriter, request *http.Request
 	case request.URL.Path == "/localapi/v0/services" && e.services != nil:
 		_ = json.NewEncoder(writer).Encode(e.services)
 	case request.URL.Path == "/localapi/v0/serve-config":
-		_, _ = writer.Write([]byte("null"))
+		_, _ = writer.Write([]byte(`{"TCP":{"443":{"HTTPS":true}}}`))
 	case request.URL.Path == "/localapi/v0/ping":
 		_ = json.NewEncoder(writer).Encode(e.ping)
 	case request.URL.Path == "/localapi/v0/watch-ipn-bus":

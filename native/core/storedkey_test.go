@@ -4,6 +4,7 @@ package core
 
 import (
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
@@ -71,6 +72,29 @@ func TestNoKeyIsAskedAboutWithoutOneOrWhileLoggingOut(t *testing.T) {
 	node.askAboutKey()
 	if len(node.watch.wakeup) != 0 || node.watch.denied != nil {
 		t.Error("an answer was recorded")
+	}
+}
+
+func TestOnlyAnAnswerEndsADenial(t *testing.T) {
+	_, node := startFakeEngine(t)
+	node.watch.init(time.Now())
+	denied := &Denied{Reason: deniedRemoved}
+	for _, row := range []struct {
+		name   string
+		err    error
+		inPoll bool
+		isOver bool
+	}{
+		{"no answer", errors.New("no route"), false, false},
+		{"an answer before the network map came", nil, true, false},
+		{"neither", errors.New("no route"), true, false},
+		{"an answer", nil, false, true},
+	} {
+		node.watch.denied, node.watch.answeredAt = denied, time.Time{}
+		node.recordAnswer(t.Context(), nil, row.err, row.inPoll)
+		if (node.watch.denied == nil) != row.isOver || node.watch.answeredAt.IsZero() == row.isOver {
+			t.Errorf("%s: %v, answered at %v", row.name, node.watch.denied, node.watch.answeredAt)
+		}
 	}
 }
 
