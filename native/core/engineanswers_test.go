@@ -179,3 +179,11 @@ func TestWhatControlSaysOfAKey(t *testing.T) {
 		}
 	}
 }
+
+// The engine accepts routes by default, but a state folder may say otherwise.
+func TestRoutesAreAskedFor(t *testing.T) {
+	engine, node := startFakeEngine(t)
+	if err := acceptRoutes(t.Context(), node.lc); err != nil || !engine.prefs.RouteAllSet || !engine.prefs.RouteAll {
+		t.Errorf("asked for %+v: %v", engine.prefs, err)
+	}
+}

@@ -28,6 +28,7 @@ type fakeEngine struct {
 	broken   bool                                           // every answer is an error
 	asked    []string                                       // the addresses that WhoIs was asked for
 	ping     *ipnstate.PingResult                           // nil: no answer
+	prefs    ipn.MaskedPrefs                                // the last ones that were asked for
 	notices  []ipn.Notify                                   // of the bus, which ends after them
 }
 
@@ -62,7 +63,7 @@ func (e *fakeEngine) device(address string, id tailcfg.StableNodeID) {
 	}
 }
 
-// ServeHTTP answers whois, status, services, ping, the bus, and what is served.
+// ServeHTTP answers whois, status, services, ping, the bus, what is served and preferences.
 func (e *fakeEngine) ServeHTTP(writer http.ResponseWriter, request *http.Request) {
 	if request.URL.Path == "/localapi/v0/ping" && e.ping == nil {
 		<-request.Context().Done()
@@ -88,6 +89,9 @@ func (e *fakeEngine) ServeHTTP(writer http.ResponseWriter, request *http.Request
 		_ = json.NewEncoder(writer).Encode(e.services)
 	case request.URL.Path == "/localapi/v0/serve-config":
 		_, _ = writer.Write([]byte(`{"TCP":{"443":{"HTTPS":true}}}`))
+	case request.URL.Path == "/localapi/v0/prefs":
+		_ = json.NewDecoder(request.Body).Decode(&e.prefs)
+		_ = json.NewEncoder(writer).Encode(e.prefs.Prefs)
 	case request.URL.Path == "/localapi/v0/ping":
 		_ = json.NewEncoder(writer).Encode(e.ping)
 	case request.URL.Path == "/localapi/v0/watch-ipn-bus":
