@@ -1,6 +1,7 @@
 // Copies of a blob on other members, made by the leader: it asks those with the most room to fetch the blob, and asks
 // again until they have it.
 
+import { counted } from "../../lib/counted.ts";
 import { Fault } from "../../lib/fault.ts";
 import { pause } from "../../lib/pause.ts";
 import { reasonOf } from "../../lib/reason-of.ts";
@@ -65,11 +66,15 @@ export class Copier {
     }
     if (holders.length >= wanted) return holders;
     const why = reasons.length === 0 ? "no other member with room for it answers" : reasons.join("; ");
-    throw new Fault("unavailable", `Only ${holders.length} of ${wanted} members hold the blob: ${why}`, {
-      hint: "Bring members back or free space on them, then repeat the call: no byte is sent twice. Or ask for fewer copies.",
-      facts: { outcome: "not_done" },
-      details: { retryAfterSeconds: 5 },
-    });
+    throw new Fault(
+      "unavailable",
+      `${holders.length} of the ${counted(wanted, "member")} wanted hold the blob: ${why}`,
+      {
+        hint: "Bring members back or free space on them, then repeat the call: no byte is sent twice. Or ask for fewer copies.",
+        facts: { outcome: "not_done" },
+        details: { retryAfterSeconds: 5 },
+      },
+    );
   }
 
   /** Returns the members that could take a copy, this one included, those with the most room first. */

@@ -1,6 +1,7 @@
 // What the leader does for a log of events that is moved or elsewhere: it copies, closes and switches, sends own events
 // that wait, and keeps the limits of the stream. Each step is safe to repeat, by this leader or the next one.
 
+import { counted } from "../../../lib/counted.ts";
 import { Fault } from "../../../lib/fault.ts";
 import { pause } from "../../../lib/pause.ts";
 import type { Lead } from "../../../log/duties.ts";
@@ -99,7 +100,7 @@ export class Mover {
     const count = waitingCount(reader);
     if (count < MANY_WAITING) return undefined;
     const untold = untoldCount(reader);
-    return `${count} of ${MAX_WAITING} wait${untold === 0 ? "" : `; of ${untold} changes no event was made`}`;
+    return `${count} of ${MAX_WAITING} wait${untold === 0 ? "" : `; of ${counted(untold, "change")} no event was made`}`;
   }
 
   /** Reports whether the stream that has the events cannot be reached: each node that follows it says so itself. */

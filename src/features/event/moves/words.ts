@@ -17,7 +17,9 @@ const log: FeatureCommand = {
       ...(stream === undefined ? [] : [`stream of NATS: ${stream}`]),
       `promise: ${durability}`,
       ...(waiting === 0 ? [] : [`${waiting} events of Cairn itself are not in it yet`]),
-      ...(untold === undefined ? [] : [`${untold} changes made no event, because too many waited: the audit has them`]),
+      ...(untold === undefined
+        ? []
+        : [`${counted(untold as number, "change")} made no event, because too many waited: the audit has them`]),
       ...(problem === undefined ? [] : [`this node cannot use it: ${problem}`]),
       ...(under === undefined ? [] : [`moving to ${under.to}: ${progressText(under, events as number)}`]),
     ];
