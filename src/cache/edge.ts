@@ -168,13 +168,20 @@ export class Edge {
   async forward(call: ForwardCall, to: "leader" | "upstream", signal: AbortSignal): Promise<Answer | "local"> {
     const refusal = to === "leader" ? nothingWritten() : cutOff();
     if (this.#isCutOff()) throw refusal;
+    // A wait would go on at a node that is given up.
+    const upstream = to === "upstream" ? this.client.upstream() : undefined;
+    const abandoned = upstream === undefined ? [] : [upstream.abandoned];
     const lost = new AbortController();
     const watch = setInterval(() => {
       if (this.#isCutOff()) lost.abort(to === "leader" ? outcomeUnknown(call.operation) : refusal);
     }, CUT_OFF_CHECK_MS);
-    const either = AbortSignal.any([signal, lost.signal]);
+    const either = AbortSignal.any([signal, lost.signal, ...abandoned]);
     try {
       return to === "leader" ? await this.#toLeader(call, either) : await this.#send(call, to, either);
+    } catch (error) {
+      signal.throwIfAborted();
+      if (upstream?.abandoned.aborted === true && !(error instanceof Fault)) throw cutOff();
+      throw error;
     } finally {
       clearInterval(watch);
     }

@@ -32,6 +32,7 @@ const DECIDED_IN_APPLY: ReadonlySet<FaultCode> = new Set<FaultCode>([
   "agent_unknown",
   "agent_taken",
   "id_taken",
+  "in_use",
 ]);
 
 /** Refused before a command is proposed, or (`rate_limited`) by apply without keeping the outcome. */

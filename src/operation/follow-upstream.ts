@@ -1,6 +1,9 @@
 // A stream of an edge over what only full members hold: one wait after the other, asked of its upstream. What a stream
 // of a full member reads is follow.ts.
 
+import { z } from "zod";
+import { Fault } from "../lib/fault.ts";
+import { pause } from "../lib/pause.ts";
 import type { Admitted } from "./admitted.ts";
 import type { Answer } from "./answer.ts";
 import type { ReadOperation, WaitShape } from "./define.ts";
@@ -14,6 +17,12 @@ type Values = Readonly<Record<string, unknown>>;
 const WAIT_SECONDS = 30;
 /** Most items of one answer: what is held for a client that does not read. */
 const MAX_ITEMS = 100;
+/** Least time between two waits, in ms: what comes meanwhile is in one answer, and counts once against limits. */
+const GAP_MS = 100;
+/** How long to wait before a node is asked again that could not be, in ms; then the stream ends. */
+const RETRIES_MS = [50, 500, 2000];
+/** How long a caller that is over a limit waits, in ms. */
+const LIMITED_MS = 1000;
 const LASTING = { timeout_seconds: WAIT_SECONDS, limit: MAX_ITEMS };
 
 /** What an answer says to a wait with these arguments in place of those of the stream. Rejects with its Fault. */
@@ -59,6 +68,9 @@ class UpstreamPlace implements FollowCursor {
   #next = "";
   #position = "";
   #isAsking = false;
+  #askedMs = Number.NEGATIVE_INFINITY;
+  /** Times in a row that no node could be asked. */
+  #failures = 0;
   #failed: { error: unknown } | undefined;
 
   constructor(shape: WaitShape, first: Values, from: { wait: Wait; signal: AbortSignal; since: unknown }) {
@@ -103,19 +115,57 @@ class UpstreamPlace implements FollowCursor {
     const signal = this.#signal;
     try {
       while (this.#ahead.length === 0 && !signal.aborted) {
-        this.#keep(await this.#wait({ since: this.#next, ...LASTING }, signal));
+        await pause(Math.max(0, this.#askedMs + GAP_MS - performance.now()), signal);
+        this.#askedMs = performance.now();
+        const since = this.#next;
+        this.#keep(await this.#wait({ since, ...LASTING }, signal));
         if (this.#ahead.length === 0) this.#position = this.#next;
+        else if (this.#next === since) throw unreadable("items without a place behind them");
+        this.#failures = 0;
       }
     } catch (error) {
-      this.#failed = { error };
+      const waitMs = signal.aborted ? undefined : this.#retryMs(error);
+      if (waitMs === undefined) this.#failed = { error };
+      else return this.#askAgain(waitMs);
     }
     this.#isAsking = false;
     if (!signal.aborted) for (const listener of [...this.#listeners]) listener();
   }
 
+  async #askAgain(waitMs: number): Promise<void> {
+    await pause(waitMs, this.#signal).catch(() => {});
+    return this.#ask();
+  }
+
+  /** Returns how long to wait before the same is asked again; undefined: the stream ends with this error. */
+  #retryMs(error: unknown): number | undefined {
+    if (!(error instanceof Fault)) return undefined;
+    if (error.code === "rate_limited") return LIMITED_MS;
+    if (error.code !== "unavailable") return undefined;
+    this.#failures += 1;
+    return RETRIES_MS[this.#failures - 1];
+  }
+
   #keep(output: Values): void {
     const { items, at, next } = this.#shape;
-    this.#ahead = (output[items] as Record<string, unknown>[]).map((value) => ({ position: String(value[at]), value }));
-    this.#next = String(output[next]);
+    const listed = z.array(z.record(z.string(), z.unknown())).max(MAX_ITEMS).safeParse(output[items]);
+    if (!listed.success) throw unreadable(items);
+    this.#ahead = listed.data.map((value) => ({ position: placeOf(value, at), value }));
+    this.#next = placeOf(output, next);
   }
+}
+
+/** A place goes into lines of a stream as it is. */
+const place = z.string().regex(/^[A-Za-z0-9._:-]{1,128}$/);
+
+function placeOf(values: Values, member: string): string {
+  const { success, data } = place.safeParse(values[member]);
+  if (!success) throw unreadable(member);
+  return data;
+}
+
+function unreadable(what: string): Fault {
+  return new Fault("internal", `The upstream of this edge gave an answer that cannot be read: ${what}`, {
+    hint: "Open the stream at a full member.",
+  });
 }

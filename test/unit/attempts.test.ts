@@ -7,7 +7,7 @@ import { Attempts } from "../../src/operation/attempts.ts";
 
 const NONE_DONE =
   "not_found deleted purged version_mismatch patch_failed key_reused quota_exceeded last_voter data_exists lease_held lease_lost fence_stale " +
-  "agent_unknown agent_taken id_taken";
+  "agent_unknown agent_taken id_taken in_use";
 const NOT_DONE =
   "invalid_input forbidden forward_unseen not_leader not_a_member unknown_operation method_not_allowed history_forked " +
   "below_floor too_large unsupported_media_type misdirected rate_limited not_ready storage_full";
