@@ -7,6 +7,7 @@ import { KnownMembers } from "../../src/fleet/members.ts";
 import { Fault } from "../../src/lib/fault.ts";
 import { fleetMark } from "../../src/peer/fleet-mark.ts";
 import { beat, member } from "../kit/fleet-facts.ts";
+import { busyOf } from "../../src/observe/machine/busy.ts";
 import { machineOf } from "../kit/machine-source.ts";
 
 /** Beats of `a` over a link whose far ends are set by a test, on clocks that it moves. */
@@ -174,6 +175,11 @@ describe("the machine in a beat", () => {
       { ...said, labels: ["no label"] },
       { ...said, cores: "many" },
       { ...said, memoryFree: Number.NaN },
+      { ...said, load: 1e308 },
+      { ...said, cores: 5e-324 },
+      { ...said, memoryFree: 1e300 },
+      { ...said, model: "Pi\u001b[2J" },
+      { ...said, gpu: "card0\nfleet is healthy" },
       { os: "linux" },
       7,
     ]) {
@@ -181,6 +187,14 @@ describe("the machine in a beat", () => {
       expect([parsed.seq, parsed.machine]).toEqual([4, undefined]);
     }
     expect(beatShape.parse(beat("b")).machine).toBeUndefined();
+  });
+
+  test("is kept where the build calls itself what nobody can print, and where it is as small as a limit allows", () => {
+    const machine = machineOf({ cores: 0.001, load: 1_000_000 });
+    const parsed = beatShape.parse(beat("b", { machine, version: "1.0\u001b]0;x\u0007" }));
+    expect([parsed.machine, parsed.version]).toEqual([machine, "unknown"]);
+    expect(busyOf(machine)).toEqual({ percent: 100_000, by: "load" });
+    expect(beatShape.parse(beat("b", { version: "1.0-rc.1+5 (ours)" })).version).toBe("1.0-rc.1+5 (ours)");
   });
 
   test("is left aside by a build that does not know it, and what a later build adds by this one", () => {

@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { type PickView, pickMember, type Wanted } from "../../src/fleet/placing/pick.ts";
+import { nodesNamed, type PickView, pickMember, type Wanted } from "../../src/fleet/placing/pick.ts";
 import { pickCommand } from "../../src/fleet/placing/pick-command.ts";
 import { busyOf } from "../../src/observe/machine/busy.ts";
 import { machineOf } from "../kit/machine-source.ts";
@@ -55,6 +55,54 @@ describe("the member for a piece of work", () => {
     expect([names(candidates), rule]).toEqual([["b", "c", "d", "a"], "least_busy"]);
     expect(reason).toBe("the least busy of 4 that fit: 10 % busy (load); 4 CPUs; free memory unknown; direct, 2 ms");
     expect(candidates[3]?.reason).toStartWith("55 % busy (io pressure)");
+  });
+
+  test("is of equals the first by name whatever their ids, and of the same name the first by id", () => {
+    const ids = (...members: PickView[]) => pickMember(members, wanted()).candidates.map(({ member }) => member.node);
+    expect(ids(view("b", { node: "n-1" }), view("a", { node: "n-2" }))).toEqual(["n-2", "n-1"]);
+    expect(ids(view("a", { node: "n-2" }), view("a", { node: "n-1" }))).toEqual(["n-1", "n-2"]);
+    // The name that the tailnet proves is the one that counts.
+    expect(ids(view("a", { tailnetName: "z" }), view("b"))).toEqual(["n-b", "n-a"]);
+  });
+
+  test("is not one that a word excludes: by id and by proved name, and no member shields another", () => {
+    const members = [
+      view("berlin", { node: "n-liar", tailnetName: "" }),
+      view("old-name", { node: "n-real", tailnetName: "Berlin" }),
+      view("berlin", { node: "n-paris", tailnetName: "paris" }),
+    ];
+    expect(nodesNamed("berlin", members)).toEqual(["n-liar", "n-real"]);
+    expect(nodesNamed("n-paris", members)).toEqual(["n-paris"]);
+    // What the tailnet calls otherwise does not have the name that it gives itself.
+    expect([nodesNamed("old-name", members), nodesNamed("N-PARIS", members)]).toEqual([[], []]);
+  });
+
+  test("says what the rule prefers only of one that has it, and what an unknown kind counts as", () => {
+    const off = view("off", { machine: machineOf({ load: 0.4 }) });
+    const busy = view("busy", { machine: machineOf({ load: 4, labels: ["always-on"] }) });
+    const on = view("on", { machine: machineOf({ load: 1, labels: ["always-on"] }) });
+    const start = (kind: string, ...members: PickView[]) => pickMember(members, wanted({ kind })).reason.split(": ")[0];
+    expect(start("transcription", off, on)).toBe(
+      "for work that takes long one with the label always-on, then the least busy, of 2 that fit",
+    );
+    expect(start("transcription", off, view("other"))).toBe(
+      "for work that takes long the least busy, because none has the label always-on, of 2 that fit",
+    );
+    expect(start("transcription", off, busy)).toBe(
+      "for work that takes long the least busy, because those with the label always-on are at least 80 % busy, of 2 that fit",
+    );
+    const said = "; thumbnail is treated as light work, because only transcription is known to take long";
+    expect(pickMember([off], wanted({ kind: "thumbnail" })).reason).toEndWith(said);
+    expect(pickMember([off], wanted({ sizeBytes: 1 })).reason).not.toContain("treated as");
+  });
+
+  test("may be away where that is allowed; one that is stale by then says that this is to be allowed, too", () => {
+    const gone = view("gone", { away: true, age_seconds: 42, machineAgeMs: 42_000 });
+    const against = (member: PickView, ...allow: ("away" | "stale")[]) =>
+      pickMember([member], wanted({ allow: new Set(allow) })).leftOut.map(({ reason }) => reason);
+    expect(against(gone, "away")).toEqual(["what it said of its machine is 42 s old: allow stale too"]);
+    expect(against({ ...gone, away: false }, "away")).toEqual(["what it said of its machine is 42 s old"]);
+    expect(against(gone, "away", "stale")).toEqual([]);
   });
 
   test("follows the rules of seed 001: large work to power, long work to what never sleeps, light work to the rest", () => {

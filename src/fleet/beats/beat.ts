@@ -19,7 +19,12 @@ export const beatShape = z.object({
   server: z.string().max(64),
   name: z.string().max(128),
   role: z.enum(ROLES),
-  version: z.string().max(64),
+  /** Others show it to people; a beat is a sign of life whatever its build calls itself. */
+  version: z
+    .string()
+    .max(64)
+    .regex(/^[\x20-\x7e]*$/)
+    .catch("unknown"),
   /** The newest level that its build knows; `fleetLevel` is the fleet's as it has applied it. */
   level: z.number().int(),
   fleetLevel: z.number().int(),

@@ -8,13 +8,13 @@ import type { Services } from "../../operation/services.ts";
 import { DEVICE_NAMES } from "../queries.ts";
 import { machineSchema } from "./machine-schema.ts";
 import { MEMBER_VIEWS, machineReport } from "./member-view.ts";
-import { ALLOWED, LEFT_OUT, type LeftOutBecause, type PickView, pickMember } from "./pick.ts";
+import { ALLOWED, LEFT_OUT, type LeftOutBecause, nodesNamed, type PickView, pickMember } from "./pick.ts";
 
 const MAX_WORDS = 32;
 
 const input = z.object({
   labels: z
-    .array(z.string().regex(LABEL, "a label such as gpu, always-on, linux or arm64"))
+    .array(z.string().regex(LABEL, "small letters and digits, one label each, such as gpu, always-on or arm64"))
     .max(MAX_WORDS)
     .default([])
     .describe("Labels that the member must have, such as gpu, always-on, linux, arm64 or own ones."),
@@ -94,13 +94,13 @@ export function fleetPick(node: Services): ActOperation<typeof input, typeof out
     async run({ labels, memory_bytes, kind, size_bytes, exclude, allow }) {
       const [views, names] = await Promise.all([node.get(MEMBER_VIEWS)(), node.get(DEVICE_NAMES)()]);
       const members = views.map((view): PickView => ({ ...view, tailnetName: names.get(view.node) ?? "" }));
-      const excluded = exclude.map((word) => ({ word, node: nodeOf(word, members) }));
+      const excluded = exclude.map((word) => ({ word, nodes: nodesNamed(word, members) }));
       const { rule, candidates, leftOut, reason } = pickMember(members, {
         labels,
         memoryBytes: memory_bytes,
         kind,
         sizeBytes: size_bytes,
-        exclude: new Set(excluded.flatMap(({ node: id }) => id ?? [])),
+        exclude: new Set(excluded.flatMap(({ nodes }) => nodes)),
         allow: new Set<LeftOutBecause>(allow),
       });
       const [first] = candidates;
@@ -122,19 +122,10 @@ export function fleetPick(node: Services): ActOperation<typeof input, typeof out
           because: each.because,
           reason: each.reason,
         })),
-        exclude_unknown: excluded.flatMap(({ word, node: id }) => (id === undefined ? [word] : [])),
+        exclude_unknown: excluded.flatMap(({ word, nodes }) => (nodes.length === 0 ? [word] : [])),
       };
     },
   });
-}
-
-/** By its id, or by the name that the tailnet proves (security.md 10); where it shows none, by its own. */
-function nodeOf(word: string, members: readonly PickView[]): string | undefined {
-  const wanted = word.toLowerCase();
-  const found = members.find(
-    ({ node, name, tailnetName }) => node === word || (tailnetName || name).toLowerCase() === wanted,
-  );
-  return found?.node;
 }
 
 function shown({ node, name, tailnetName }: PickView): { node: string; name: string } {

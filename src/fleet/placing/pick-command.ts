@@ -17,7 +17,7 @@ interface Shown {
 export const pickCommand: FeatureCommand = {
   words: ["fleet", "pick"],
   summary: "choose the member for a piece of work: the least busy one that fits, and say why",
-  more: `Exit code 3: none fits. Nothing is reserved.
+  more: `Exit code 3: none fits. Nothing is reserved. It needs reader on the space fleet.
 Examples:
   cairn fleet pick --label gpu --memory 4GiB
   cairn fleet pick --kind transcription --size 500MiB --exclude berlin`,
@@ -38,7 +38,7 @@ Examples:
     { flags: "--exclude <node>", help: "a member that is not wanted; may be given several times", repeated: true },
     {
       flags: "--allow <word>",
-      help: "take members although they are away, edge, lagging or stale; may be given several times",
+      help: "take members although they are away, edge, lagging or stale (away is soon stale, too); several times",
       repeated: true,
       offers: ALLOWED,
     },

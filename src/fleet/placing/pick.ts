@@ -88,7 +88,18 @@ export function pickMember(members: readonly PickView[], wanted: Wanted): Pick {
   }
   candidates.sort((one, other) => compare(keyOf(rule, one), keyOf(rule, other)));
   leftOut.sort((one, other) => compare(nameKey(one.member), nameKey(other.member)));
-  return { rule, candidates, leftOut, reason: reasonFor(rule, candidates) };
+  return { rule, candidates, leftOut, reason: reasonFor(rule, wanted, candidates) };
+}
+
+/**
+ * Returns the StableNodeIDs of all that a word names: by id, by the name that the tailnet proves (security.md 10), or,
+ * where it shows none, by the one it calls itself. A member that takes the name of another shields no other.
+ */
+export function nodesNamed(word: string, members: readonly PickView[]): string[] {
+  const wanted = word.toLowerCase();
+  return members
+    .filter(({ node, name, tailnetName }) => node === word || (tailnetName || name).toLowerCase() === wanted)
+    .map(({ node }) => node);
 }
 
 /** Size first, then kind: a large file of a long kind is large. */
@@ -147,8 +158,12 @@ const AGAINST: Readonly<Record<LeftOutBecause, (member: PickView, wanted: Wanted
     machine !== undefined && busyOf(machine) !== undefined
       ? undefined
       : `its build ${version} says nothing of how busy its machine is`,
-  stale: ({ machineAgeMs }) =>
-    machineAgeMs > STALE_MS ? `what it said of its machine is ${Math.round(machineAgeMs / 1000)} s old` : undefined,
+  stale: ({ away, machineAgeMs }) => {
+    if (machineAgeMs <= STALE_MS) return undefined;
+    // It is only looked at where a member that is away is allowed.
+    const also = away ? ": allow stale too" : "";
+    return `what it said of its machine is ${Math.round(machineAgeMs / 1000)} s old${also}`;
+  },
   labels: ({ machine }, { labels }) => {
     const missing = labels.filter((label) => machine?.labels.includes(label) !== true);
     return missing.length === 0 ? undefined : `it lacks ${missing.join(", ")}`;
@@ -181,9 +196,24 @@ const PREFERS: Readonly<Record<Rule, string>> = {
   light: "for light work the one with the fewest CPUs, then the least busy,",
 };
 
-function reasonFor(rule: Rule, [first, ...others]: readonly Candidate[]): string {
+function reasonFor(rule: Rule, { kind }: Wanted, candidates: readonly Candidate[]): string {
+  const [first, ...others] = candidates;
   if (first === undefined) return "no member fits";
   const isBusy = first.busy.percent >= BUSY_PERCENT ? `; every one is at least ${BUSY_PERCENT} % busy` : "";
-  const of = others.length === 0 ? "the only one that fits" : `${PREFERS[rule]} of ${others.length + 1} that fit`;
-  return `${of}: ${first.reason}${isBusy}`;
+  const all = `of ${others.length + 1} that fit`;
+  const of = others.length === 0 ? "the only one that fits" : `${preferenceWords(rule, candidates)} ${all}`;
+  const light =
+    rule === "light" && kind !== undefined
+      ? `; ${kind} is treated as light work, because only ${LONG_KINDS.join(", ")} is known to take long`
+      : "";
+  return `${of}: ${first.reason}${isBusy}${light}`;
+}
+
+/** What is preferred is only said of a chosen one that has it. */
+function preferenceWords(rule: Rule, candidates: readonly Candidate[]): string {
+  const isAlwaysOn = ({ machine }: Candidate) => machine.labels.includes(ALWAYS_ON);
+  if (rule !== "long" || candidates.slice(0, 1).some(isAlwaysOn)) return PREFERS[rule];
+  return candidates.some(isAlwaysOn)
+    ? `for work that takes long the least busy, because those with the label ${ALWAYS_ON} are at least ${BUSY_PERCENT} % busy,`
+    : `for work that takes long the least busy, because none has the label ${ALWAYS_ON},`;
 }

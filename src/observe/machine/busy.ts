@@ -8,6 +8,9 @@ export interface Busy {
   by: "load" | "cpu" | "cpu pressure" | "memory pressure" | "io pressure";
 }
 
+/** What is busier is as busy: a load beyond a thousand for each CPU says no more. */
+const MAX_PERCENT = 100_000;
+
 /** Returns the highest of what is known; undefined: nothing is. */
 export function busyOf({ load, cores, cpuPercent, pressure = {} }: MachineFacts): Busy | undefined {
   const isMeasured = load !== undefined && cores !== undefined && cores > 0;
@@ -20,7 +23,7 @@ export function busyOf({ load, cores, cpuPercent, pressure = {} }: MachineFacts)
   ];
   let found: Busy | undefined;
   for (const [by, share] of all) {
-    const percent = Math.round(share ?? -1);
+    const percent = Math.min(MAX_PERCENT, Math.round(share ?? -1));
     if (percent > (found?.percent ?? -1)) found = { by, percent };
   }
   return found;

@@ -6,7 +6,9 @@ import { LABEL, MAX_OWN_LABELS } from "../../lib/machine-label.ts";
 /** Operating system, architecture and GPU come to those that a node was given. */
 const MAX_LABELS = MAX_OWN_LABELS + 3;
 
-const amount = z.number().nonnegative();
+/** What a member says of itself is arithmetic and text for others: no number overflows, no text steers a terminal. */
+const amount = z.number().nonnegative().max(Number.MAX_SAFE_INTEGER);
+const text = z.string().max(64).regex(/^[\x20-\x7e]*$/);
 const percent = z.number().min(0).max(100);
 const word = z.string().regex(/^[a-z0-9_]{1,32}$/);
 
@@ -17,14 +19,14 @@ export const machineShape = z.object({
   /** x64, arm64. */
   arch: word,
   /** What the board calls itself, where it does. */
-  model: z.string().max(64).optional(),
+  model: text.optional(),
   labels: z.array(z.string().regex(LABEL)).max(MAX_LABELS),
   /** The device by which a GPU was found. */
-  gpu: z.string().max(64).optional(),
+  gpu: text.optional(),
   /** CPUs that the node may use; a limit of its control group may be a part of one. */
-  cores: amount.optional(),
+  cores: z.number().min(0.001).max(65_536).optional(),
   /** Load average of a minute; left out below a limit of CPUs, because it is that of the whole host. */
-  load: amount.optional(),
+  load: z.number().nonnegative().max(1_000_000).optional(),
   /** Share of those CPUs that was in use since the last look. */
   cpuPercent: percent.optional(),
   /** Share of the last ten seconds in which something waited for it (PSI, `some avg10`). */
