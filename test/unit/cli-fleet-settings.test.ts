@@ -1,0 +1,26 @@
+// What `cairn fleet settings` shows beside the values: how they are aligned, and what a value does not do.
+
+import { expect, test } from "bun:test";
+import { eventLogNote, settingLines } from "../../src/cli/fleet/settings.ts";
+
+test("a long value moves no column but its own help", () => {
+  const long = "cairn.fleet.*,cairn.lease.*,cairn.session.*,cairn.agent.*";
+  expect(
+    settingLines([
+      ["a.b", "1", "One."],
+      ["events.own", long, "Types."],
+      ["a.bc", "none", "Two."],
+    ]),
+  ).toBe(`a.b         1     One.\nevents.own  ${long}  Types.\na.bc        none  Two.\n`);
+});
+
+test("events.log moves no log that has begun, and it is said what does", () => {
+  const log = { log: "fleet", newest: "0a1b2c3d4e-e7" };
+  expect(eventLogNote(log, "jetstream")).toEndWith(
+    "the events are in the log fleet still, and `cairn events move --to jetstream` moves them\n",
+  );
+  expect(eventLogNote(log, "fleet")).toBe("");
+  expect(eventLogNote({ ...log, newest: "0a1b2c3d4e-e0" }, "jetstream")).toBe("");
+  expect(eventLogNote({ ...log, move: { to: "jetstream", state: "copying" } }, "jetstream")).toBe("");
+  expect(eventLogNote({ ...log, log: "jetstream" }, "fleet")).toContain("--to fleet");
+});
