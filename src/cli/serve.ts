@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Loaded, loadSettings } from "../config/load.ts";
 import { eachSecret, openSecretFiles, readSecrets, SECRET_NAMES } from "../config/secrets.ts";
-import { flagOf, helpOf } from "../config/setting.ts";
+import { envOf, flagOf, helpOf } from "../config/setting.ts";
 import type { SettingKey } from "../config/settings.ts";
 import { SETTING_ROWS, SETTING_TABLES } from "../features/index.ts";
 import { Fault } from "../lib/fault.ts";
@@ -22,6 +22,7 @@ import { configureLogging } from "../observe/logging.ts";
 import { registerSecret } from "../observe/redact.ts";
 import { LoopbackTailnet } from "../tailnet/index.ts";
 import { type Command, type Invocation, isSet, type Option, textOption } from "./command.ts";
+import { isOutboundSetting, withoutServices } from "./dev-settings.ts";
 import { INTERRUPTED_EXIT, reportFailure } from "./exit.ts";
 import { say } from "./output.ts";
 import { ownCommand } from "./own-command.ts";
@@ -73,13 +74,7 @@ Each flag is also a variable: --log-level is CAIRN_LOG_LEVEL.`,
 const TAILNET_SETTINGS: readonly SettingKey[] = [
   ...(["control_url", "tags", "ephemeral", "tailnet.engine", "role", "join", "discard_local"] as const),
 ];
-/** Settings that name a service outside of this process. */
-const SERVICE_SETTINGS = new Set([
-  ...["process.chat_url", "search.embeddings_url", "backup.s3_url", "events.forward_to", "events.nats_url"],
-]);
 const isTailnetSetting = (key: string): boolean => TAILNET_SETTINGS.some((each) => each === key);
-/** Settings of the way out of a node, and of what only goes that way. */
-const isOutboundSetting = (key: string): boolean => key.startsWith("outbound.") || key.startsWith("traces.");
 const NOT_OF_DEV = new Set(
   SETTING_ROWS.flatMap(([key]) => (isTailnetSetting(key) || isOutboundSetting(key) ? [flagOf(key)] : [])),
 );
@@ -123,10 +118,12 @@ async function withFolder(wanted: boolean, run: (folder: string | undefined) => 
 type Mode = Pick<StartOptions, "conformance" | "privateTailnet" | "loopbackPort" | "tailnet">;
 
 async function serveUntilEnd(invocation: Invocation, temporary: string | undefined, mode: Mode): Promise<number> {
-  const loaded = load(invocation, temporary);
+  let loaded = load(invocation, temporary);
   if (mode.tailnet !== undefined) {
     refuseTailnetSettings(loaded);
-    sayUnreachable(loaded);
+    const { unused, ...rest } = withoutServices(loaded);
+    if (unused !== undefined) say(unused);
+    loaded = rest.loaded;
   }
   const { settings } = loaded;
   configureLogging({ level: settings["log.level"], format: settings["log.format"] });
@@ -169,19 +166,14 @@ async function serveUntilEnd(invocation: Invocation, temporary: string | undefin
 function refuseTailnetSettings({ origins }: Loaded): void {
   const key = TAILNET_SETTINGS.find((each) => origins.has(each));
   const origin = key === undefined ? undefined : origins.get(key);
-  if (origin === undefined) return;
-  throw new Fault("invalid_input", `cairn dev joins no tailnet and no fleet, but ${key} is set by ${origin}`, {
-    hint: `Leave it out: unset ${origin}, or remove it from that file. cairn serve joins, and so does npm start.`,
-  });
-}
-
-/** Says which services of the settings a development node cannot ask. */
-function sayUnreachable({ origins }: Loaded): void {
-  const keys = SETTING_ROWS.map(([key]) => key).filter(
-    (key) => origins.has(key) && (isOutboundSetting(key) || SERVICE_SETTINGS.has(key)),
+  if (key === undefined || origin === undefined) return;
+  throw new Fault(
+    "invalid_input",
+    `cairn dev joins no tailnet and no fleet, but ${key} is set ${origin === envOf(key) ? "by" : "in"} ${origin}`,
+    {
+      hint: `Leave it out: ${origin === envOf(key) ? `unset ${origin}` : `remove it from ${origin}`}. cairn serve joins, and so does npm start.`,
+    },
   );
-  if (keys.length === 0) return;
-  say(`a development node has no outbound connection, so it does not use ${keys.join(", ")}; cairn serve does`);
 }
 
 async function startGrace(): Promise<undefined> {

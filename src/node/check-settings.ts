@@ -28,7 +28,14 @@ export function checkSettings(settings: Loaded["settings"], secrets: Secrets, en
   if (group !== undefined) groupId(group);
   const policyFile = settings["access.policy_file"];
   const policy = policyFile === undefined ? [] : loadPolicyFile(policyFile, settings["access.capability"]).problems;
-  return [...missingSecrets(settings, env), ...policy];
+  return [...withoutNats(settings), ...missingSecrets(settings, env), ...policy];
+}
+
+function withoutNats(settings: Loaded["settings"]): string[] {
+  if (settings["events.log"] !== "jetstream" || settings["events.nats_url"] !== "none") return [];
+  return [
+    "events.log is jetstream, and events.nats_url is not set: a new fleet keeps its events itself until an admin sets it",
+  ];
 }
 
 /** A node starts without these: its fleet may have other settings, and an edge needs none of them. */

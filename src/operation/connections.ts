@@ -12,6 +12,8 @@ export interface Connections {
   open(to: { host: string; port: number; secure: boolean }, signal: AbortSignal): Promise<Duplex>;
   /** Returns the certificates of the authorities that this system trusts, as PEM, for TLS that begins later. */
   roots(): readonly string[];
+  /** Set where there never are any: on a development node. */
+  readonly isNone?: true;
 }
 
 /** The connections of the node. */

@@ -32,7 +32,7 @@ const ADMIN: Caller = callerWith({
 export const movingFeatures = [agentFeature, contextFeature, eventFeature, subscriptionFeature];
 
 /** Starts one; it does not lead before `lead`. */
-export function startMovingEvents(server: Pick<NatsServer, "url">) {
+export function startMovingEvents(server: Pick<NatsServer, "url">, reach: Pick<Connections, "isNone"> = {}) {
   const features = movingFeatures;
   const node = new Services();
   const events = {
@@ -47,6 +47,7 @@ export function startMovingEvents(server: Pick<NatsServer, "url">) {
   const sockets: Duplex[] = [];
   const connections: Connections = {
     ...loopbackConnections,
+    ...reach,
     open: async (to, signal) => {
       const socket = await loopbackConnections.open(to, signal);
       sockets.push(socket);

@@ -94,6 +94,11 @@ test("dev joins nothing, and says so", async () => {
   const variable = await cairn(["dev", "--port", "0"], { CAIRN_JOIN: "other" });
   expect(variable.code).toBe(2);
   expect(variable.err).toContain("but join is set by CAIRN_JOIN");
+  expect(variable.err).toContain("Leave it out: unset CAIRN_JOIN.");
+  writeFileSync(join(home, "dev.toml"), 'role = "edge"\n');
+  const file = await cairn(["dev", "--port", "0", "--config", join(home, "dev.toml")]);
+  expect(file.err).toMatch(/but role is set in \S*dev\.toml\n/);
+  expect(file.err).toMatch(/Leave it out: remove it from \S*dev\.toml\./);
 });
 
 test("dev has no outbound connection, says so at its start, and where a model cannot be fetched", async () => {
@@ -112,6 +117,12 @@ test("dev has no outbound connection, says so at its start, and where a model ca
     CAIRN_TRACES_URL: "http://127.0.0.1:9",
     CAIRN_OUTBOUND_ALLOW: "127.0.0.1",
     FORWARD_TO: "http://127.0.0.1:9",
+    // What is not used is not judged: there are no keys of the bucket, and no such secret.
+    CAIRN_TRACES_HEADERS: "authorization=secret:OTLP",
+    CAIRN_BACKUP_S3_URL: "http://127.0.0.1:9",
+    CAIRN_BACKUP_S3_BUCKET: "backups",
+    CAIRN_EVENTS_LOG: "jetstream",
+    CAIRN_EVENTS_NATS_URL: "nats://127.0.0.1:9",
   };
   const other = Bun.spawn({
     cmd: [...command, "dev", "--port", "0"],
@@ -125,7 +136,10 @@ test("dev has no outbound connection, says so at its start, and where a model ca
   other.kill("SIGTERM");
   const err = await new Response(other.stderr).text();
   expect(err).toContain(
-    "so it does not use events.forward_to, outbound.allow, traces.url, process.chat_url, search.embeddings_url; cairn serve does",
+    [
+      "so it does not use events.log, events.nats_url, events.forward_to, outbound.allow, traces.url, traces.headers",
+      "process.chat_url, backup.s3_url, backup.s3_bucket, search.embeddings_url; it keeps its events itself",
+    ].join(", "),
   );
   const flag = await cairn(["dev", "--traces-url", "http://127.0.0.1:9", "--port", "0"]);
   expect([flag.code, flag.err]).toEqual([2, expect.stringContaining("unknown option '--traces-url'")]);

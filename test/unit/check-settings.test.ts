@@ -21,6 +21,12 @@ test("a secret of NATS that is not there is a warning: the node starts, and the 
   expect(check({})).toEqual([]);
 });
 
+test("events in NATS without its address are a warning: a new fleet keeps them itself", () => {
+  const said = "events.log is jetstream, and events.nats_url is not set";
+  expect(check({ "events.log": "jetstream" })).toEqual([expect.stringContaining(said)]);
+  expect(check({ "events.log": "jetstream", "events.nats_url": "nats://127.0.0.1:4222" })).toEqual([]);
+});
+
 test("a secret of traces that is not there is refused, as a start refuses it", () => {
   const traces = { "traces.url": "https://otel.example.com", "traces.headers": ["authorization=Bearer secret:OTLP"] };
   const refused = faultOf(() => check(traces));

@@ -5,9 +5,9 @@ import { beatShape } from "../../src/fleet/beats/beat.ts";
 import { Beats, beatOf } from "../../src/fleet/beats/beats.ts";
 import { KnownMembers } from "../../src/fleet/members.ts";
 import { Fault } from "../../src/lib/fault.ts";
+import { busyOf } from "../../src/observe/machine/busy.ts";
 import { fleetMark } from "../../src/peer/fleet-mark.ts";
 import { beat, member } from "../kit/fleet-facts.ts";
-import { busyOf } from "../../src/observe/machine/busy.ts";
 import { machineOf } from "../kit/machine-source.ts";
 
 /** Beats of `a` over a link whose far ends are set by a test, on clocks that it moves. */

@@ -58,12 +58,12 @@ export function backupSettings(settings: Settings, secrets: Secrets) {
   if (endpoint === undefined && bucket === undefined) return { schedule, s3: undefined };
   const missing =
     endpoint === undefined
-      ? "backup.s3_url"
+      ? "backup.s3_url is"
       : bucket === undefined
-        ? "backup.s3_bucket"
-        : "CAIRN_S3_ACCESS_KEY_ID and CAIRN_S3_SECRET_ACCESS_KEY";
+        ? "backup.s3_bucket is"
+        : "CAIRN_S3_ACCESS_KEY_ID and CAIRN_S3_SECRET_ACCESS_KEY are";
   if (endpoint === undefined || bucket === undefined || secrets.s3 === undefined) {
-    throw new Fault("config_invalid", `The settings of the backup bucket are incomplete: ${missing} is missing`, {
+    throw new Fault("config_invalid", `The settings of the backup bucket are incomplete: ${missing} missing`, {
       hint: "Set backup.s3_url, backup.s3_bucket and both keys, or none of them.",
     });
   }

@@ -105,9 +105,10 @@ function readable(socket: Socket): Promise<void> {
 export const noConnections: Connections = {
   open: async ({ host }) => {
     throw new Fault("unavailable", `A development node has no outbound connection, so ${host} is not asked`, {
-      hint: "Use a node that cairn serve has started.",
+      hint: "Use a node that cairn serve or npm start has started.",
       facts: { transient: false },
     });
   },
   roots: () => [],
+  isNone: true,
 };

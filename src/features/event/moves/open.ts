@@ -43,8 +43,15 @@ export function openLog(node: Services, pace?: Pace): void {
   node.provide(EVENT_LOG, movable);
   node.provide(MOVABLE_LOG, movable);
   const streamLog = (row: Parameters<MovableEventLog["streamLog"]>[0]) => movable.streamLog(row);
+  // A node that reaches nothing outside begins no move by a setting: it would never end.
+  const reached = () => {
+    const { nats, ...rest } = events();
+    return nats === undefined || connections().isNone !== true
+      ? events()
+      : { ...rest, nats: { ...nats, isFirst: false } };
+  };
   const mover = new Mover({
-    ...{ reader, log, link, limits: events, streamLog, pace, onProblem: tell("event_log_stuck") },
+    ...{ reader, log, link, limits: reached, streamLog, pace, onProblem: tell("event_log_stuck") },
     onWaiting: tell("own_events_waiting"),
   });
   node.provide(MOVER, mover);
