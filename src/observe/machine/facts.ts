@@ -8,7 +8,10 @@ const MAX_LABELS = MAX_OWN_LABELS + 3;
 
 /** What a member says of itself is arithmetic and text for others: no number overflows, no text steers a terminal. */
 const amount = z.number().nonnegative().max(Number.MAX_SAFE_INTEGER);
-const text = z.string().max(64).regex(/^[\x20-\x7e]*$/);
+const text = z
+  .string()
+  .max(64)
+  .regex(/^[\x20-\x7e]*$/);
 const percent = z.number().min(0).max(100);
 const word = z.string().regex(/^[a-z0-9_]{1,32}$/);
 
