@@ -20,4 +20,6 @@ export interface Admitted {
   agentKey: string | undefined;
   /** Key of the agent that the call registered. */
   newKey?: string;
+  /** Position of the newest write that the call made for its caller. */
+  wrote?: string;
 }

@@ -13,6 +13,7 @@ import type { Position } from "../log/position.ts";
 import type { Reader, Writer } from "../store/store.ts";
 import type { ActingAgent } from "./agents.ts";
 import type { Surface } from "./call.ts";
+import type { CallWrites } from "./call-writes.ts";
 import type { HeldWait } from "./caller-limits.ts";
 import type { FollowCursor } from "./follow.ts";
 import type { Viewer } from "./viewer.ts";
@@ -111,10 +112,7 @@ export interface CallContext {
   signal: AbortSignal;
   /** Counts units of work (lib/work.ts) against the caller's limit, before or after they are spent. */
   spend(units: number): void;
-  /**
-   * Runs work that takes long, in slices, alone and at the caller's turn. Throws Fault `rate_limited` where too much of
-   * it waits.
-   */
+  /** Runs long work in slices, alone, at the caller's turn. Throws Fault `rate_limited` where too much of it waits. */
   inTurn<T>(work: () => T | Promise<T>): Promise<T>;
   /** The position that the caller named as `min_position`: this node has applied it. */
   minPosition: string | undefined;
@@ -133,6 +131,8 @@ export interface CallContext {
   reach(position: string): Promise<number>;
   /** Counts a long wait of this caller until it is released. Throws Fault `rate_limited`. */
   holdWait(): HeldWait;
+  /** The writes that the call makes for its caller, where it runs at the leader. */
+  writes: CallWrites;
 }
 
 /** How a read of the change feed is followed without end. */
@@ -152,8 +152,8 @@ export interface ReadOperation<I extends z.ZodObject = z.ZodObject, O extends z.
   /** Its output is about this node: it is never forwarded, and needs no store. */
   local?: true;
   /**
-   * It runs at the leader, as a read of the consistency `leader`, and may change what the leader alone remembers. So
-   * its verb may be another one than `read`.
+   * It runs at the leader, as a read of the consistency `leader`, and may change what the leader alone remembers, or
+   * propose internal writes (`CallContext.writes`). So its verb may be another one than `read`.
    */
   atLeader?: true;
   /** Edges may cache its answers, so an answer may say that it came from a cache and how old it is. */

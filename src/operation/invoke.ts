@@ -46,6 +46,7 @@ import { fleetNameOf, type Routing } from "./routing.ts";
 import { actForwarded, notFollowed, waitingFault } from "./routing-faults.ts";
 import type { ChangeRules } from "./viewer.ts";
 import { WriteRouter } from "./write-router.ts";
+import { WritesOfCall, type WritesOfCallOptions } from "./writes-of-call.ts";
 
 /** What an invoker works on. */
 export interface InvokerOptions {
@@ -96,6 +97,7 @@ export class Invoker {
   readonly #actors: Actors;
   readonly #reads: ReadRouter;
   readonly #writes: WriteRouter;
+  readonly #ofWrites: WritesOfCallOptions;
 
   constructor(options: InvokerOptions) {
     this.#options = options;
@@ -110,7 +112,8 @@ export class Invoker {
     const { reader } = store;
     const positions = this.#positions;
     this.#actors = new Actors({ agents, reader, routing, access: options.access, changeRules });
-    this.#writes = new WriteRouter({ log, reader, positions, agents, limits, writesRefused, routing, tracer });
+    this.#ofWrites = { log, reader, agents, writesRefused, routing };
+    this.#writes = new WriteRouter({ ...this.#ofWrites, positions, limits, tracer });
   }
 
   /** Runs a call and counts how it ended. Rejects only with a Fault. */
@@ -250,12 +253,8 @@ export class Invoker {
   }
 
   /** Returns the grants that allow the call. Records a refusal and throws Fault `forbidden`. */
-  #judge(
-    call: WhoAsks,
-    { name, access: { verb } }: Operation,
-    spaces: readonly string[] | "visible",
-  ): readonly Grant[] {
-    return this.#judged(call, { operation: name, verb, spaces });
+  #judge(call: WhoAsks, { name, access }: Operation, spaces: readonly string[] | "visible"): readonly Grant[] {
+    return this.#judged(call, { operation: name, verb: access.verb, spaces });
   }
 
   #judged({ caller, client = "", forwarded }: WhoAsks, ask: Ask): readonly Grant[] {
@@ -319,7 +318,8 @@ export class Invoker {
     const run = async (): Promise<Answer> => {
       const context = this.#context(admitted);
       const position = this.position();
-      return { output: await operation.run(this.#options.store.reader, input, context), position };
+      const output = await operation.run(this.#options.store.reader, input, context);
+      return { output, position: admitted.wrote ?? position };
     };
     const asked = whole === undefined ? given : whole.input(input);
     const isOfLeader = operation.atLeader === true || this.#actors.isMissing(operation, caller, agentKey);
@@ -374,12 +374,11 @@ export class Invoker {
     }
   }
 
-  #context({ call, operation, spend, agentKey, common }: Admitted): CallContext {
+  #context(admitted: Admitted): CallContext {
+    const { call, operation, spend, agentKey, common } = admitted;
     const { access, log } = this.#options;
-    const {
-      name,
-      access: { verb },
-    } = operation;
+    const { name } = operation;
+    const { verb } = operation.access;
     const agent = this.#actors.agentOf(call.caller, agentKey);
     const { caller, forwarded } = call;
     const asker = { caller, agentKey, forwarded, operation: name };
@@ -402,6 +401,7 @@ export class Invoker {
       positionAt: (seq) => this.positionAt(seq),
       reach: (position) => this.reach(position, call.signal),
       holdWait: () => this.#limited.holdWait(call.caller),
+      writes: new WritesOfCall(this.#ofWrites, admitted),
     };
   }
 

@@ -4,7 +4,9 @@ import { describe, expect, test } from "bun:test";
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { blobFeature } from "../../src/features/blob/index.ts";
+import { Fault } from "../../src/lib/fault.ts";
 import { sha256Hex } from "../../src/lib/sha256.ts";
+import { formatPosition } from "../../src/log/position.ts";
 import { expiringOf } from "../../src/operation/derive.ts";
 import { ExpireDuty } from "../../src/operation/expire-duty.ts";
 import { sampleBlob, startBlobs } from "../kit/blobs.ts";
@@ -81,6 +83,34 @@ describe("an upload", () => {
     const found = await world.http("/blobs/..%2f..%2fetc%2fpasswd?space=team-a");
     expect([400, 404]).toContain(found.status);
     expect(existsSync(join(world.leader.folder, "blobs"))).toBe(false);
+  });
+
+  test("is refused while the node takes no writes", async () => {
+    const full = new Fault("storage_full", "The disk is full", { hint: "Free space." });
+    let refused: Fault | undefined;
+    await using world = startBlobs([], { writesRefused: () => refused });
+    const { data, sha256 } = sampleBlob(100);
+    refused = full;
+    expect(await refusal(world.put(data))).toMatchObject({ code: "storage_full" });
+    expect(world.leader.blobs.incoming.size).toBe(0);
+    expect(world.leader.blobs.folder.sizeOf(sha256)).toBeUndefined();
+    refused = undefined;
+    expect(await world.put(data)).toMatchObject({ stored: true });
+  });
+
+  test("is answered with the position of its row, which says who sent it and through what", async () => {
+    await using world = startBlobs();
+    const { data, sha256 } = sampleBlob(100);
+    const signal = new AbortController().signal;
+    const input = { space: "team-a", sha256, bytes: 100, data: data.toString("base64") };
+    const answer = await world.invoker.invoke({
+      ...{ operation: "blob_put", input, caller: member, client: "uploader/1", signal, surface: "peer" },
+      forwarded: { via: "nFOLLOWER", role: "member", spaces: ["*"] },
+    });
+    expect(answer.output).toMatchObject({ stored: true });
+    expect(answer.position).toBe(formatPosition(world.log.position()));
+    const [row] = world.store.reader.all("SELECT * FROM changes ORDER BY seq DESC LIMIT 1");
+    expect(row).toMatchObject({ target: `team-a/blob:${sha256}`, via: "nFOLLOWER", client: "uploader/1" });
   });
 
   test("of no bytes is a blob too", async () => {

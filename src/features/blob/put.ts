@@ -6,7 +6,7 @@ import { Fault } from "../../lib/fault.ts";
 import { pause } from "../../lib/pause.ts";
 import { BLOB_LEVEL, publicReferences } from "../../operation/blob-references.ts";
 import { type CallContext, type Operation, read } from "../../operation/define.ts";
-import { LOG, NODE } from "../../operation/node-parts.ts";
+import { NODE } from "../../operation/node-parts.ts";
 import type { Services } from "../../operation/services.ts";
 import { refuseBelowLevel } from "../../operation/versions.ts";
 import type { Reader } from "../../store/store.ts";
@@ -88,6 +88,7 @@ export function blobPut(node: Services): Operation {
     aliases: { hash: "sha256", size: "bytes", type: "content_type", mime_type: "content_type" },
     async run(reader, asked, context) {
       refuseBelowLevel(reader, BLOB_LEVEL, "blob_put");
+      context.writes.refuse();
       return put(node, reader, asked, context);
     },
   });
@@ -146,8 +147,7 @@ async function propose(node: Services, asked: Input, context: CallContext, holde
     caller_bytes: limits.callerBytes,
     space_bytes: limits.spaceBytes,
   };
-  const { name, v } = blobAdd;
-  await node.get(LOG).propose({ name, v, input: command, caller: context.author, via: "", key: "" });
+  await context.writes.propose(blobAdd, command);
 }
 
 function answer(reader: Reader, { space, sha256, bytes }: Input, state: { received: number; stored: boolean }) {
