@@ -96,7 +96,11 @@ export function startBlobs(
   const leader = fleet.get("a") as BlobMember;
   const services = new Services().provide(BLOBS, leader.blobs).provide(FULL_MEMBERS, leader.members);
   const features = [contextFeature, blobFeature];
-  const writeLimits = { ...DEFAULT_WRITE_LIMITS, blobs: { ...DEFAULT_WRITE_LIMITS.blobs, ...limits } };
+  // The caller may change them later.
+  const writeLimits = {
+    ...DEFAULT_WRITE_LIMITS,
+    blobs: Object.assign(limits, { ...DEFAULT_WRITE_LIMITS.blobs, ...limits }),
+  };
   const core = startCore({ ...options, features, operations: operationsOf(features, services), limits: writeLimits });
   const conditions = new Conditions(() => {}, nowMs, blobConditions);
   services

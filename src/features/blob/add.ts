@@ -2,6 +2,7 @@
 // changes. The leader proposes them.
 
 import { z } from "zod";
+import { Fault } from "../../lib/fault.ts";
 import { WRITE_ROW } from "../../lib/work.ts";
 import { BLOB_LEVEL, isReferenced, noteFree } from "../../operation/blob-references.ts";
 import { write } from "../../operation/define.ts";
@@ -32,6 +33,8 @@ export const blobAdd = write({
     copies: z.number().int(),
     agent: z.string(),
     holders: z.array(member).max(MAX_HOLDERS),
+    /** Whether the put sent no bytes, because the space had the blob. */
+    is_known: z.boolean(),
     keep_ms: z.number().int(),
     caller_bytes: z.number().int(),
     space_bytes: z.number().int(),
@@ -40,8 +43,9 @@ export const blobAdd = write({
   access: { verb: "write", spaces: ({ space }) => [space] },
   work: () => 8 * WRITE_ROW,
   prepare: (input) => input,
-  apply(tx, { holders, caller_bytes, space_bytes, ...command }, stamp) {
+  apply(tx, { holders, is_known, caller_bytes, space_bytes, ...command }, stamp) {
     const before = blobOf(tx, command.space, command.sha256);
+    if (before === undefined && (is_known || holders.length === 0)) throw removedMeanwhile(command);
     const row: BlobRow = {
       ...{ ...command, author: stamp.caller, seq: stamp.seq, created_at: stamp.timeMs },
       check_at: stamp.timeMs + command.keep_ms,
@@ -66,6 +70,13 @@ export const blobAdd = write({
     return { output: { created: true }, changes: [blobChange(row, "added")] };
   },
 });
+
+/** The bytes may be going at this moment: a row would promise what no member has. */
+function removedMeanwhile({ space, sha256 }: { space: string; sha256: string }): Fault {
+  return new Fault("not_found", `The blob ${sha256} was removed from the space ${JSON.stringify(space)} meanwhile`, {
+    hint: "Send all its bytes.",
+  });
+}
 
 const held = z.object({ sha256, member });
 type Held = z.output<typeof held>;

@@ -193,6 +193,7 @@ export class IncomingFile {
   /** Adds the next bytes. Faults `too_large`, `storage_full`; after them it is given up. */
   async add(part: Uint8Array): Promise<void> {
     if (this.#received + part.byteLength > this.bytes) {
+      await this.giveUp();
       throw new Fault("too_large", `The part ends at ${this.#received + part.byteLength} of ${this.bytes} bytes`, {
         hint: "Say the size of the whole blob, and send no more than that.",
       });

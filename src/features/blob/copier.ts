@@ -10,8 +10,9 @@ import type { BlobFolder } from "./blob-folder.ts";
 import type { Fetches } from "./fetches.ts";
 import type { BlobPeers } from "./peer-paths.ts";
 
-/** How often a member is asked how far it is, in ms. */
-const ASK_MS = 250;
+/** How long until a member is asked again how far it is, in ms: a small blob is there at once. */
+const FIRST_ASK_MS = 20;
+const LAST_ASK_MS = 250;
 /** A member that fetches no further for so long is left out, in ms. */
 const STALLED_MS = 60_000;
 
@@ -34,6 +35,14 @@ export interface ToCopy {
   copies: number;
 }
 
+/** How far the copying of a blob is. */
+export interface CopyingState {
+  /** Members that hold it. */
+  holders: number;
+  /** Whom it waits for, and who cannot take it, in words. */
+  waitsFor: string;
+}
+
 /** Makes copies. */
 export class Copier {
   readonly #options: CopierOptions;
@@ -47,15 +56,21 @@ export class Copier {
     return Math.min(copies, this.#options.members.others().length + 1);
   }
 
-  /** Copies a blob until enough members hold it. Returns the members that do. Fault `unavailable` where too few can. */
-  async copy(blob: ToCopy, signal: AbortSignal): Promise<string[]> {
+  /**
+   * Copies a blob until enough members hold it. Returns the members that do. `tell` gets how far it is. Fault
+   * `unavailable` where too few can.
+   */
+  async copy(blob: ToCopy, signal: AbortSignal, tell: (state: CopyingState) => void = () => {}): Promise<string[]> {
     const wanted = this.possible(blob.copies);
     const holders = [...blob.holders];
-    const reasons: string[] = [];
-    const candidates = holders.length >= wanted ? [] : await this.#candidates(blob, signal);
+    const say = (waitsFor: string) => tell({ holders: holders.length, waitsFor });
+    say("members that are asked for their room");
+    const { candidates, reasons } =
+      holders.length >= wanted ? { candidates: [], reasons: [] } : await this.#candidates(blob, signal);
     while (holders.length < wanted) {
       const chosen = candidates.splice(0, wanted - holders.length);
       if (chosen.length === 0) break;
+      say([...chosen.map(({ name }) => `${name} fetches it`), ...reasons].join("; "));
       const results = await Promise.allSettled(chosen.map(({ node }) => this.#copyTo(node, blob, signal)));
       signal.throwIfAborted();
       for (const [index, result] of results.entries()) {
@@ -65,32 +80,44 @@ export class Copier {
       }
     }
     if (holders.length >= wanted) return holders;
-    const why = reasons.length === 0 ? "no other member with room for it answers" : reasons.join("; ");
+    const why = reasons.join("; ");
     throw new Fault(
       "unavailable",
       `${holders.length} of the ${counted(wanted, "member")} wanted hold the blob: ${why}`,
       {
-        hint: "Bring members back or free space on them, then repeat the call: no byte is sent twice. Or ask for fewer copies.",
+        hint: "Bring members back or free space on them, then repeat the call: no byte is sent twice. Or ask for fewer copies (`copies`, --copies 1).",
         facts: { outcome: "not_done" },
         details: { retryAfterSeconds: 5 },
       },
     );
   }
 
-  /** Returns the members that could take a copy, this one included, those with the most room first. */
-  async #candidates({ bytes, holders }: ToCopy, signal: AbortSignal) {
+  /**
+   * Returns the members that could take a copy, this one included: first those that have the bytes already, then those
+   * with the most room; and why the others cannot.
+   */
+  async #candidates({ sha256, bytes, holders }: ToCopy, signal: AbortSignal) {
     const { members, peers, folder } = this.#options;
     const others = members.others().filter(({ node }) => !holders.includes(node));
     const asked = await Promise.all(
       others.map(async ({ node, name }) => {
-        const answer = await peers.check(node, [], signal).catch(() => undefined);
-        return { node, name, free: answer?.free_bytes ?? -1 };
+        const answer = await peers.check(node, [{ sha256, bytes }], signal).catch(() => undefined);
+        return { node, name, has: answer?.missing.length === 0, free: answer?.free_bytes };
       }),
     );
-    if (!holders.includes(members.self()))
-      asked.push({ node: members.self(), name: "this node", free: folder.freeBytes() });
+    const self = { node: members.self(), name: "this node" };
+    if (!holders.includes(self.node))
+      asked.push({ ...self, has: folder.sizeOf(sha256) === bytes, free: folder.freeBytes() });
     signal.throwIfAborted();
-    return asked.filter(({ free }) => free >= bytes).sort((a, b) => b.free - a.free || (a.node < b.node ? -1 : 1));
+    const reasons: string[] = [];
+    const candidates = asked.flatMap(({ free, ...each }) => {
+      if (each.has) return [{ ...each, free: Number.POSITIVE_INFINITY }];
+      if (free !== undefined && free >= bytes) return [{ ...each, free }];
+      reasons.push(`${each.name} ${free === undefined ? "does not answer" : `has no room for ${bytes} bytes`}`);
+      return [];
+    });
+    candidates.sort((a, b) => (a.free === b.free ? (a.node < b.node ? -1 : 1) : b.free - a.free));
+    return { candidates, reasons };
   }
 
   async #copyTo(node: string, { sha256, bytes, holders }: ToCopy, signal: AbortSignal): Promise<void> {
@@ -99,7 +126,7 @@ export class Copier {
     const ask = () => (node === members.self() ? fetches.want(wanted) : peers.fetch(node, wanted, signal));
     let received = -1;
     let movedMs = nowMs();
-    for (;;) {
+    for (let pauseMs = FIRST_ASK_MS; ; pauseMs = Math.min(2 * pauseMs, LAST_ASK_MS)) {
       const state = await ask();
       if (state.has) return;
       if (state.failed !== "") throw new Error(state.failed);
@@ -108,7 +135,7 @@ export class Copier {
         movedMs = nowMs();
       }
       if (nowMs() - movedMs > STALLED_MS) throw new Error(`it fetched nothing for ${STALLED_MS / 1000} s`);
-      await pause(ASK_MS, signal);
+      await pause(pauseMs, signal);
     }
   }
 }

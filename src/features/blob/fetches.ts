@@ -96,7 +96,7 @@ export class Fetches {
   async #fetchFrom(node: string, sha256: string, bytes: number): Promise<void> {
     const { incoming, part } = this.#options;
     const { signal } = this.#stopped;
-    const arriving = { key: keyOf(sha256), owner: "fleet", sha256, bytes };
+    const arriving = { key: keyOf(sha256), owner: undefined, space: "", sha256, bytes };
     for (;;) {
       const offset = await incoming.received(arriving.key);
       const length = Math.min(PART_BYTES, bytes - offset);

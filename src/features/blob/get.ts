@@ -90,7 +90,7 @@ async function bytesOf(
       .map(({ node: id, name }) => [id, name]),
   );
   const reasons: string[] = [];
-  for (const holder of holders) {
+  for (const holder of peers.inOrder(holders)) {
     const name = others.get(holder);
     if (name === undefined) continue;
     try {

@@ -4,17 +4,20 @@
 import { Fault } from "../../lib/fault.ts";
 import type { BlobFolder, IncomingFile } from "./blob-folder.ts";
 
-/** Most blobs that arrive at once, of one owner and of all. */
+/** Most uploads that arrive at once, of one caller and of all callers. */
 const MAX_OF_OWNER = 16;
 const MAX_OF_ALL = 64;
+/** Most copies that arrive at once because the leader asked for them. */
+const MAX_COPYING = 64;
 /** One whose next part does not come for so long is given up, in ms. */
 const IDLE_MS = 3_600_000;
 
 interface Entry {
-  owner: string;
+  arriving: Arriving;
   file: Promise<IncomingFile>;
   /** Parts are added one after the other. */
   turn: Promise<unknown>;
+  /** When it began, or last took bytes, in ms. */
   usedMs: number;
 }
 
@@ -22,7 +25,10 @@ interface Entry {
 export interface Arriving {
   /** Names it among all. */
   key: string;
-  owner: string;
+  /** The caller; undefined: nobody's, a copy that the leader asked for. */
+  owner: string | undefined;
+  /** The space; "" for a copy. */
+  space: string;
   sha256: string;
   bytes: number;
 }
@@ -43,6 +49,11 @@ export class IncomingBlobs {
     return this.#entries.size;
   }
 
+  /** Returns the blobs that are arriving. */
+  arriving(): Arriving[] {
+    return [...this.#entries.values()].map(({ arriving }) => arriving);
+  }
+
   /** Returns how many bytes of a blob have arrived; 0: none. */
   async received(key: string): Promise<number> {
     const file = await this.#entries.get(key)?.file.catch(() => undefined);
@@ -57,7 +68,6 @@ export class IncomingBlobs {
   async add(arriving: Arriving, offset: number, part: Uint8Array): Promise<{ received: number; isWhole: boolean }> {
     this.giveUpIdle();
     const entry = this.#entries.get(arriving.key) ?? this.#begin(arriving);
-    entry.usedMs = this.#nowMs();
     const done = entry.turn.then(() => this.#take(entry, arriving, offset, part));
     entry.turn = done.catch(() => {});
     try {
@@ -84,22 +94,26 @@ export class IncomingBlobs {
     await Promise.all(files.map((file) => file.then((each) => each.giveUp()).catch(() => {})));
   }
 
-  #begin({ key, owner, sha256, bytes }: Arriving): Entry {
-    const own = [...this.#entries.values()].filter((entry) => entry.owner === owner).length;
-    if (own >= MAX_OF_OWNER || this.#entries.size >= MAX_OF_ALL) {
-      throw new Fault(
-        "rate_limited",
-        `Too many blobs are arriving: ${own} of this caller, ${this.#entries.size} in all`,
-        {
-          hint: `Finish those that have begun; at most ${MAX_OF_OWNER} of a caller arrive at once.`,
-          details: { retryAfterSeconds: 5 },
-        },
-      );
-    }
-    const entry = { owner, file: this.#folder.begin(sha256, bytes), turn: Promise.resolve(), usedMs: this.#nowMs() };
+  #begin(arriving: Arriving): Entry {
+    const { key, owner, sha256, bytes } = arriving;
+    this.#refuseMore(owner);
+    const file = this.#folder.begin(sha256, bytes);
+    const entry = { arriving, file, turn: Promise.resolve(), usedMs: this.#nowMs() };
     entry.file.catch(() => {});
     this.#entries.set(key, entry);
     return entry;
+  }
+
+  /** Throws Fault `rate_limited`. Copies have places of their own: no caller keeps the fleet from making them. */
+  #refuseMore(owner: string | undefined): void {
+    const all = this.arriving().filter((each) => (each.owner === undefined) === (owner === undefined)).length;
+    const own = this.arriving().filter((each) => each.owner === owner).length;
+    if (owner === undefined ? all < MAX_COPYING : own < MAX_OF_OWNER && all < MAX_OF_ALL) return;
+    const said = owner === undefined ? `${all} copies` : `${own} of this caller, ${all} of all callers`;
+    throw new Fault("rate_limited", `Too many blobs are arriving: ${said}`, {
+      hint: `Finish those that have begun; at most ${MAX_OF_OWNER} of a caller arrive at once.`,
+      details: { retryAfterSeconds: 5 },
+    });
   }
 
   async #take(entry: Entry, { key, bytes }: Arriving, offset: number, part: Uint8Array) {
@@ -110,7 +124,11 @@ export class IncomingBlobs {
         hint: "Say the same size with each part. What had arrived was given up: begin again.",
       });
     }
-    if (!file.isOver && offset === file.received) await file.add(part);
+    if (!file.isOver && offset === file.received) {
+      await file.add(part);
+      // What brings nothing keeps no place.
+      if (part.byteLength > 0) entry.usedMs = this.#nowMs();
+    }
     if (file.received < bytes) return { received: file.received, isWhole: false };
     if (!file.isOver) await file.finish();
     this.#forget(key, entry);

@@ -102,10 +102,7 @@ export class KeepCopies {
 
   async #lookAt(page: readonly Kept[], signal: AbortSignal): Promise<{ degraded: number; lost: number }> {
     const { reader, blobs } = this.#options;
-    const found = await this.#ask(
-      page.map(({ sha256 }) => sha256),
-      signal,
-    );
+    const found = await this.#ask(page, signal);
     const sum = { degraded: 0, lost: 0 };
     const gained: Held[] = [];
     const gone: Held[] = [];
@@ -137,15 +134,16 @@ export class KeepCopies {
   }
 
   /** Asks all full members which of these blobs they lack. */
-  async #ask(hashes: readonly string[], signal: AbortSignal): Promise<Found> {
+  async #ask(page: readonly Kept[], signal: AbortSignal): Promise<Found> {
     const { blobs, members, nowMs } = this.#options;
     const others = members.others();
     const answers = await Promise.all(
-      others.map(({ node }) => blobs.peers.check(node, hashes, signal).catch(() => undefined)),
+      others.map(({ node }) => blobs.peers.check(node, page, signal).catch(() => undefined)),
     );
     signal.throwIfAborted();
     const found = new Map<string, ReadonlySet<string>>();
-    found.set(members.self(), new Set(hashes.filter((each) => blobs.folder.sizeOf(each) === undefined)));
+    const missing = page.filter(({ sha256, bytes }) => blobs.folder.sizeOf(sha256) !== bytes);
+    found.set(members.self(), new Set(missing.map(({ sha256 }) => sha256)));
     for (const [index, answer] of answers.entries()) {
       const node = others[index]?.node ?? "";
       if (answer !== undefined) {

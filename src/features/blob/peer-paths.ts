@@ -14,13 +14,19 @@ import type { Fetches } from "./fetches.ts";
 export const MAX_ASKED = 500;
 
 const ASK_MS = 15_000;
+/** A holder that failed is asked last for so long, in ms. */
+const FAILED_MS = 60_000;
+const MAX_FAILED = 256;
 const hash = z.string().regex(BLOB_HASH);
 const part = z.object({
   sha256: hash,
   offset: z.number().int().min(0),
   length: z.number().int().min(0).max(PART_BYTES),
 });
-const check = z.object({ hashes: z.array(hash).max(MAX_ASKED) });
+/** With their sizes: a file of another size is no copy. */
+const check = z.object({
+  blobs: z.array(z.object({ sha256: hash, bytes: z.number().int().min(0) })).max(MAX_ASKED),
+});
 const fetch = z.object({
   sha256: hash,
   bytes: z.number().int().min(0).max(MAX_BLOB_BYTES),
@@ -42,9 +48,10 @@ export function blobPeerPaths(folder: BlobFolder, fetches: Fetches): Readonly<Re
   };
   const checkPath: PeerHandler<typeof check> = {
     schema: check,
-    async handle({ member, input: { hashes } }) {
+    async handle({ member, input: { blobs } }) {
       refuseEdge(member);
-      return { missing: hashes.filter((each) => folder.sizeOf(each) === undefined), free_bytes: folder.freeBytes() };
+      const missing = blobs.filter(({ sha256, bytes }) => folder.sizeOf(sha256) !== bytes).map(({ sha256 }) => sha256);
+      return { missing, free_bytes: folder.freeBytes() };
     },
   };
   const fetchPath: PeerHandler<typeof fetch> = {
@@ -67,21 +74,49 @@ function refuseEdge(member: PeerMember | undefined): void {
 /** Asks other members about blobs. */
 export class BlobPeers {
   readonly #members: FullMembers;
+  readonly #nowMs: () => number;
+  /** Members that did not give a part, and when, in ms; emptied where there are too many. */
+  readonly #failed = new Map<string, number>();
+  /** The member that gave the last part. */
+  #good = "";
 
-  constructor(members: FullMembers) {
+  constructor(members: FullMembers, nowMs: () => number) {
     this.#members = members;
+    this.#nowMs = nowMs;
+  }
+
+  /** Returns holders in the order in which they should be asked for bytes: one that is away costs each part a wait. */
+  inOrder(holders: readonly string[]): string[] {
+    const rank = (node: string) => {
+      const failed = this.#failed.get(node);
+      if (failed !== undefined && this.#nowMs() - failed < FAILED_MS) return 2;
+      return node === this.#good ? 0 : 1;
+    };
+    return [...holders].sort((a, b) => rank(a) - rank(b));
   }
 
   /** Returns bytes of a blob of another member. Rejects with its Fault, or `unavailable`. */
   async part(node: string, asked: z.input<typeof part>, signal: AbortSignal): Promise<Uint8Array> {
     const options = { timeoutMs: ASK_MS, signal };
-    return partAnswer.parse(await this.#members.ask(node, "blob_part", asked, options)).data;
+    try {
+      const { data } = partAnswer.parse(await this.#members.ask(node, "blob_part", asked, options));
+      this.#failed.delete(node);
+      this.#good = node;
+      return data;
+    } catch (error) {
+      // A caller that left says nothing of the member.
+      if (signal.aborted) throw error;
+      if (this.#failed.size >= MAX_FAILED) this.#failed.clear();
+      this.#failed.set(node, this.#nowMs());
+      throw error;
+    }
   }
 
   /** Returns which of these blobs another member lacks, and its room. */
-  async check(node: string, hashes: readonly string[], signal: AbortSignal) {
+  async check(node: string, blobs: readonly { sha256: string; bytes: number }[], signal: AbortSignal) {
     const options = { timeoutMs: ASK_MS, signal };
-    return checkAnswer.parse(await this.#members.ask(node, "blob_check", { hashes }, options));
+    const asked = blobs.map(({ sha256, bytes }) => ({ sha256, bytes }));
+    return checkAnswer.parse(await this.#members.ask(node, "blob_check", { blobs: asked }, options));
   }
 
   /** Asks a member to fetch a blob; it answers how far it is. */

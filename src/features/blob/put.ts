@@ -5,7 +5,7 @@ import { z } from "zod";
 import { Fault } from "../../lib/fault.ts";
 import { pause } from "../../lib/pause.ts";
 import { BLOB_LEVEL, publicReferences } from "../../operation/blob-references.ts";
-import { type CallContext, type Operation, read } from "../../operation/define.ts";
+import { type BlobLimits, type CallContext, type Operation, read } from "../../operation/define.ts";
 import { NODE } from "../../operation/node-parts.ts";
 import type { Services } from "../../operation/services.ts";
 import { refuseBelowLevel } from "../../operation/versions.ts";
@@ -13,7 +13,8 @@ import type { Reader } from "../../store/store.ts";
 import { blobAdd } from "./add.ts";
 import { blobHash, blobSpace, blobType, MAX_BLOB_BYTES, MAX_COPIES, PART_BYTES } from "./arguments.ts";
 import { BLOBS } from "./blobs.ts";
-import { blobOf, holdersOf, refuseQuota } from "./rows.ts";
+import type { CopyingState } from "./copier.ts";
+import { blobOf, holdersOf, isKnown as isKnownHash, refuseQuota } from "./rows.ts";
 
 /** The last part waits so long for the copies, in ms: less than any client or forward. */
 const COPIES_MS = 10_000;
@@ -58,7 +59,9 @@ const output = z.object({
   stored: z
     .boolean()
     .describe("Whether enough members hold all of it. If not, send the next part; after the last, ask again."),
-  holders: z.number().int().describe("Full members that hold it; 0 while it is not stored."),
+  holders: z.number().int().describe("Full members that hold all of it."),
+  wanted: z.number().int().describe("Full members that must hold it before it is stored."),
+  waits_for: z.string().optional().describe("What is missing while it is not stored, in words."),
   references: z.number().int(),
 });
 
@@ -99,11 +102,55 @@ async function put(node: Services, reader: Reader, asked: Input, context: CallCo
   const blobs = node.get(BLOBS);
   const limits = node.get(NODE).limits().blobs;
   const known = blobOf(reader, space, sha256);
-  if (known !== undefined) {
-    if (known.bytes !== bytes) throw otherSize(sha256, known.bytes, bytes);
-    await propose(node, asked, context, []);
-    return answer(reader, asked, { received: bytes, stored: true });
+  if (known !== undefined && known.bytes !== bytes) throw otherSize(sha256, known.bytes, bytes);
+  const owner = context.author;
+  const key = JSON.stringify([owner, context.agent?.name ?? "", space, sha256]);
+  const upload = { key, owner, space, sha256, bytes };
+  const copies = asked.copies ?? limits.copies;
+  const wanted = blobs.copier.possible(copies);
+  const answered = (received: number, state: CopyingState) =>
+    answer(reader, asked, { received, stored: false, wanted, ...state });
+  const listed = known === undefined ? [] : holdersOf(reader, sha256);
+  // What is lost is taken like a new blob.
+  const found = known === undefined ? [] : await blobs.holders(asked, listed, context.signal);
+  const isKnown = found.length > 0;
+  if (!isKnown && !blobs.isArrived(key)) {
+    if (known === undefined) refuseNew(reader, upload, limits, blobs.pending(upload));
+    const state = { holders: 0, waitsFor: "the rest of its bytes" };
+    const { data } = asked;
+    // An empty blob has no other part than none.
+    if (data === undefined && bytes > 0) return answered(await blobs.incoming.received(key), state);
+    const { received, isWhole } = await blobs.incoming.add(upload, asked.offset ?? 0, bytesOf(data ?? ""));
+    if (!isWhole) return answered(received, state);
+    blobs.noteArrived(upload);
   }
+  const from = isKnown ? found : [blobs.arrivedHere(key, asked)];
+  const copying = blobs.copy(key, { sha256, bytes, copies }, from);
+  const ended = new AbortController();
+  const late = pause(COPIES_MS, AbortSignal.any([context.signal, ended.signal])).then(() => undefined);
+  const holders = await Promise.race([copying.done, late]).finally(() => ended.abort());
+  if (holders === undefined) return answered(bytes, copying.state);
+  try {
+    await context.writes.propose(blobAdd, commandOf(asked, context, { holders, copies, isKnown }, limits));
+  } catch (error) {
+    if (error instanceof Fault && error.code === "not_found" && isKnown)
+      return answered(0, { holders: 0, waitsFor: "its bytes: the blob was removed meanwhile" });
+    if (error instanceof Fault && error.code === "quota_exceeded")
+      blobs.dropArrived(key, (each) => isKnownHash(reader, each));
+    throw error;
+  }
+  blobs.forgetArrived(key);
+  const state = { holders: holdersOf(reader, sha256).length, waitsFor: "" };
+  return answer(reader, asked, { received: bytes, stored: true, wanted, ...state });
+}
+
+/** Throws Fault `too_large` or `quota_exceeded`. */
+function refuseNew(
+  reader: Reader,
+  { space, owner, bytes }: { space: string; owner: string; bytes: number },
+  limits: BlobLimits,
+  pending: { caller: number; space: number },
+): void {
   if (bytes > limits.maxBytes) {
     throw new Fault("too_large", `The blob has ${bytes} bytes; the limit is ${limits.maxBytes}`, {
       hint: "Split it, or ask an admin to raise blobs.max_bytes.",
@@ -111,48 +158,36 @@ async function put(node: Services, reader: Reader, asked: Input, context: CallCo
     });
   }
   const quota = { caller_bytes: limits.callerBytes, space_bytes: limits.spaceBytes };
-  refuseQuota(reader, { space, author: context.author, bytes }, quota);
-  const owner = JSON.stringify([context.author, context.agent?.name ?? ""]);
-  const key = JSON.stringify([owner, space, sha256]);
-  if (!blobs.isArrived(key)) {
-    const { data } = asked;
-    // An empty blob has no other part than none.
-    if (data === undefined && bytes > 0)
-      return answer(reader, asked, { received: await blobs.incoming.received(key), stored: false });
-    const part = bytesOf(data ?? "");
-    const { received, isWhole } = await blobs.incoming.add({ key, owner, sha256, bytes }, asked.offset ?? 0, part);
-    if (!isWhole) return answer(reader, asked, { received, stored: false });
-    blobs.noteArrived(key);
-  }
-  const copies = asked.copies ?? limits.copies;
-  const copying = blobs.copy(key, { sha256, bytes, copies });
-  const answered = new AbortController();
-  const late = pause(COPIES_MS, AbortSignal.any([context.signal, answered.signal])).then(() => undefined);
-  const holders = await Promise.race([copying, late]).finally(() => answered.abort());
-  if (holders === undefined) return answer(reader, asked, { received: bytes, stored: false });
-  await propose(node, asked, context, holders);
-  blobs.forgetArrived(key);
-  return answer(reader, asked, { received: bytes, stored: true });
+  refuseQuota(reader, { space, author: owner, bytes }, quota, pending);
 }
 
-async function propose(node: Services, asked: Input, context: CallContext, holders: readonly string[]): Promise<void> {
-  const limits = node.get(NODE).limits().blobs;
+function commandOf(
+  asked: Input,
+  { agent }: CallContext,
+  { holders, copies, isKnown }: { holders: readonly string[]; copies: number; isKnown: boolean },
+  limits: BlobLimits,
+) {
   const { space, sha256, bytes } = asked;
-  const command = {
-    ...{ space, sha256, bytes, holders },
+  return {
+    ...{ space, sha256, bytes, copies, holders, is_known: isKnown },
     content_type: asked.content_type ?? "application/octet-stream",
-    copies: asked.copies ?? limits.copies,
-    agent: context.agent?.name ?? "",
+    agent: agent?.name ?? "",
     keep_ms: asked.keep_hours === undefined ? limits.keepMs : asked.keep_hours * HOUR_MS,
     caller_bytes: limits.callerBytes,
     space_bytes: limits.spaceBytes,
   };
-  await context.writes.propose(blobAdd, command);
 }
 
-function answer(reader: Reader, { space, sha256, bytes }: Input, state: { received: number; stored: boolean }) {
-  const holders = state.stored ? holdersOf(reader, sha256).length : 0;
-  return { space, sha256, bytes, ...state, holders, references: publicReferences(reader, space, sha256) };
+function answer(
+  reader: Reader,
+  { space, sha256, bytes }: Input,
+  { received, stored, holders, wanted, waitsFor }: CopyingState & { received: number; stored: boolean; wanted: number },
+) {
+  return {
+    ...{ space, sha256, bytes, received, stored, holders, wanted },
+    ...(stored ? {} : { waits_for: waitsFor }),
+    references: publicReferences(reader, space, sha256),
+  };
 }
 
 function otherSize(sha256: string, has: number, asked: number): Fault {

@@ -64,17 +64,21 @@ export interface BlobQuota {
   space_bytes: number;
 }
 
-/** Throws Fault `quota_exceeded` where a blob of so many bytes does not fit any more. */
+/**
+ * Throws Fault `quota_exceeded` where a blob of so many bytes does not fit any more. `pending`: bytes that have no row
+ * yet, which the leader alone knows.
+ */
 export function refuseQuota(
   reader: Reader,
   { space, author, bytes }: Pick<BlobRow, "space" | "author" | "bytes">,
   quota: BlobQuota,
+  pending = { caller: 0, space: 0 },
 ): void {
   for (const [kind, name, limit] of [
     ["caller", author, quota.caller_bytes],
     ["space", space, quota.space_bytes],
   ] as const) {
-    const used = usedBytes(reader, kind, name);
+    const used = usedBytes(reader, kind, name) + pending[kind];
     if (limit === 0 || used + bytes + ROW_BYTES <= limit) continue;
     const owner = kind === "caller" ? `The caller ${name}` : `The space ${JSON.stringify(name)}`;
     throw new Fault("quota_exceeded", `${owner} has ${used} bytes of blobs; ${bytes} more exceed ${limit}`, {
