@@ -1,10 +1,14 @@
 // Files of blobs: a disk that fills up, and what a crash leaves at each step.
 
 import { expect, test } from "bun:test";
-import { existsSync, mkdirSync, readdirSync, utimesSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
-import { BlobFolder } from "../../src/features/blob/index.ts";
+import { cpSync, existsSync, mkdirSync, readdirSync, utimesSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { BlobFolder, BlobSweep } from "../../src/features/blob/index.ts";
+import { CLEARED_BY_FORK, STORE_SCHEMA } from "../../src/features/index.ts";
+import { forkHistory } from "../../src/log/new-epoch.ts";
+import { Store } from "../../src/store/store.ts";
 import { sampleBlob, startBlobs } from "../kit/blobs.ts";
+import { startCore } from "../kit/core.ts";
 import { refusal } from "../kit/refusal.ts";
 import { temporaryFolder } from "../kit/temporary.ts";
 
@@ -80,6 +84,30 @@ test("blobs of a fleet that the node was in before are set aside, and nothing of
   const aside = join(world.leader.folder, "aside", "blobs-0123456789");
   expect(existsSync(join(aside, sha256.slice(0, 2), sha256))).toBe(true);
   expect(folder.list()).toEqual([]);
+});
+
+test("blobs stay where they are over restores of one history", async () => {
+  await using world = startBlobs();
+  const { blobs } = world.leader;
+  const { data, sha256 } = sampleBlob(100);
+  await world.put(data);
+  const epochs: string[] = [];
+  for (let restore = 1; restore <= 2; restore += 1) {
+    const folder = temporaryFolder();
+    cpSync(dirname(dirname(world.store.path)), join(folder, "store"), { recursive: true });
+    const store = Store.open({ folder: join(folder, "store"), ...STORE_SCHEMA, log: () => {} });
+    forkHistory(store, CLEARED_BY_FORK);
+    store.close();
+    const restored = startCore({ folder });
+    epochs.push(restored.log.position().epoch);
+    const sweep = new BlobSweep({
+      ...{ blobs, reader: restored.store.reader, history: () => restored.log, log: () => {}, nowMs: Date.now },
+    });
+    sweep.sweep();
+    await restored.close();
+    expect(blobs.folder.list()).toEqual([sha256]);
+  }
+  expect(new Set(epochs).size).toBe(2);
 });
 
 test("a file that others put into the folder is no blob, and a hash is no path", () => {

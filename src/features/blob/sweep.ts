@@ -7,20 +7,18 @@ import type { LogLine } from "../../observe/logging.ts";
 import { BLOB_LEVEL } from "../../operation/blob-references.ts";
 import type { Job } from "../../operation/feature.ts";
 import type { Reader } from "../../store/store.ts";
-import type { Blobs } from "./blobs.ts";
+import { type Blobs, UNKNOWN_MS } from "./blobs.ts";
 import { isKnown } from "./rows.ts";
 
 const LOOK_MS = 1000;
 /** Folders (first bytes of hashes) that one look is about: all of them in about half a minute, without a long pause. */
 const FOLDERS = 8;
-/** Bytes that arrived may wait so long for their row, in ms. */
-const UNKNOWN_MS = 3_600_000;
 
 export interface BlobSweepOptions {
   blobs: Blobs;
   reader: Reader;
   /** The log, once it is there. */
-  history: () => Pick<Log, "ready" | "position" | "sameHistory">;
+  history: () => Pick<Log, "ready" | "positionAt" | "sameHistory">;
   log: LogLine;
   nowMs: () => number;
 }
@@ -85,7 +83,8 @@ export class BlobSweep implements Job {
   /** What this node held as a member of another fleet is no leftover of this one. */
   #keepForeign(): void {
     const { blobs, history, log } = this.#options;
-    const { epoch } = history().position();
+    // The first epoch is the same in all that was restored from one history, however often.
+    const { epoch } = history().positionAt(1);
     const noted = blobs.folder.epoch();
     if (noted === epoch) return;
     if (noted !== undefined && !history().sameHistory({ epoch: noted, seq: 0 })) {
