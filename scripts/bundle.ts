@@ -2,7 +2,7 @@
 // the CPU time that it needs from source. What is shipped is made by compile.ts.
 
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, utimesSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { BuildError } from "./native.ts";
 
@@ -17,7 +17,7 @@ const KEPT_MS = 24 * 60 * 60 * 1000;
 export async function ensureBundle(): Promise<string> {
   const name = `cairn-${hashOfSources()}.js`;
   const path = join(folder, name);
-  if (existsSync(path)) return path;
+  if (isUsable(path)) return path;
   mkdirSync(folder, { recursive: true });
   removeOld();
   // Built beside it and renamed, the bytecode first: several test files may build at once.
@@ -41,6 +41,17 @@ export async function ensureBundle(): Promise<string> {
   return path;
 }
 
+/** Reports whether it is there. One that is used is not old, whenever it was made: no other run removes it. */
+function isUsable(path: string): boolean {
+  const now = new Date();
+  try {
+    for (const name of [path, `${path}.jsc`]) utimesSync(name, now, now);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /** Modules that look for files beside themselves find those of the source tree. */
 const keepFolders: Bun.BunPlugin = {
   name: "keep-folders",
@@ -59,7 +70,8 @@ function hashOfSources(): string {
   const files = readdirSync(join(root, "src"), { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())
     .map((entry) => join(entry.parentPath, entry.name));
-  for (const file of [...files.toSorted(), join(root, "package-lock.json"), join(import.meta.dir, "bundle.ts")])
+  const others = ["package.json", "package-lock.json", "tsconfig.json", "scripts/bundle.ts"];
+  for (const file of [...files.toSorted(), ...others.map((name) => join(root, name))])
     hash.update(`\0${file}\0`).update(readFileSync(file));
   return hash.digest("hex").slice(0, 16);
 }

@@ -53,16 +53,20 @@ test("a bundle runs as the sources do, is kept while they are the same, and anot
   expect(said(second)).toStartWith("two ");
   expect(said(first)).toStartWith("one ");
 
-  // After a day nothing runs from it any more.
+  // After a day nothing runs from it any more; the second one is used again, however old it is.
   const old = new Date(Date.now() - 2 * DAY_MS);
-  for (const name of [first, `${first}.jsc`]) utimesSync(name, old, old);
+  for (const name of [first, `${first}.jsc`, second, `${second}.jsc`]) utimesSync(name, old, old);
+  expect(await bundleOf(folder)).toBe(second);
   writeFileSync(main, readFileSync(main, "utf8").replace("two", "three"));
   const third = await bundleOf(folder);
-  expect(
-    readdirSync(join(folder, "build/bundle"))
-      .filter((name) => name.endsWith(".js"))
-      .toSorted(),
-  ).toEqual([nameOf(second), nameOf(third)].toSorted());
+  const kept = [second, third].flatMap((path) => [nameOf(path), `${nameOf(path)}.jsc`]);
+  expect(readdirSync(join(folder, "build/bundle")).toSorted()).toEqual(kept.toSorted());
+
+  // What else decides about it: how imports are resolved, and how sources are compiled.
+  for (const name of ["package.json", "tsconfig.json"]) {
+    writeFileSync(join(folder, name), `${readFileSync(join(folder, name), "utf8")}\n`);
+    expect([first, second, third]).not.toContain(await bundleOf(folder));
+  }
 });
 
 test("sources that cannot be bundled are said with their place, and leave nothing behind", async () => {
