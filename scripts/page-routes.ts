@@ -12,6 +12,9 @@ import { filesOf, generatedFrom } from "./page-sources.ts";
 
 type Json = Record<string, unknown>;
 
+/** Paths that end with `/` stand for every one below, but for those of the overview. */
+const isWhole = (path: string) => !path.endsWith("/") || path === "/" || path === "/ui/";
+
 /** Returns the page. */
 export function routesPage(features: readonly Feature[]): string {
   const routes = routesOf(features);
@@ -47,7 +50,7 @@ export function routesPage(features: readonly Feature[]): string {
     table(
       ["Route of MCP and pages", "What it does", "Right"],
       [...mcpRoutes(features), ...pageRoutes(features)].map(({ methods, path, summary, right }) => [
-        code(`${methods.join(", ")} ${path === "/" || !path.endsWith("/") ? path : `${path}…`}`),
+        code(`${methods.join(", ")} ${isWhole(path) ? path : `${path}…`}`),
         summary,
         right,
       ]),

@@ -107,9 +107,12 @@ export const COMMON_HEADERS: readonly Json[] = [
   }),
 ];
 
+/** The response header with the position of an answer. */
+export const POSITION_HEADER: Json = { "Cairn-Position": { schema: { type: "string" } } };
+
 /** Response headers with the position and the age of an answer. */
 export const POSITION_HEADERS: Json = {
-  "Cairn-Position": { schema: { type: "string" } },
+  ...POSITION_HEADER,
   "Cairn-Cache": {
     description: "Of an edge: how its cache answered",
     schema: { type: "string", enum: ["hit", "miss", "stale", "revalidated"] },

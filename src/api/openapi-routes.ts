@@ -16,6 +16,7 @@ import {
   IF_NONE_MATCH,
   type Json,
   jsonOf,
+  POSITION_HEADER,
   POSITION_HEADERS,
   problems,
   query,
@@ -131,7 +132,7 @@ const SHAPED: Json = { type: "object", description: "The output, in the form tha
 
 function streamOf(operation: string): Json {
   const data = `the data of ${operation}'s changes and their position as id`;
-  const description = `Events \`change\` with ${data}; one \`end\` with a reason`;
+  const description = `Events \`change\` with ${data}, those of \`/events/stream\` without a name; one \`end\` with a reason`;
   return { "text/event-stream": { schema: text, description } };
 }
 
@@ -188,7 +189,7 @@ function responsesOf(
     case "stream": {
       const polled = response.longPoll === undefined ? {} : jsonOf(ref(`${operation}.output`));
       const description = response.longPoll === undefined ? "The stream" : "The stream, or the answer of a long poll";
-      return { "200": { description, headers: POSITION_HEADERS, content: { ...streamOf(operation), ...polled } } };
+      return { "200": { description, headers: POSITION_HEADER, content: { ...streamOf(operation), ...polled } } };
     }
   }
 }
