@@ -343,7 +343,7 @@ export class Invoker {
   async #macro(operation: MacroOperation, admitted: Admitted): Promise<Answer> {
     const { call, input, common, agentKey } = admitted;
     const { agentKey: acting, ...answer } = await runMacro(operation, {
-      ...{ call, input, key: common.idempotencyKey, agentKey },
+      ...{ call, input, common, agentKey },
       find: (name) => this.registry.find(name),
       invoke: (step) => this.invoke(step),
       position: () => this.position(),

@@ -7,13 +7,17 @@ import { sha256Hex } from "../lib/sha256.ts";
 import type { Answer } from "./answer.ts";
 import type { Call } from "./call.ts";
 import { isKeyed, type MacroOperation, type Operation } from "./define.ts";
+import type { CommonArguments } from "./parse-input.ts";
 
 /** What a macro runs with. */
 export interface MacroRun {
   call: Call;
   input: Record<string, unknown>;
-  /** Idempotency key of the call: each write in it gets one made of this. */
-  key: string | undefined;
+  /**
+   * Of the call. Each write in it gets an idempotency key made of that of the call; each read its consistency, and the
+   * position that it has to show.
+   */
+  common: CommonArguments;
   agentKey: string | undefined;
   find: (name: string) => Operation;
   invoke: (call: Call) => Promise<Answer>;
@@ -29,17 +33,29 @@ export interface MacroAnswer extends Answer {
 
 /** Runs a macro. Rejects with the Fault of the step that failed; those before it are done. */
 export async function runMacro(operation: MacroOperation, run: MacroRun): Promise<MacroAnswer> {
-  const { call, input, key, find, invoke } = run;
+  const { call, input, common, find, invoke } = run;
+  const { idempotencyKey: key, consistency, minPosition } = common;
   if (call.forwarded !== undefined) throw new Fault("forbidden", `${operation.name} is never forwarded`);
   let { agentKey } = run;
   let position = run.position();
   let steps = 0;
+  const ofReads = {
+    ...(consistency === "session" ? {} : { consistency }),
+    ...(minPosition === undefined ? {} : { min_position: minPosition }),
+  };
+  const inputOf = (name: string, given: Record<string, unknown>): Record<string, unknown> => {
+    const operation = find(name);
+    return {
+      ...(operation.kind === "write" ? {} : ofReads),
+      ...given,
+      ...(key !== undefined && isKeyed(operation) ? { idempotency_key: sha256Hex(`${key} ${steps} ${name}`) } : {}),
+    };
+  };
   const ask = async (name: string, given: Record<string, unknown>, signal = call.signal) => {
     steps += 1;
-    const takesKey = key !== undefined && isKeyed(find(name));
     const step: Call = {
       ...{ operation: name, caller: call.caller, signal, exact: true },
-      input: takesKey ? { ...given, idempotency_key: sha256Hex(`${key} ${steps} ${name}`) } : given,
+      input: inputOf(name, given),
       ...(call.client === undefined ? {} : { client: call.client }),
       ...(call.surface === undefined ? {} : { surface: call.surface }),
       ...(call.maxChars === undefined ? {} : { maxChars: call.maxChars }),

@@ -8,7 +8,7 @@ import { contextFeature, contextOperations } from "../../src/features/context/in
 import { Fault } from "../../src/lib/fault.ts";
 import type { EndedSpan } from "../../src/observe/trace/span.ts";
 import { Tracer } from "../../src/observe/trace/tracer.ts";
-import { act, read, write } from "../../src/operation/define.ts";
+import { act, macro, read, write } from "../../src/operation/define.ts";
 import { DamagedError } from "../../src/store/damage.ts";
 import { ask, member, pairFor } from "../kit/asking.ts";
 import { granted, localAdmin, startCore } from "../kit/core.ts";
@@ -28,6 +28,42 @@ const ELSEWHERE = "ffffffffff-1";
 describe("a position that a call names", () => {
   let done = 0;
   const poke = act({ ...common, name: "toy_poke", run: () => ({ done: ++done }) });
+
+  test("is reached by each read of a macro, as consistently as the macro was asked for", async () => {
+    const asked: unknown[] = [];
+    const look = read({
+      ...{ ...common, name: "toy_look" },
+      run: (_reader, _input, { minPosition }) => {
+        asked.push(minPosition);
+        return { done: 1 };
+      },
+    });
+    const both = (name: string, steps: readonly string[]) =>
+      macro({
+        ...{ ...common, name },
+        run: async (_input, { ask }) => {
+          for (const step of steps) await ask(step, step === "context_put" ? { id: "a/x", content: 1 } : {});
+          return { done: 1 };
+        },
+      });
+    const operations = [
+      ...[...contextOperations, look, both("toy_inner", ["toy_look"])],
+      ...[both("toy_both", ["toy_look", "context_put", "toy_inner"])],
+    ];
+    await using core = startCore({ operations });
+    const position = core.invoker.position();
+    await core.call("toy_both", { min_position: position });
+    expect(asked).toEqual([position, position]);
+    expect(await refusal(core.call("toy_both", { min_position: ELSEWHERE }))).toMatchObject({ code: "history_forked" });
+    await core.call("toy_both", {});
+    expect(asked).toEqual([position, position, undefined, undefined]);
+    await using pair = await pairFor(member, { operations });
+    // Only the write goes to the leader; with that consistency both reads do too.
+    await ask(pair.node(1), "toy_both", {});
+    expect(pair.calls).toHaveLength(1);
+    await ask(pair.node(1), "toy_both", { consistency: "leader" });
+    expect(pair.calls).toHaveLength(4);
+  });
 
   test("is reached before an act has its effect", async () => {
     await using core = startCore({ operations: [...contextOperations, poke] });
