@@ -359,7 +359,7 @@ export class Invoker {
     if (routing?.mode() === "waiting") throw waitingFault(routing);
     const isAsked = routing?.mode() === "edge" && operation.followsTables === true;
     const needed = isAsked ? undefined : neededPosition(operation, input, common.minPosition);
-    if (needed !== undefined) await this.reach(needed, call.signal);
+    if (needed !== undefined) await this.#positions.reachKnown(needed, MAX_POSITION_WAIT_MS, call.signal);
     const context = this.#context(admitted);
     const followed = isAsked
       ? await followUpstream(operation, admitted, (one) => this.#read(operation, one), routing.leader())
@@ -399,7 +399,7 @@ export class Invoker {
       position: () => log.position(),
       head: () => log.head(),
       positionAt: (seq) => this.positionAt(seq),
-      reach: (position) => this.reach(position, call.signal),
+      reach: (since) => this.#positions.reachKnown(since, MAX_POSITION_WAIT_MS, call.signal),
       holdWait: () => this.#limited.holdWait(call.caller),
       writes: new WritesOfCall(this.#ofWrites, admitted),
     };

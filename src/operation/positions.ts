@@ -70,6 +70,27 @@ export class Positions {
     return wanted.seq;
   }
 
+  /**
+   * As `reach`, of a position from which a caller goes on: the node that orders writes knows at once that there is no
+   * such one yet. Rejects with Fault `invalid_input` then.
+   */
+  async reachKnown(text: string, withinMs: number, signal: AbortSignal): Promise<number> {
+    const log = this.#log;
+    const { seq } = this.#parse(text);
+    if (seq > log.position().seq && log.leadership().leading) {
+      const isWhole = await log.barrier().then(
+        () => true,
+        () => false,
+      );
+      if (isWhole && seq > log.position().seq)
+        throw new Fault("invalid_input", `The position ${text} is ahead of the newest change, ${this.here()}`, {
+          hint: "Give a position from an earlier answer of this fleet.",
+          details: { newest: this.here() },
+        });
+    }
+    return this.reach(text, withinMs, signal);
+  }
+
   /** Reports whether a position was applied here within the time. Rejects when the signal aborts. */
   async reached(wanted: Position, withinMs: number, signal: AbortSignal): Promise<boolean> {
     const log = this.#log;

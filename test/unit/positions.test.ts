@@ -80,3 +80,23 @@ test("a position is reached once it is applied here, and not within its time oth
   await expect(positions.reach(at(UNKNOWN, 1), 0, signal)).rejects.toMatchObject({ code: "history_forked" });
   await expect(positions.reach(at(epoch, 9), 60_000, AbortSignal.abort(new Error("gone")))).rejects.toThrow("gone");
 });
+
+test("a place to go on from that lies ahead is refused where writes are ordered, and waited for elsewhere", async () => {
+  await using core = startCore();
+  const signal = new AbortController().signal;
+  await core.call("context_put", { id: "a/x", content: 1 });
+  const { epoch } = core.log.position();
+  const refused = { code: "invalid_input", details: { newest: at(epoch, 1) } };
+  expect(await new Positions(core.log).reachKnown(at(epoch, 1), 0, signal)).toBe(1);
+  await expect(new Positions(core.log).reachKnown(at(epoch, 2), 60_000, signal)).rejects.toMatchObject(refused);
+  // What it has not applied yet of what was acknowledged before is not ahead.
+  const here = { epoch, seq: 1 };
+  const behind = { position: () => ({ ...here }), barrier: async () => void Object.assign(here, { seq: 2 }) };
+  expect(await new Positions(logWith(core.log, behind)).reachKnown(at(epoch, 2), 0, signal)).toBe(2);
+  const lost = { barrier: async () => Promise.reject(new Error("another one leads")) };
+  const follows = { leadership: () => ({ leading: false, server: "b", term: 2 }) };
+  for (const other of [lost, follows]) {
+    const waits = new Positions(logWith(core.log, other)).reachKnown(at(epoch, 2), 0, signal);
+    await expect(waits).rejects.toMatchObject({ code: "unavailable", facts: { applied: at(epoch, 1) } });
+  }
+});

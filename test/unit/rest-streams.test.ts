@@ -184,7 +184,7 @@ describe("a stream", () => {
     const forked = epoch.replace(/^./, (digit) => (digit === "0" ? "1" : "0"));
     const rows: [string, number, string][] = [
       [`/changes?feed=sse&since=${forked}-1`, 410, "history_forked"],
-      [`/changes?feed=sse&since=${epoch}-9`, 503, "unavailable"],
+      [`/changes?feed=sse&since=${epoch}-9`, 400, "invalid_input"],
       ["/changes?feed=sse&since=now", 400, "invalid_input"],
       ["/contexts/a/stream?since=-1", 400, "invalid_input"],
       ["/contexts/a/stream?prefix=b", 400, "invalid_input"],
