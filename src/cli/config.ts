@@ -2,7 +2,7 @@
 // are named, never shown.
 
 import { exampleFile } from "../config/example.ts";
-import { openSecretFiles, readSecrets, secretOrigins } from "../config/secrets.ts";
+import { readSecrets, secretOrigins, secretWarnings } from "../config/secrets.ts";
 import { SETTING_ROWS } from "../features/index.ts";
 import { columns } from "../lib/columns.ts";
 import { checkSettings } from "../node/index.ts";
@@ -75,7 +75,7 @@ export const configValidate: Command = {
     const secrets = readSecrets(invocation.env);
     const warnings = [
       ...loaded.warnings,
-      ...openSecretFiles(invocation.env),
+      ...secretWarnings(invocation.env),
       ...checkSettings(loaded.settings, secrets, invocation.env),
     ];
     if (!wantsJson(invocation)) for (const warning of warnings) say(warning);

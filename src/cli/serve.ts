@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Loaded, loadSettings } from "../config/load.ts";
-import { eachSecret, openSecretFiles, readSecrets, SECRET_NAMES } from "../config/secrets.ts";
+import { eachSecret, readSecrets, SECRET_NAMES, secretWarnings } from "../config/secrets.ts";
 import { envOf, flagOf, helpOf } from "../config/setting.ts";
 import type { SettingKey } from "../config/settings.ts";
 import { SETTING_ROWS, SETTING_TABLES } from "../features/index.ts";
@@ -201,7 +201,7 @@ function load(invocation: Invocation, temporary: string | undefined): Loaded {
     // A backup in a folder that is removed at the end is none.
     ...(temporary === undefined ? {} : { defaults: { "backup.schedule": "off" } }),
   });
-  return { ...loaded, warnings: [...loaded.warnings, ...openSecretFiles(invocation.env)] };
+  return { ...loaded, warnings: [...loaded.warnings, ...secretWarnings(invocation.env)] };
 }
 
 function needsFolder(invocation: Invocation): boolean {

@@ -136,8 +136,19 @@ function namesIn(env: Environment): string[] {
   return [...SECRET_NAMES, ...new Set(named)];
 }
 
-/** Returns one line for each secret file of this user that other users of the machine can read. */
-export function openSecretFiles(env: Environment): string[] {
+/**
+ * Returns one line for each secret that is set twice, and for each secret file of this user that other users of the
+ * machine can read.
+ */
+export function secretWarnings(env: Environment): string[] {
+  const twice = namesIn(env).filter((name) => env[name]?.trim() && env[`${name}_FILE`]);
+  return [
+    ...twice.map((name) => `${name} and ${name}_FILE are set: ${name} is used, and the file is not read; unset one`),
+    ...openSecretFiles(env),
+  ];
+}
+
+function openSecretFiles(env: Environment): string[] {
   return namesIn(env).flatMap((name) => {
     const path = env[name]?.trim() ? undefined : env[`${name}_FILE`];
     const found = path ? statSync(path, { throwIfNoEntry: false }) : undefined;

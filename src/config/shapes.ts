@@ -47,7 +47,8 @@ const SECRET_HEADER = /^([A-Za-z][A-Za-z0-9-]{0,63})=([A-Za-z][A-Za-z0-9-]{0,31}
 
 /** A header whose value is a secret of this node, or a word and a secret. */
 export const secretHeaderShape: Shape = {
-  wanted: "a list of NAME=secret:NAME, such as authorization=Bearer secret:OTLP",
+  wanted:
+    "a list of HEADER=secret:NAME with names of secrets of A-Z, 0-9 and _, such as authorization=Bearer secret:OTLP",
   fits: (text) => {
     const header = secretHeader(text);
     return header !== undefined && !OWN_HEADERS.test(header.name);

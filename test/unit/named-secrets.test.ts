@@ -6,7 +6,7 @@ import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { namedSecret } from "../../src/config/named-secrets.ts";
-import { openSecretFiles, secretOrigins } from "../../src/config/secrets.ts";
+import { secretOrigins, secretWarnings } from "../../src/config/secrets.ts";
 
 test("a secret comes from its variable, a file or a credential, and never from a secret of the node", () => {
   const folder = mkdtempSync(join(tmpdir(), "cairn-secret-"));
@@ -28,8 +28,15 @@ test("a secret comes from its variable, a file or a credential, and never from a
   for (const text of ["PLAIN", "secret:plain", "secret:", "secret:A-B"])
     expect(() => namedSecret(text, env)).toThrow("is no reference to a secret");
   expect(secretOrigins(env).map(({ name }) => name)).toContain("CAIRN_SECRET_HOOK");
-  expect(openSecretFiles(env)).toEqual([]);
+  expect(secretWarnings(env)).toEqual([]);
   chmodSync(path, 0o644);
-  expect(openSecretFiles(env)).toEqual([expect.stringContaining("CAIRN_SECRET_HOOK_FILE")]);
+  expect(secretWarnings(env)).toEqual([expect.stringContaining("CAIRN_SECRET_HOOK_FILE")]);
   rmSync(folder, { recursive: true });
+});
+
+test("a secret that is set twice is said, with the one that is used", () => {
+  const twice = { CAIRN_SECRET_OTLP: "a", CAIRN_SECRET_OTLP_FILE: "/no/such/file", CAIRN_SECRET_ONE: "b" };
+  expect(secretWarnings(twice)).toEqual([
+    "CAIRN_SECRET_OTLP and CAIRN_SECRET_OTLP_FILE are set: CAIRN_SECRET_OTLP is used, and the file is not read; unset one",
+  ]);
 });

@@ -4,7 +4,7 @@
 
 import { existsSync, fstatSync } from "node:fs";
 import { join as joinPath } from "node:path";
-import { openSecretFiles, readSecrets } from "../../config/secrets.ts";
+import { readSecrets, secretWarnings } from "../../config/secrets.ts";
 import { prepareDataFolder, writeJoinRequest } from "../../datadir/index.ts";
 import {
   drawSecret,
@@ -127,7 +127,7 @@ Examples:
 function ticketOf(invocation: Invocation): { role: FleetRole | undefined; joinTicket: string | undefined } {
   const { joinTicket, joinTicketFrom = "" } = readSecrets(invocation.env);
   registerSecret(joinTicket);
-  for (const line of openSecretFiles(invocation.env)) say(line);
+  for (const line of secretWarnings(invocation.env)) say(line);
   const ticket = joinTicket === undefined ? undefined : parseTicket(joinTicket, joinTicketFrom);
   const chosen = roleOption(invocation);
   refuseOtherRole(chosen, ticket);
