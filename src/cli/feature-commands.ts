@@ -24,7 +24,8 @@ function commandOf({ input, show, answerMs, isNo, unknown, addressed, ...words }
       const time = answerMs === undefined ? {} : { answerMs };
       const sent = input(invocation);
       const answer = await askNode(invocation, operation, sent, time).catch((error: unknown) => {
-        throw error instanceof Fault && error.code === "unknown_operation" && unknown !== undefined ? unknown() : error;
+        if (error instanceof Fault && error.code === "unknown_operation" && unknown !== undefined) throw unknown();
+        throw toldWhere(error, words.words);
       });
       const showAll = hasPages ? showPage : showAnswer;
       const exit = await showAll(invocation, answer, (output) => show(output, invocation));
@@ -32,6 +33,13 @@ function commandOf({ input, show, answerMs, isNo, unknown, addressed, ...words }
       return isNo?.(answer.body) === true ? NEGATIVE_EXIT : exit;
     },
   };
+}
+
+/** Returns an error that sends to the leader with the command that is to be typed there. */
+export function toldWhere(error: unknown, words: readonly string[]): unknown {
+  const name = error instanceof Fault && error.code === "forbidden" ? error.facts.leader?.name : undefined;
+  if (!(error instanceof Fault) || name === undefined) return error;
+  return error.retold(error.message, { hint: `Run it on ${name}: cairn ${words.join(" ")}` });
 }
 
 function sessionOf({ session }: Record<string, unknown>): string | undefined {

@@ -1,7 +1,10 @@
-// What `cairn fleet settings` shows beside the values: how they are aligned, and what a value does not do.
+// What commands about a fleet say beside the answer: how settings are aligned, what a value does not do, and where a
+// command is to be typed.
 
 import { expect, test } from "bun:test";
+import { toldWhere } from "../../src/cli/feature-commands.ts";
 import { eventLogNote, settingLines } from "../../src/cli/fleet/settings.ts";
+import { actForwarded, neverForwarded } from "../../src/operation/routing-faults.ts";
 
 test("a long value moves no column but its own help", () => {
   const long = "cairn.fleet.*,cairn.lease.*,cairn.session.*,cairn.agent.*";
@@ -23,4 +26,11 @@ test("events.log moves no log that has begun, and it is said what does", () => {
   expect(eventLogNote({ ...log, newest: "0a1b2c3d4e-e0" }, "jetstream")).toBe("");
   expect(eventLogNote({ ...log, move: { to: "jetstream", state: "copying" } }, "jetstream")).toBe("");
   expect(eventLogNote({ ...log, log: "jetstream" }, "fleet")).toContain("--to fleet");
+});
+
+test("a command that only the leader takes is named with it, and nothing else is told otherwise", () => {
+  const told = toldWhere(neverForwarded("event_log_get", { name: "berlin" }), ["events", "log"]);
+  expect(told).toMatchObject({ code: "forbidden", hint: "Run it on berlin: cairn events log" });
+  const others = [neverForwarded("event_log_get", undefined), actForwarded("backup_create"), new Error("other")];
+  for (const other of others) expect(toldWhere(other, ["events", "log"])).toBe(other);
 });

@@ -45,8 +45,15 @@ test("without --yes it says what NATS said", () => {
     "this node reaches NATS: the stream cairn-b would be made, with 3 replicas\nNATS takes events of up to 100 bytes\n" +
       `the account has room for 80 bytes: too few\n${asks}`,
   );
-  expect(shown("move", { ...counted, nats: { ...nats, problem: "no way" } })).toBe(
-    `this node does not reach NATS: no way\n${asks}`,
+  expect(shown("move", { ...counted, nats: { ...nats, problem: "no way" } })).toEqual(
+    expect.stringMatching(
+      /^this node does not reach NATS: no way\nwould move 9 .* to jetstream\nbefore that .*outbound\.allow/,
+    ),
+  );
+  expect(shown("move", { ...counted, nats: { ...nats, problem: "no way" } })).not.toContain("--yes");
+  // It was begun all the same: the leader may reach it.
+  expect(shown("move", { ...counted, begun: true, nats: { ...nats, problem: "no way" } }, { yes: true })).toEndWith(
+    "moving 9 events (90 bytes) from fleet to jetstream\n",
   );
   expect(shown("move", { ...counted, from: "jetstream", to: "fleet", nats: { ...nats, events: 1 } })).toBe(
     "this node reaches NATS: the stream cairn-b has 1 event\n" +

@@ -66,9 +66,15 @@ const move: FeatureCommand = {
         `the replicated log goes on behind ${after}, the last place that ${heard === false ? "the fleet" : "this node"} knows; readers get below_floor with the place to go on from${ask}\n`,
       ].join("\n");
     const seen = nats === undefined ? "" : natsText(nats as Nats, to === "jetstream", bytes as number);
-    return `${seen}${begun === true ? "moving" : "would move"} ${all} from ${from} to ${to}${ask}\n`;
+    const isAway = begun !== true && (nats as Nats | undefined)?.problem !== undefined;
+    return `${seen}${begun === true ? "moving" : "would move"} ${all} from ${from} to ${to}${isAway ? REACH_FIRST : ask}\n`;
   },
 };
+
+/** A move that is begun without NATS does not get on. */
+const REACH_FIRST = `
+before that each full member has to reach NATS: its host goes into outbound.allow there (CAIRN_OUTBOUND_ALLOW, or
+outbound.allow = ["HOST"] in cairn.toml, then a restart); \`cairn fleet settings\` shows events.nats_url and the login`;
 
 interface Nats {
   stream: string;
