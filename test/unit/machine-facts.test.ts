@@ -233,6 +233,16 @@ describe("the watch of a machine", () => {
     expect(befores).toEqual([undefined, reading.cpu]);
   });
 
+  test("reads also when it is not asked", async () => {
+    let reads = 0;
+    const read = async () => {
+      reads += 1;
+      return reading;
+    };
+    new MachineWatch({ read, monotonicMs: () => performance.now(), everyMs: 20 });
+    await eventually("three readings", () => reads >= 3);
+  });
+
   test("keeps what it had where a reading fails or hangs, and never reads twice at once", async () => {
     let nowMs = 0;
     let reads = 0;

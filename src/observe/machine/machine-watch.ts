@@ -4,30 +4,35 @@
 import type { MachineFacts } from "./facts.ts";
 import { type CpuTimes, type MachineOptions, type Reading, readMachine, thisMachine } from "./read-machine.ts";
 
-/** A reading is this old at most when the next one begins. */
 const EVERY_MS = 5_000;
 
 export interface MachineWatchOptions {
   read: (before: CpuTimes | undefined) => Promise<Reading>;
   monotonicMs: () => number;
+  /** A reading is this old at most when the next one begins, in ms; left out: 5 s. */
+  everyMs?: number;
 }
 
 /** The newest reading. */
 export class MachineWatch {
   readonly #options: MachineWatchOptions;
+  readonly #everyMs: number;
   #last: (Reading & { atMs: number }) | undefined;
   #begunMs = Number.NEGATIVE_INFINITY;
   #reading = false;
 
   constructor(options: MachineWatchOptions) {
     this.#options = options;
+    this.#everyMs = options.everyMs ?? EVERY_MS;
     this.facts();
+    // A node that is alone sends no beats, which would ask for its facts.
+    setInterval(() => this.facts(), this.#everyMs).unref();
   }
 
   /** Returns the newest facts and their age, and begins to read when it is time; undefined before the first. */
   facts(): MachineFacts | undefined {
     const nowMs = this.#options.monotonicMs();
-    if (!this.#reading && nowMs - this.#begunMs >= EVERY_MS) void this.#read(nowMs);
+    if (!this.#reading && nowMs - this.#begunMs >= this.#everyMs) void this.#read(nowMs);
     return this.#last && { ...this.#last.facts, ageMs: Math.round(nowMs - this.#last.atMs) };
   }
 
