@@ -1,7 +1,7 @@
 // Responses with stored bytes: whole or one range (RFC 9110 14), as a stream of parts. Each part is a call of the
 // operation, so rights and limits hold for each, and no more than one part is in memory.
 
-import { matchesWeakly, parseCondition } from "../lib/etag.ts";
+import { matchesStrongly, matchesWeakly, parseCondition } from "../lib/etag.ts";
 import { Fault } from "../lib/fault.ts";
 import { Outlet } from "../lib/outlet.ts";
 import { pause } from "../lib/pause.ts";
@@ -57,6 +57,12 @@ export async function respondBytes(
     "Last-Modified": new Date(modifiedAt).toUTCString(),
     "Cairn-Content-Type": mediaType,
   };
+  const ifMatch = request.headers.get("if-match");
+  if (ifMatch !== null && !matchesStrongly(parseCondition(ifMatch, "If-Match"), etag)) {
+    throw new Fault("version_mismatch", `The bytes have the ETag "${etag}", which is none of If-Match`, {
+      hint: "Bytes of this address never change: leave If-Match out, or ask for the hash that you mean.",
+    });
+  }
   const ifNoneMatch = request.headers.get("if-none-match");
   if (ifNoneMatch !== null && matchesWeakly(parseCondition(ifNoneMatch, "If-None-Match"), etag))
     return new Response(null, { status: 304, headers });
@@ -64,7 +70,9 @@ export async function respondBytes(
   headers["Content-Type"] = "application/octet-stream";
   headers["Content-Disposition"] = "attachment";
   const ifRange = request.headers.get("if-range");
-  const range = ifRange === null || ifRange === `"${etag}"` ? rangeOf(request.headers.get("range"), bytes) : undefined;
+  // Range is for GET alone (RFC 9110 14.2).
+  const isRanged = request.method === "GET" && (ifRange === null || ifRange === `"${etag}"`);
+  const range = isRanged ? rangeOf(request.headers.get("range"), bytes) : undefined;
   if (range === "none") {
     const fault = new Fault("range_unknown", `The range begins behind the last of ${bytes} bytes`, {
       hint: "Ask for bytes that there are, or leave Range out.",
@@ -90,7 +98,7 @@ export async function respondBytes(
 
 /** Returns the range that is asked for; undefined: the whole; "none": nothing of it is there. */
 function rangeOf(header: string | null, bytes: number): Range | "none" | undefined {
-  const [, from = "", to = ""] = /^bytes=(\d{0,15})-(\d{0,15})$/.exec(header ?? "") ?? [];
+  const [, from = "", to = ""] = /^bytes=(\d{0,15})-(\d{0,15})$/i.exec(header ?? "") ?? [];
   if (from === "" && to === "") return undefined;
   if (from === "") {
     const length = Math.min(Number(to), bytes);

@@ -64,6 +64,7 @@ function partsOf(route: RestRoute): NodeRoute["parts"] {
       ...conditions.map((name) => CONDITIONS[name]),
       ...(response.kind === "stream" ? [LAST_EVENT_ID] : []),
       ...(response.kind === "bytes" ? [RANGE, IF_RANGE] : []),
+      ...(body?.kind === "decoded" ? Object.entries(body.headers ?? {}).map(([name, said]) => header(name, said)) : []),
     ],
     ...(body === undefined ? {} : { requestBody: { required: true, content: bodyContent(body, route.operation) } }),
     responses: responsesOf(route.operation, response, conditions, body?.kind === "decoded"),
@@ -155,7 +156,12 @@ function responsesOf(
         content: jsonOf(isShaped ? SHAPED : ref(`${operation}.output`)),
       };
       if (response.created === "always") return { "201": output };
-      return { "200": output, ...(response.created === true ? { "201": output } : {}) };
+      const begun = { ...output, description: "The output: it is not done yet" };
+      return {
+        "200": output,
+        ...(response.created === true ? { "201": output } : {}),
+        ...(response.accepted === undefined ? {} : { "202": begun }),
+      };
     }
     case "document": {
       const own = Object.entries(response.headers).map(([name, { type, ...said }]) => [

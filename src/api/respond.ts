@@ -30,8 +30,9 @@ export function respond(
         declared.durability === true && typeof durability === "string" ? { "Cairn-Durability": durability } : {};
       const tagged = declared.etag === true && typeof etag === "string" ? { etag } : {};
       const isNew = declared.created === "always" || (declared.created === true && created === true);
+      const status = declared.accepted?.(whole) === true ? 202 : 200;
       return jsonResponse(request, output, {
-        status: isNew ? 201 : 200,
+        status: isNew ? 201 : status,
         headers: { ...headers, ...promise },
         ...tagged,
       });

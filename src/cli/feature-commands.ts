@@ -14,7 +14,8 @@ export function featureCommands(features: readonly Feature[]): Command[] {
   return features.flatMap(({ commands = [] }) => commands).map(commandOf);
 }
 
-function commandOf({ input, show, answerMs, isNo, unknown, addressed, ...words }: FeatureCommand): Command {
+function commandOf(command: FeatureCommand): Command {
+  const { input, show, answerMs, isNo, unknown, addressed, failure, ...words } = command;
   const { operation, options = [] } = words;
   const hasPages = options.some(({ flags }) => flags.startsWith("--cursor "));
   return {
@@ -27,6 +28,8 @@ function commandOf({ input, show, answerMs, isNo, unknown, addressed, ...words }
         if (error instanceof Fault && error.code === "unknown_operation" && unknown !== undefined) throw unknown();
         throw toldWhere(error, words.words);
       });
+      const failed = failure?.(answer.body, invocation);
+      if (failed !== undefined) throw failed;
       const showAll = hasPages ? showPage : showAnswer;
       const exit = await showAll(invocation, answer, (output) => show(output, invocation));
       await noteUnknown(invocation, addressed?.(invocation) ?? [], sessionOf(sent));

@@ -56,6 +56,8 @@ export interface FeatureCommand {
   addressed?(words: Words): readonly string[];
   /** Reports whether the answer is a no, which makes the exit code 3. Default: never. */
   isNo?(output: Readonly<Record<string, unknown>>): boolean;
+  /** Returns the error that an answer is, such as that nothing was there to remove. Default: none is. */
+  failure?(output: Readonly<Record<string, unknown>>, words: Words): Fault | undefined;
   /** Returns the error where the node does not know the operation, such as an edge. */
   unknown?(): Fault;
 }

@@ -92,6 +92,8 @@ export type RouteBody =
       members: readonly string[];
       types: readonly string[];
       maxBytes: number;
+      /** Headers that it reads, for the description. */
+      headers?: Readonly<Record<string, string>>;
       decode(body: RawBody): DecodedBody;
     };
 
@@ -115,9 +117,16 @@ export interface DecodedBody {
 export type RouteResponse =
   /**
    * The output as JSON. `etag`: with the ETag that it names. `created`: 201, where it says `created` or always.
-   * `durability`: with the promise that it names, in the header Cairn-Durability.
+   * `durability`: with the promise that it names, in the header Cairn-Durability. `accepted`: 202 for an output that is
+   * not done yet.
    */
-  | { kind: "json"; etag?: true; created?: true | "always"; durability?: true }
+  | {
+      kind: "json";
+      etag?: true;
+      created?: true | "always";
+      durability?: true;
+      accepted?(output: Readonly<Record<string, unknown>>): boolean;
+    }
   /** A stored text as the body. */
   | { kind: "document"; documentOf(output: Readonly<Record<string, unknown>>): StoredText; headers: HeaderTable }
   /**

@@ -166,6 +166,13 @@ test("each route answers as described: what works, and what is refused", async (
     ["GET", "/search", "/search?q=%2A", {}, 400],
     ["PUT", "/blobs/{sha256}", `/blobs/${TEST_HASH}?space=team`, { body: "test" }, 200],
     ["PUT", "/blobs/{sha256}", `/blobs/${TEST_HASH}?space=team-b`, { body: "another" }, 400],
+    [
+      "PUT",
+      "/blobs/{sha256}",
+      `/blobs/${TEST_HASH}?space=team-c`,
+      { headers: { "content-range": "bytes 0-1/4" }, body: "te" },
+      202,
+    ],
     ["GET", "/blobs", "/blobs?space=team", {}, 200],
     ["GET", "/blobs/{sha256}", `/blobs/${TEST_HASH}?space=team`, {}, 200],
     ["GET", "/blobs/{sha256}", `/blobs/${TEST_HASH}?space=team`, { headers: { range: "bytes=1-2" } }, 206],

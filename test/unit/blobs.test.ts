@@ -245,10 +245,12 @@ describe("the routes", () => {
         headers: { "content-type": "image/png", "content-range": `bytes ${from}-${to - 1}/${data.byteLength}` },
         body: new Uint8Array(data.subarray(from, to)),
       });
-    expect(await (await put(0, PART)).json()).toMatchObject({ received: PART, stored: false });
+    const begun = await put(0, PART);
+    expect([begun.status, await begun.json()]).toMatchObject([202, { received: PART, stored: false, holders: 0 }]);
     const state = { method: "PUT", headers: { "content-range": `bytes */${data.byteLength}` } };
     expect(await (await world.http(path, state)).json()).toMatchObject({ received: PART });
-    expect(await (await put(PART, data.byteLength)).json()).toMatchObject({ stored: true });
+    const last = await put(PART, data.byteLength);
+    expect([last.status, await last.json()]).toMatchObject([200, { stored: true, holders: 1, wanted: 1 }]);
     const wrong = await world.http(path, {
       method: "PUT",
       headers: { "content-range": "bytes 0-9/10" },
@@ -282,8 +284,13 @@ describe("the routes", () => {
     expect((await get({ range: "bytes=0-1", "if-range": '"other"' })).status).toBe(200);
     expect((await get({ range: "bytes=0-1", "if-range": `"${sha256}"` })).status).toBe(206);
     expect((await get({ "if-none-match": `"${sha256}"` })).status).toBe(304);
-    const head = await get({}, "HEAD");
-    expect([head.status, head.headers.get("content-length")]).toEqual([200, String(data.byteLength)]);
+    expect((await get({ range: "Bytes=0-1" })).status).toBe(206);
+    expect((await get({ "if-match": `"${sha256}"` })).status).toBe(200);
+    expect((await get({ "if-match": '"other"' })).status).toBe(412);
+    for (const headers of [{}, { range: "bytes=0-1" }, { range: `bytes=${data.byteLength}-` }]) {
+      const head = await get(headers, "HEAD");
+      expect([head.status, head.headers.get("content-length")]).toEqual([200, String(data.byteLength)]);
+    }
     expect((await world.http(path, {}, stranger)).status).toBe(403);
     expect((await world.http(path, { method: "DELETE" })).status).toBe(200);
     expect((await world.http(path)).status).toBe(404);

@@ -2,10 +2,12 @@
 
 import { existsSync } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
+import { dirname } from "node:path";
 import { PART_BYTES } from "../../features/blob/index.ts";
 import { renameDurably } from "../../lib/atomic-file.ts";
 import { counted } from "../../lib/counted.ts";
 import { Fault } from "../../lib/fault.ts";
+import { reasonOf } from "../../lib/reason-of.ts";
 import { Sha256 } from "../../lib/sha256.ts";
 import { type Command, type Invocation, textOption } from "../command.ts";
 import { say } from "../output.ts";
@@ -36,7 +38,9 @@ On stdout a blob that is not whole ends with an error after the bytes that came.
     if (existsSync(path)) throw new Fault("data_exists", `${path} exists already`, { hint: "Name another file." });
     // The hash is in the name: a part of another blob is never gone on with.
     const partial = `${path}.${sha256.slice(0, 16)}.partial`;
-    const file = await open(partial, existsSync(partial) ? "r+" : "wx+", 0o600);
+    const file = await open(partial, existsSync(partial) ? "r+" : "wx+", 0o600).catch((cause: unknown) => {
+      throw notWritten(path, cause);
+    });
     try {
       const hash = new Sha256();
       const before = await readAll(file, hash);
@@ -58,6 +62,14 @@ On stdout a blob that is not whole ends with an error after the bytes that came.
     return 0;
   },
 };
+
+function notWritten(path: string, cause: unknown): Fault {
+  const folder = dirname(path);
+  const isMissing = !existsSync(folder);
+  const why = isMissing ? `there is no folder ${folder}` : reasonOf(cause);
+  const hint = isMissing ? `Make it first: mkdir -p ${folder}` : "Name a file in a folder that you may write.";
+  return new Fault("invalid_input", `Cannot write ${path}: ${why}`, { hint, cause });
+}
 
 /** Reads the bytes from `offset` on. Fault `data_corrupt` where the whole has another hash. */
 async function receive(

@@ -143,7 +143,7 @@ export class Blobs {
   copy(key: string, blob: ToHave & { copies: number }, holders: readonly string[]): Copying {
     const running = this.#copying.get(key);
     if (running !== undefined && running.copies >= blob.copies) return running;
-    const state: CopyingState = { holders: holders.length, waitsFor: "" };
+    const state: CopyingState = { holders: holders.length, missing: "" };
     const { signal } = this.#stopped;
     const run = this.copier.copy({ ...blob, holders }, signal, (now) => Object.assign(state, now));
     const done = run.finally(() => {

@@ -3,6 +3,7 @@
 
 import { columns } from "../../lib/columns.ts";
 import { counted } from "../../lib/counted.ts";
+import { Fault } from "../../lib/fault.ts";
 import { type FeatureCommand, optionNumber, optionText } from "../../operation/feature-command.ts";
 
 const HASH = { name: "SHA256", help: "64 hex digits, as cairn blob put printed them", fills: "sha256" } as const;
@@ -81,7 +82,14 @@ const remove: FeatureCommand = {
   options: [SPACE],
   operation: "blob_remove",
   input: (words) => ({ sha256: words.args[0], ...optionText(words, "space") }),
-  show: ({ removed }) => (removed === true ? "removed\n" : "there was no such blob\n"),
+  failure: ({ removed }, { args, options }) => {
+    if (removed === true) return undefined;
+    const { space = "default" } = options;
+    return new Fault("not_found", `There is no blob ${args[0]} in the space ${JSON.stringify(space)}`, {
+      hint: "Name its space with --space; `cairn blob list` shows the blobs of all spaces that you may read.",
+    });
+  },
+  show: () => "removed\n",
 };
 
 /** The commands, in the order of the help. */

@@ -39,8 +39,8 @@ export interface ToCopy {
 export interface CopyingState {
   /** Members that hold it. */
   holders: number;
-  /** Whom it waits for, and who cannot take it, in words. */
-  waitsFor: string;
+  /** Who fetches it, and who cannot take it, in words. */
+  missing: string;
 }
 
 /** Makes copies. */
@@ -63,8 +63,8 @@ export class Copier {
   async copy(blob: ToCopy, signal: AbortSignal, tell: (state: CopyingState) => void = () => {}): Promise<string[]> {
     const wanted = this.possible(blob.copies);
     const holders = [...blob.holders];
-    const say = (waitsFor: string) => tell({ holders: holders.length, waitsFor });
-    say("members that are asked for their room");
+    const say = (missing: string) => tell({ holders: holders.length, missing });
+    say("members are asked for their room");
     const { candidates, reasons } =
       holders.length >= wanted ? { candidates: [], reasons: [] } : await this.#candidates(blob, signal);
     while (holders.length < wanted) {

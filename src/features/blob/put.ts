@@ -61,7 +61,7 @@ const output = z.object({
     .describe("Whether enough members hold all of it. If not, send the next part; after the last, ask again."),
   holders: z.number().int().describe("Full members that hold all of it."),
   wanted: z.number().int().describe("Full members that must hold it before it is stored."),
-  waits_for: z.string().optional().describe("What is missing while it is not stored, in words."),
+  missing: z.string().optional().describe("Why it is not stored, in words; absent where it is."),
   references: z.number().int(),
 });
 
@@ -116,7 +116,7 @@ async function put(node: Services, reader: Reader, asked: Input, context: CallCo
   const isKnown = found.length > 0;
   if (!isKnown && !blobs.isArrived(key)) {
     if (known === undefined) refuseNew(reader, upload, limits, blobs.pending(upload));
-    const state = { holders: 0, waitsFor: "the rest of its bytes" };
+    const state = { holders: 0, missing: "not all of its bytes are here" };
     const { data } = asked;
     // An empty blob has no other part than none.
     if (data === undefined && bytes > 0) return answered(await blobs.incoming.received(key), state);
@@ -134,13 +134,13 @@ async function put(node: Services, reader: Reader, asked: Input, context: CallCo
     await context.writes.propose(blobAdd, commandOf(asked, context, { holders, copies, isKnown }, limits));
   } catch (error) {
     if (error instanceof Fault && error.code === "not_found" && isKnown)
-      return answered(0, { holders: 0, waitsFor: "its bytes: the blob was removed meanwhile" });
+      return answered(0, { holders: 0, missing: "the blob was removed meanwhile: all its bytes are wanted" });
     if (error instanceof Fault && error.code === "quota_exceeded")
       blobs.dropArrived(key, (each) => isKnownHash(reader, each));
     throw error;
   }
   blobs.forgetArrived(key);
-  const state = { holders: holdersOf(reader, sha256).length, waitsFor: "" };
+  const state = { holders: holdersOf(reader, sha256).length, missing: "" };
   return answer(reader, asked, { received: bytes, stored: true, wanted, ...state });
 }
 
@@ -181,11 +181,11 @@ function commandOf(
 function answer(
   reader: Reader,
   { space, sha256, bytes }: Input,
-  { received, stored, holders, wanted, waitsFor }: CopyingState & { received: number; stored: boolean; wanted: number },
+  { received, stored, holders, wanted, missing }: CopyingState & { received: number; stored: boolean; wanted: number },
 ) {
   return {
     ...{ space, sha256, bytes, received, stored, holders, wanted },
-    ...(stored ? {} : { waits_for: waitsFor }),
+    ...(stored ? {} : { missing }),
     references: publicReferences(reader, space, sha256),
   };
 }

@@ -37,7 +37,7 @@ export const blobRoutes: readonly RestRoute[] = [
     tag,
     operation: "blob_get",
     query: { space },
-    conditions: ["if-none-match"],
+    conditions: ["if-match", "if-none-match"],
     response: {
       kind: "bytes",
       partBytes: PART_BYTES,
@@ -49,7 +49,7 @@ export const blobRoutes: readonly RestRoute[] = [
         modifiedAt: String(output["created_at"]),
       }),
     },
-    errors: [416],
+    errors: [412, 416],
   },
   {
     method: "PUT",
@@ -69,9 +69,14 @@ export const blobRoutes: readonly RestRoute[] = [
       members: ["bytes", "offset", "data", "content_type"],
       types: ["application/octet-stream"],
       maxBytes: PART_BYTES,
+      headers: {
+        "Content-Range":
+          "bytes FIRST-LAST/SIZE of this part, or bytes */SIZE without a body to ask how much has arrived; left out: the whole blob",
+      },
       decode: (body) => ({ input: partOf(body) }),
     },
-    response: { kind: "json" },
+    // 202 until enough members hold all of it.
+    response: { kind: "json", accepted: ({ stored }) => stored !== true },
   },
   {
     method: "DELETE",
