@@ -69,6 +69,24 @@ test("what a crash leaves is removed: parts at the start, bytes without a row af
   }
 });
 
+test("bytes that are wanted again after their removal stay until their row may be there", async () => {
+  let nowMs = Date.now();
+  await using world = startBlobs(["b"], { nowMs: () => nowMs });
+  const { data, sha256 } = sampleBlob(500);
+  await world.put(data);
+  const sweep = world.sweepOf("b");
+  sweep.sweep();
+  nowMs += 1000;
+  await world.call("blob_remove", { space: "team-a", sha256 });
+  nowMs += 1000;
+  const asked = { sha256, bytes: 500, from: ["a"] };
+  await world.leader.blobs.peers.fetch("b", asked, new AbortController().signal);
+  nowMs += 1000;
+  expect(sweep.sweep()).toBe(0);
+  nowMs += 4_000_000;
+  expect(sweep.sweep()).toBe(1);
+});
+
 test("blobs of a fleet that the node was in before are set aside, and nothing of them is removed", async () => {
   let nowMs = Date.now();
   await using world = startBlobs([], { nowMs: () => nowMs });
@@ -104,6 +122,10 @@ test("blobs stay where they are over restores of one history", async () => {
       ...{ blobs, reader: restored.store.reader, history: () => restored.log, log: () => {}, nowMs: Date.now },
     });
     sweep.sweep();
+    // A later epoch of the same history is none of another fleet.
+    blobs.folder.noteEpoch(restored.log.position().epoch);
+    sweep.sweep();
+    expect(blobs.folder.epoch()).toBe(world.log.position().epoch);
     await restored.close();
     expect(blobs.folder.list()).toEqual([sha256]);
   }

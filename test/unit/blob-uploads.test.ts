@@ -87,6 +87,32 @@ describe("bytes without a row", () => {
   });
 });
 
+test("only who sent all bytes, and only for that space, has the blob added", async () => {
+  await using world = startBlobs(["b"]);
+  const b = world.fleet.get("b");
+  if (b === undefined) throw new Error("no b");
+  b.isAway = true;
+  const { data, sha256 } = sampleBlob(500);
+  const asked = { space, sha256, bytes: 500 };
+  expect(await refusal(world.put(data, {}, member))).toMatchObject({ code: "unavailable" });
+  b.isAway = false;
+  expect(await world.call("blob_put", asked, other)).toMatchObject({ received: 0, stored: false });
+  const elsewhere = { ...asked, space: "team-b" };
+  expect(await world.call("blob_put", elsewhere, member)).toMatchObject({ received: 0, stored: false });
+  expect(await world.call("blob_put", asked, member)).toMatchObject({ stored: true, holders: 2 });
+});
+
+test("what was given up owes the disk nothing", async () => {
+  await using world = startBlobs();
+  const { folder } = world.leader.blobs;
+  const most = Math.floor(folder.freeBytes() * 0.8);
+  for (const name of ["a", "b"]) {
+    const file = await folder.begin(name.repeat(64), most);
+    expect(await refusal(folder.begin("c".repeat(64), most))).toMatchObject({ code: "storage_full" });
+    await file.giveUp();
+  }
+});
+
 test("places are of callers, not of their agents, and copies have their own", async () => {
   await using world = startBlobs();
   const { incoming } = world.leader.blobs;

@@ -113,6 +113,18 @@ describe("an upload", () => {
     expect(row).toMatchObject({ target: `team-a/blob:${sha256}`, via: "nFOLLOWER", client: "uploader/1" });
   });
 
+  test("of a known hash with another size is refused, and one that asks for less keeps what was promised", async () => {
+    await using world = startBlobs(["b"]);
+    const { data, sha256 } = sampleBlob(500);
+    await world.put(data, { keep_hours: 100, copies: 2 });
+    const other = { space: "team-a", sha256, bytes: 501 };
+    expect(await refusal(world.call("blob_put", other))).toMatchObject({ code: "invalid_input" });
+    const before = await world.call("blob_stat", { space: "team-a", sha256 });
+    await world.put(data, { keep_hours: 1, copies: 1 });
+    expect(await world.call("blob_stat", { space: "team-a", sha256 })).toEqual(before);
+    expect(before).toMatchObject({ copies: 2, holders: 2 });
+  });
+
   test("of no bytes is a blob too", async () => {
     await using world = startBlobs();
     const state = await world.call("blob_put", { space: "team-a", sha256: sha256Hex(""), bytes: 0 });
@@ -143,6 +155,8 @@ describe("rights", () => {
     });
     await world.put(data, { space: "team-b" }, stranger);
     expect(await world.call("blob_remove", { space: "team-a", sha256 }, member)).toEqual({ removed: true });
+    expect(world.store.reader.all("SELECT space FROM blobs_free")).toEqual([{ space: "team-b" }]);
+    expect(await world.call("blob_stat", { space: "team-b", sha256 }, stranger)).toMatchObject({ holders: 1 });
     expect(world.sweepOf("a").sweep()).toBe(0);
     expect(await world.call("blob_get", { space: "team-b", sha256 }, stranger)).toMatchObject({ bytes: 100 });
   });
@@ -159,6 +173,25 @@ describe("rights", () => {
     await world.call("blob_remove", { space: "team-a", sha256: sampleBlob(3000, 1).sha256 }, member);
     expect(await world.put(sampleBlob(3000, 4).data, {}, member)).toMatchObject({ stored: true });
   });
+});
+
+test("a page of the list begins behind the one before, over spaces", async () => {
+  await using world = startBlobs();
+  for (const [seed, space] of [
+    [1, "team-a"],
+    [2, "team-a"],
+    [3, "team-b"],
+  ] as const)
+    await world.put(sampleBlob(10, seed).data, { space });
+  const found: unknown[] = [];
+  let cursor: unknown;
+  do {
+    const page = await world.call("blob_list", { limit: 1, ...(cursor === undefined ? {} : { cursor }) });
+    found.push(...(page["blobs"] as { sha256: string }[]).map(({ sha256 }) => sha256));
+    cursor = page["cursor"];
+  } while (cursor !== undefined && found.length < 9);
+  const inA = [1, 2].map((seed) => sampleBlob(10, seed).sha256).sort();
+  expect(found).toEqual([...inA, sampleBlob(10, 3).sha256]);
 });
 
 describe("what no context refers to", () => {
@@ -199,6 +232,11 @@ describe("what no context refers to", () => {
     // A context that not everyone may read keeps it too, and is not counted.
     const whispered = { id: "team-a/mine", content: "{}", metadata: { blobs: [sha256] }, visibility: "private" };
     await world.call("context_put", whispered);
+    expect(await world.call("blob_stat", { space: "team-a", sha256 })).toMatchObject({ references: 1 });
+    // It is counted once everyone may read it, and no longer than it names the blob.
+    await world.call("context_put", { ...whispered, content: "[]", visibility: "public" });
+    expect(await world.call("blob_stat", { space: "team-a", sha256 })).toMatchObject({ references: 2 });
+    await world.call("context_put", { ...whispered, content: "1", visibility: "public", metadata: { blobs: [] } });
     expect(await world.call("blob_stat", { space: "team-a", sha256 })).toMatchObject({ references: 1 });
     await world.call("context_delete", { id: "team-a/mine" });
     // Another version without metadata of its own keeps the reference; a deletion ends it.
