@@ -399,7 +399,7 @@ export class Invoker {
       position: () => log.position(),
       head: () => log.head(),
       positionAt: (seq) => this.positionAt(seq),
-      reach: (since) => this.#positions.reachKnown(since, MAX_POSITION_WAIT_MS, call.signal),
+      reach: (position) => this.reach(position, call.signal),
       holdWait: () => this.#limited.holdWait(call.caller),
       writes: new WritesOfCall(this.#ofWrites, admitted),
     };

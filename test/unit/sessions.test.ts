@@ -366,7 +366,7 @@ describe("message_wait", () => {
     const signal = AbortSignal.timeout(10_000);
     const follow = (input: object) => core.invoker.follow({ operation: "message_wait", caller: ann, signal, input });
     await expect(follow({ session: unknown, since: here })).rejects.toEqual(code("not_found"));
-    await expect(follow(ahead)).rejects.toEqual(code("unavailable"));
+    await expect(follow(ahead)).rejects.toEqual(code("invalid_input"));
   });
 
   test("returns what others did after a position, at once or when it comes", async () => {

@@ -3,6 +3,7 @@
 
 import { type FileHandle, open, stat } from "node:fs/promises";
 import { PART_BYTES } from "../../features/blob/index.ts";
+import { counted } from "../../lib/counted.ts";
 import { Fault } from "../../lib/fault.ts";
 import { reasonOf } from "../../lib/reason-of.ts";
 import { Sha256 } from "../../lib/sha256.ts";
@@ -127,7 +128,7 @@ async function send(
 
 /** Says how many members have a blob, and for whom it waits. */
 function held({ holders, wanted, missing }: Record<string, unknown>): string {
-  return `${cell(holders)} of ${cell(wanted)} members hold it: ${cell(missing)}`;
+  return `${cell(holders)} of the ${counted(Number(wanted), "member")} wanted hold it: ${cell(missing)}`;
 }
 
 function notStored(state: Record<string, unknown>, seconds: number): Fault {
