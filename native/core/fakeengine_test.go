@@ -19,7 +19,7 @@ import (
 	"tailscale.com/tailcfg"
 )
 
-// fakeEngine answers what the local API is asked. Without a device at an address, that address is nobody's.
+// fakeEngine answers what the local API is asked. Without a device at an address, that address belongs to no device.
 type fakeEngine struct {
 	mu       sync.Mutex
 	devices  map[string]*tailcfg.Node // by address

@@ -77,7 +77,7 @@ func TestBoundsOfParameters(t *testing.T) {
 		}
 	}
 	if code := run("notify", NotifyParams{Socket: filepath.Join(t.TempDir(), "none"), State: "READY=1"}); code != CodeNotFound {
-		t.Errorf("notify where nobody listens: %q", code)
+		t.Errorf("notify where no one listens: %q", code)
 	}
 	for _, raw := range []string{"", "null", "{}"} {
 		if _, err := methods["drop"](t.Context(), s, json.RawMessage(raw)); err != nil {

@@ -255,7 +255,7 @@ func TestRaftMemberNeedsNoNode(t *testing.T) {
 	}
 	r.must("raft-close", empty{}, nil)
 	r.must("raft-open", params, nil) // the folder is free again
-	// Before its store is connected it vouches for nobody.
+	// Before its store is connected it vouches for no one.
 	vouched := make(chan raftlog.VoterRecord, 1)
 	testMethod(t, "test-vouch", func(_ context.Context, current *session, _ json.RawMessage) (any, error) {
 		instance, err := current.raft.current()

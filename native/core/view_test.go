@@ -1,4 +1,4 @@
-// Tests of the snapshot of the network map: which names belong to whom, and when it is taken anew.
+// Tests of the snapshot of the network map: which names belong to whom, and when it is taken again.
 
 package core
 
@@ -114,7 +114,7 @@ func TestLookKeepsWhatTheEngineSays(t *testing.T) {
 	// It is kept until something changes.
 	engine.broken = true
 	if again, err := node.look(t.Context(), 0); again != v || err != nil {
-		t.Errorf("taken anew: %v", err)
+		t.Errorf("taken again: %v", err)
 	}
 	node.view.markDirty()
 	if _, err := node.look(t.Context(), 0); err == nil {

@@ -63,7 +63,7 @@ export class Checkpoints {
     return isEmpty;
   }
 
-  /** The same after the Worker, under load: the next write begins the WAL anew in the file that is there. */
+  /** The same after the Worker, under load: the next write begins the WAL again in the file that is there. */
   #begin(): void {
     const { bytes } = this;
     if (bytes > KEPT_BYTES) this.finish();

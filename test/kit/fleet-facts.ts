@@ -1,6 +1,6 @@
 // Members, beats and raft states for tests of the decisions that depend on them; `a` is the node itself and leads.
 
-import type { Beat, Member, ReceivedBeat } from "../../src/fleet/index.ts";
+import type { Beat, FleetFacts, Member, ReceivedBeat } from "../../src/fleet/index.ts";
 import type { RaftState } from "../../src/tailnet/index.ts";
 
 export function member(name: string, role: Member["role"] = "central"): Member {
@@ -70,4 +70,22 @@ export function raft(voters: readonly string[], more: Partial<RaftState> = {}): 
     refused: [],
     ...more,
   };
+}
+
+/** What a node knows of itself and of its fleet, without the others. */
+export function ofLeader() {
+  return {
+    self: "n-a",
+    ready: true,
+    removed: false,
+    name: "a",
+    role: "central",
+    leaderNode: "n-a",
+    version: "1",
+    level: 1,
+    fleet: { name: "home", id: "f".repeat(32), epoch: "e", profile: "home", level: 1 },
+    position: { epoch: "e", seq: 10 },
+    leadership: { server: "s-a", term: 2 },
+    own: beat("a"),
+  } satisfies Partial<FleetFacts>;
 }

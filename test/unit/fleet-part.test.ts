@@ -9,7 +9,7 @@ import { FleetScanner } from "../../src/membership/fleet-scanner.ts";
 import { PeerConnection } from "../../src/membership/peer-connection.ts";
 import { Conditions } from "../../src/observe/conditions.ts";
 import type { Peer } from "../../src/tailnet/index.ts";
-import { beat, heardOf, member, raft } from "../kit/fleet-facts.ts";
+import { beat, heardOf, member, ofLeader, raft } from "../kit/fleet-facts.ts";
 
 function peer(name: string, more: Partial<Peer> = {}): Peer {
   return {
@@ -33,20 +33,9 @@ function peer(name: string, more: Partial<Peer> = {}): Peer {
 
 function facts(more: Partial<FleetFacts> = {}): FleetFacts {
   return {
-    self: "n-a",
-    ready: true,
-    removed: false,
-    name: "a",
-    role: "central",
-    leaderNode: "n-a",
-    version: "1",
-    level: 1,
-    fleet: { name: "home", id: "f".repeat(32), epoch: "e", profile: "home", level: 1 },
-    position: { epoch: "e", seq: 10 },
-    leadership: { server: "s-a", term: 2 },
+    ...ofLeader(),
     members: [member("a"), member("b"), member("e", "edge")],
     raft: raft(["a"]),
-    own: beat("a"),
     received: (node) =>
       node === "n-a" ? undefined : heardOf(node.slice(2), { seq: 7 }, { atMs: 500, roundTripMs: 12.34 }),
     isAway: () => false,

@@ -6,27 +6,16 @@ import { type FleetFacts, type MachineReport, memberViews } from "../../src/flee
 import { machineWords } from "../../src/fleet/placing/machine-words.ts";
 import { type MemberView, machineReport } from "../../src/fleet/placing/member-view.ts";
 import type { MachineFacts } from "../../src/observe/machine/facts.ts";
-import { beat, heardOf, member } from "../kit/fleet-facts.ts";
+import { heardOf, member, ofLeader } from "../kit/fleet-facts.ts";
 import { machineOf } from "../kit/machine-source.ts";
 
 const GIB = 1024 ** 3;
 
 describe("what a node knows of its members' machines", () => {
   const facts: FleetFacts = {
-    self: "n-a",
-    ready: true,
-    removed: false,
-    name: "a",
-    role: "central",
-    leaderNode: "n-a",
-    version: "1",
-    level: 1,
-    fleet: { name: "home", id: "f".repeat(32), epoch: "e", profile: "home", level: 1 },
-    position: { epoch: "e", seq: 10 },
-    leadership: { server: "s-a", term: 2 },
+    ...ofLeader(),
     members: [member("a"), member("b"), member("c"), member("d")],
     raft: undefined,
-    own: beat("a"),
     received: (node) =>
       ({
         "n-b": heardOf("b", { machine: machineOf({ ageMs: 4_000, cores: 2, load: 1 }) }, { atMs: 8_000 }),

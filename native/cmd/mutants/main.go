@@ -167,7 +167,7 @@ func (t *sourceTree) wrapOf(each change) (wrap, bool) {
 			case token.ADD, token.SUB:
 				return t.pick(node, each), t.at(node.Y.End()) == each.At+each.Length
 			case token.LAND, token.LOR:
-				// The change may bind otherwise: the whole chain is written anew.
+				// The change may bind otherwise: the whole chain is written again.
 				for ; depth > 0; depth-- {
 					if up, ok := path[depth-1].(*ast.BinaryExpr); !ok || up.Op != token.LAND && up.Op != token.LOR {
 						break

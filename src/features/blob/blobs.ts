@@ -175,7 +175,7 @@ export class Blobs {
   }
 }
 
-/** Nobody asked for the upload for long, so its bytes were removed. */
+/** The upload was not asked for in a long time, so its bytes were removed. */
 function gone(sha256: string): Fault {
   return new Fault("unavailable", `The bytes of the blob ${sha256} are no longer on this node`, {
     hint: "Send it again from the beginning.",

@@ -25,7 +25,7 @@ interface Entry {
 export interface Arriving {
   /** Names it among all. */
   key: string;
-  /** The caller; undefined: nobody's, a copy that the leader asked for. */
+  /** The caller; undefined: of no caller, a copy that the leader asked for. */
   owner: string | undefined;
   /** The space; "" for a copy. */
   space: string;

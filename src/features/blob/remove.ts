@@ -8,28 +8,26 @@ import { write } from "../../operation/define.ts";
 import { blobHash, blobSpace } from "./arguments.ts";
 import { blobOf, removeRow } from "./rows.ts";
 
-const input = z.object({ space: blobSpace, sha256: blobHash });
-const example = { space: "team-a", sha256: "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08" };
-const output = z.object({ removed: z.boolean().describe("False: the space has no such blob.") });
-const aliases = { hash: "sha256", id: "sha256" } as const;
-const work = () => 6 * WRITE_ROW;
+/** What both operations have alike. */
+const removal = {
+  ...{ v: 1, level: BLOB_LEVEL },
+  input: z.object({ space: blobSpace, sha256: blobHash }),
+  example: { space: "team-a", sha256: "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08" },
+  output: z.object({ removed: z.boolean().describe("False: the space has no such blob.") }),
+  hints: { destructive: true, idempotent: true },
+  aliases: { hash: "sha256", id: "sha256" },
+  work: () => 6 * WRITE_ROW,
+};
 
 /** Removes a blob to which no context refers. */
 export const blobRemove = write({
+  ...removal,
   name: "blob_remove",
-  v: 1,
-  level: BLOB_LEVEL,
   title: "Remove a blob",
   search: "delete a file, free space",
   description:
     "Removes a blob from a space at once, and its bytes from all members. Refused while a context names it in its metadata (blobs). A blob that nothing refers to is removed by itself after a time, so this is rarely needed.",
-  input,
-  example,
-  output,
   access: { verb: "write", spaces: ({ space }) => [space] },
-  hints: { destructive: true, idempotent: true },
-  aliases,
-  work,
   prepare: (command) => command,
   apply(tx, { space, sha256 }) {
     const row = blobOf(tx, space, sha256);
@@ -45,20 +43,13 @@ export const blobRemove = write({
 
 /** Removes a blob whatever refers to it. */
 export const blobPurge = write({
+  ...removal,
   name: "blob_purge",
-  v: 1,
-  level: BLOB_LEVEL,
   title: "Purge a blob",
   search: "erase a file that must not be kept, leaked secret",
   description:
     "Removes a blob from a space although contexts refer to it, and its bytes from all members. For what must not be kept. Members that are away remove the bytes when they come back.",
-  input,
-  example,
-  output,
   access: { verb: "operate", spaces: ({ space }) => [space] },
-  hints: { destructive: true, idempotent: true },
-  aliases,
-  work,
   prepare: (command) => command,
   apply(tx, { space, sha256 }) {
     const row = blobOf(tx, space, sha256);
