@@ -127,8 +127,12 @@ describe("lease run", () => {
   }, 60_000);
 
   test("passes SIGTERM on, gives the lease back, and ends as the command does", async () => {
-    const running = start("team/term", "--", "sh", "-c", "trap 'exit 9' TERM; echo on; while :; do sleep 0.1; done");
-    await eventually("the lease", async () => (await cairn("lease", "list", "team/term")).out.includes("team/term"));
+    // The lease is held a moment before the command runs, and the trap is set a moment after that.
+    const trapped = join(node.dataDir, "trapped");
+    const script = `trap 'exit 9' TERM; echo on; touch "${trapped}"; while :; do sleep 0.1; done`;
+    const running = start("team/term", "--", "sh", "-c", script);
+    await eventually("the command to run", () => existsSync(trapped));
+    expect((await cairn("lease", "list", "team/term")).out).toContain("team/term");
     await eventually("the command to end", async () => {
       running.child.kill("SIGTERM");
       await Bun.sleep(300);
