@@ -128,7 +128,7 @@ export class Refusals {
   list(sinceMs: number, untilMs: number, limit: number): CountedRefusal[] {
     this.flush();
     const rows = this.#store.reader.all<CountedRefusal>(
-      "SELECT * FROM refusals WHERE minute >= ? AND minute <= ? ORDER BY minute DESC, caller, verb, space, operation LIMIT ?",
+      "SELECT * FROM refusals WHERE minute >= ? AND minute <= ? ORDER BY minute DESC, caller, verb, space, operation LIMIT +?",
       sinceMs,
       untilMs,
       limit,

@@ -214,7 +214,7 @@ export class Changes {
     const [sql, last] = this.#apart.length === 0 ? ["", end] : [this.#notApart(), Math.min(end, seq + SCANNED)];
     const found = this.#reader
       .all<ChangeRow>(
-        `SELECT * FROM changes WHERE seq > ? AND seq <= ?${sql} ORDER BY seq LIMIT ?`,
+        `SELECT * FROM changes WHERE seq > ? AND seq <= ?${sql} ORDER BY seq LIMIT +?`,
         ...[seq, last, ...this.#apart, max],
       )
       .map(changeOf);

@@ -36,7 +36,7 @@ export async function verifyChain(
   while (seq < head.seq) {
     signal.throwIfAborted();
     const rows = reader.all<ChangeRow & { hash: Uint8Array }>(
-      "SELECT * FROM changes WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?",
+      "SELECT * FROM changes WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT +?",
       seq,
       head.seq,
       STEP,

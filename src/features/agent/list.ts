@@ -50,7 +50,7 @@ export const agentList = read({
     refuseBelowLevel(reader, AGENT_LEVEL, "agent_list");
     const [only, values] = caller === undefined ? ["", []] : ["AND caller = ? ", [caller]];
     const rows = reader.all<AgentRecord>(
-      `SELECT * FROM agents WHERE folded > ? ${only}ORDER BY folded LIMIT ?`,
+      `SELECT * FROM agents WHERE folded > ? ${only}ORDER BY folded LIMIT +?`,
       cursor === undefined ? "" : foldedAgentName(cursor),
       ...values,
       limit + 1,

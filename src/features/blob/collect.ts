@@ -13,7 +13,7 @@ export const blobsDue = expiring({
   due: (reader) => reader.get<{ check_at: number }>("SELECT check_at FROM blobs ORDER BY check_at LIMIT 1")?.check_at,
   expire(tx, stamp) {
     const due = tx.all<BlobRow>(
-      "SELECT * FROM blobs WHERE check_at <= ? ORDER BY check_at, space, sha256 LIMIT ?",
+      "SELECT * FROM blobs WHERE check_at <= ? ORDER BY check_at, space, sha256 LIMIT +?",
       stamp.timeMs,
       MAX_EXPIRED,
     );

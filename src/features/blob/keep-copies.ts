@@ -69,7 +69,7 @@ export class KeepCopies {
     if (levelOf(reader) < BLOB_LEVEL) return sum;
     for (let after = ""; ; ) {
       const page = reader.all<Kept>(
-        "SELECT sha256, max(bytes) AS bytes, max(copies) AS copies FROM blobs WHERE sha256 > ? GROUP BY sha256 ORDER BY sha256 LIMIT ?",
+        "SELECT sha256, max(bytes) AS bytes, max(copies) AS copies FROM blobs WHERE sha256 > ? GROUP BY sha256 ORDER BY sha256 LIMIT +?",
         after,
         MAX_ASKED,
       );

@@ -58,7 +58,7 @@ export const blobList = read({
     const spaces = space === undefined ? visibleSpaces(reader, context.visible) : [space];
     const rows = reader.all<BlobRow>(
       `SELECT * FROM blobs WHERE (space, sha256) > (?, ?) AND space IN (SELECT value FROM json_each(?))
-         ORDER BY space, sha256 LIMIT ?`,
+         ORDER BY space, sha256 LIMIT +?`,
       ...after,
       JSON.stringify(spaces),
       limit + 1,

@@ -145,7 +145,7 @@ async function rowsOf(
   );
   for (let step = 0; step < MAX_STEPS; step++) {
     const found = reader.all<FullRow>(
-      "SELECT * FROM changes WHERE seq < ? AND seq > ? ORDER BY seq DESC LIMIT ?",
+      "SELECT * FROM changes WHERE seq < ? AND seq > ? ORDER BY seq DESC LIMIT +?",
       below,
       since.seq ?? 0,
       STEP,

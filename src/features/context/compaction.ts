@@ -60,7 +60,7 @@ function compactHistory(
 function lastWithin(tx: Writer, id: string, last: number, work: Work): number {
   let within = 0;
   const oldest = tx.all<{ version: number; size: number }>(
-    "SELECT version, size FROM versions WHERE id = ? AND version <= ? ORDER BY version LIMIT ?",
+    "SELECT version, size FROM versions WHERE id = ? AND version <= ? ORDER BY version LIMIT +?",
     id,
     last,
     MAX_COMPACTED_VERSIONS,

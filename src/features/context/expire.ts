@@ -24,7 +24,7 @@ export const contextsExpiring = expiring({
   expire(tx, stamp) {
     const changes: Changed[] = [];
     const heads = tx.all<ContextRow>(
-      `${DUE} AND expires_at <= ? ORDER BY expires_at, id LIMIT ?`,
+      `${DUE} AND expires_at <= ? ORDER BY expires_at, id LIMIT +?`,
       stamp.timeMs,
       MAX_EXPIRED,
     );

@@ -96,7 +96,7 @@ async function pageOf(
 function rowsAfter(reader: Reader, { id, version, seq }: PageEnd, prefix: string): Row[] {
   return reader.all<Row>(
     `SELECT v.*, c.created_at AS created_at FROM versions v JOIN contexts c ON c.id = v.id
-       WHERE (v.id, v.version) > (?, ?) AND v.id >= ? AND v.id < ? AND v.seq <= ? ORDER BY v.id, v.version LIMIT ?`,
+       WHERE (v.id, v.version) > (?, ?) AND v.id >= ? AND v.id < ? AND v.seq <= ? ORDER BY v.id, v.version LIMIT +?`,
     id,
     version,
     prefix,

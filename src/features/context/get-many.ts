@@ -161,7 +161,7 @@ function byBytes(a: string, b: string): number {
 
 function rowsBelow(reader: Reader, after: string, prefix: string): ContextRow[] {
   return reader.all<ContextRow>(
-    `SELECT * FROM contexts WHERE id > ? AND id >= ? AND id < ? AND substr(id, 1, length(?)) = ? ORDER BY id LIMIT ?`,
+    `SELECT * FROM contexts WHERE id > ? AND id >= ? AND id < ? AND substr(id, 1, length(?)) = ? ORDER BY id LIMIT +?`,
     after,
     prefix,
     endOfPrefix(prefix),

@@ -168,9 +168,9 @@ function matchesAfter(reader: Reader, from: string, wanted: Wanted, atOnce: numb
     ...(isCurrent === true && hasDetails ? [`AND NOT ${isSuperseded}`] : []),
   ].join(" ");
   return reader.all<ContextRow>(
-    `SELECT * FROM (SELECT * FROM contexts WHERE id > ? AND id >= ? AND id < ? ORDER BY id LIMIT ?) AS t
+    `SELECT * FROM (SELECT * FROM contexts WHERE id > ? AND id >= ? AND id < ? ORDER BY id LIMIT +?) AS t
        WHERE substr(id, 1, length(?)) = ? AND ${there.sql} AND updated_at >= ? AND (? = '' OR instr(tags, ?) > 0)
-       ${further} ORDER BY id LIMIT ?`,
+       ${further} ORDER BY id LIMIT +?`,
     from,
     prefix,
     endOfPrefix(prefix),

@@ -83,7 +83,7 @@ export class Maintenance {
     let after = "";
     while (!this.#leading.aborted) {
       const page = store.reader.all<Oldest>(
-        "SELECT c.id AS id, c.version AS newest, (SELECT MIN(version) FROM versions v WHERE v.id = c.id) AS oldest FROM contexts c WHERE c.id > ? ORDER BY c.id LIMIT ?",
+        "SELECT c.id AS id, c.version AS newest, (SELECT MIN(version) FROM versions v WHERE v.id = c.id) AS oldest FROM contexts c WHERE c.id > ? ORDER BY c.id LIMIT +?",
         after,
         STEP,
       );
@@ -134,7 +134,7 @@ export class Maintenance {
     let after = { log_time: -1, rowid: 0 };
     while (!this.#stop.signal.aborted) {
       const rows = store.reader.all<Uncompressed>(
-        `SELECT rowid, log_time, hash, content FROM versions WHERE encoding = ${PLAIN} AND size > 8192 AND log_time < ? AND (log_time, rowid) > (?, ?) ORDER BY log_time, rowid LIMIT ?`,
+        `SELECT rowid, log_time, hash, content FROM versions WHERE encoding = ${PLAIN} AND size > 8192 AND log_time < ? AND (log_time, rowid) > (?, ?) ORDER BY log_time, rowid LIMIT +?`,
         nowMs() - COMPRESS_AFTER_MS,
         after.log_time,
         after.rowid,

@@ -104,7 +104,7 @@ async function visibleSpaces(reader: Reader, context: CallContext): Promise<stri
 function hasReadable(reader: Reader, first: ContextRow, viewer: Viewer): boolean {
   if (mayReadRow(first, viewer)) return true;
   const may = readableSql(reader, viewer);
-  const sql = `SELECT 1 FROM (SELECT * FROM contexts WHERE space = ? LIMIT ?) WHERE ${may.sql} LIMIT 1`;
+  const sql = `SELECT 1 FROM (SELECT * FROM contexts WHERE space = ? LIMIT +?) WHERE ${may.sql} LIMIT 1`;
   return reader.get(sql, first.space, MAX_PASSED, ...may.values) !== undefined;
 }
 
@@ -112,7 +112,7 @@ function countOf(reader: Reader, name: string, viewer: Viewer): number {
   const there = thereSql(reader);
   const may = readableSql(reader, viewer);
   const row = reader.get<{ found: number }>(
-    `SELECT COUNT(*) AS found FROM (SELECT 1 FROM (SELECT * FROM contexts WHERE space = ? LIMIT ?) WHERE ${there.sql} AND ${may.sql} LIMIT ?)`,
+    `SELECT COUNT(*) AS found FROM (SELECT 1 FROM (SELECT * FROM contexts WHERE space = ? LIMIT +?) WHERE ${there.sql} AND ${may.sql} LIMIT +?)`,
     name,
     MAX_PASSED,
     ...there.values,
@@ -152,7 +152,7 @@ async function recentInFeed(
   const seen = new Set<string>();
   let below = Number.MAX_SAFE_INTEGER;
   for (let looked = 0; looked < MAX_LOOKED_AT; looked += STEP) {
-    const rows = reader.all<ChangeRow>("SELECT * FROM changes WHERE seq < ? ORDER BY seq DESC LIMIT ?", below, STEP);
+    const rows = reader.all<ChangeRow>("SELECT * FROM changes WHERE seq < ? ORDER BY seq DESC LIMIT +?", below, STEP);
     for (const row of rows) {
       const { target } = row;
       below = row.seq;
@@ -173,7 +173,7 @@ function recentInSpace(reader: Reader, name: string, viewer: Viewer): ContextRow
   const there = thereSql(reader);
   const may = readableSql(reader, viewer);
   return reader.all<ContextRow>(
-    `SELECT * FROM (SELECT * FROM (SELECT * FROM contexts WHERE space = ? LIMIT ?) WHERE ${there.sql} AND ${may.sql} LIMIT ?) ORDER BY updated_at DESC LIMIT ?`,
+    `SELECT * FROM (SELECT * FROM (SELECT * FROM contexts WHERE space = ? LIMIT +?) WHERE ${there.sql} AND ${may.sql} LIMIT +?) ORDER BY updated_at DESC LIMIT +?`,
     name,
     MAX_PASSED,
     ...there.values,

@@ -111,7 +111,7 @@ function spendOnPurge(tx: Writer, { id, versions }: PurgeCommand, work: Work): v
     return;
   }
   const cost = tx.get<{ rows: number; bytes: number | null }>(
-    "SELECT COUNT(*) AS rows, SUM(size) AS bytes FROM (SELECT size FROM versions WHERE id = ? ORDER BY version LIMIT ?)",
+    "SELECT COUNT(*) AS rows, SUM(size) AS bytes FROM (SELECT size FROM versions WHERE id = ? ORDER BY version LIMIT +?)",
     id,
     MAX_ROWS + 1,
   );

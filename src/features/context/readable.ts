@@ -45,7 +45,7 @@ export function versionsFor(
   const may = readableSql(reader, viewer);
   return reader.all<VersionRow>(
     `SELECT ${columns.join(", ")} FROM versions WHERE id = ? AND version < ? AND (version > ? OR ${may.sql})
-       ORDER BY version DESC LIMIT ?`,
+       ORDER BY version DESC LIMIT +?`,
     id,
     below,
     hidden_until,

@@ -151,7 +151,7 @@ export function successorsOf(reader: Reader, id: string): string[] {
     .all<{ successor: string }>(
       `SELECT i.successor AS successor FROM superseded i JOIN contexts s ON s.id = i.successor
          LEFT JOIN contexts t ON t.id = i.id
-         WHERE i.id = ? AND ${SUCCEEDS_FOR_ALL} ORDER BY i.successor LIMIT ?`,
+         WHERE i.id = ? AND ${SUCCEEDS_FOR_ALL} ORDER BY i.successor LIMIT +?`,
       id,
       MAX_SHOWN,
     )

@@ -12,7 +12,7 @@ export const searchedContexts: SearchSource = {
   level: 1,
   keysAfter: (reader, after, limit) =>
     reader
-      .all<{ id: string }>("SELECT id FROM contexts WHERE id > ? ORDER BY id LIMIT ?", after, limit)
+      .all<{ id: string }>("SELECT id FROM contexts WHERE id > ? ORDER BY id LIMIT +?", after, limit)
       .map(({ id }) => id),
   changedBy: (_reader, { operation, target }) => (operation.startsWith("context_") ? [target] : []),
   row(reader, id) {

@@ -42,7 +42,7 @@ export async function verifyVersions(
   let versions = 0;
   for (;;) {
     signal.throwIfAborted();
-    const rows = reader.all<Row>("SELECT rowid, * FROM versions WHERE rowid > ? ORDER BY rowid LIMIT ?", after, STEP);
+    const rows = reader.all<Row>("SELECT rowid, * FROM versions WHERE rowid > ? ORDER BY rowid LIMIT +?", after, STEP);
     latest.catchUp(reader);
     spend(rows.reduce((sum, { size }) => sum + SHOW_ROW + 2 * READ_BYTE * size, 0));
     for (const row of rows) {
@@ -122,7 +122,7 @@ export async function verifySuccessors(reader: Reader, { signal, spend }: Bounds
   for (;;) {
     signal.throwIfAborted();
     const rows = reader.all<Succession>(
-      "SELECT id, successor FROM superseded WHERE (id, successor) > (?, ?) ORDER BY id, successor LIMIT ?",
+      "SELECT id, successor FROM superseded WHERE (id, successor) > (?, ?) ORDER BY id, successor LIMIT +?",
       after.id,
       after.successor,
       STEP,
@@ -157,7 +157,7 @@ export async function verifyContexts(reader: Reader, { signal, spend }: Bounds):
     signal.throwIfAborted();
     const rows = reader.all<Kept>(
       `SELECT c.id AS id, c.space AS space, c.version AS version, MIN(v.version) AS oldest, MAX(v.version) AS newest, COUNT(v.version) AS kept
-         FROM (SELECT id, space, version FROM contexts WHERE id > ? ORDER BY id LIMIT ?) c LEFT JOIN versions v ON v.id = c.id GROUP BY c.id ORDER BY c.id`,
+         FROM (SELECT id, space, version FROM contexts WHERE id > ? ORDER BY id LIMIT +?) c LEFT JOIN versions v ON v.id = c.id GROUP BY c.id ORDER BY c.id`,
       after,
       STEP,
     );

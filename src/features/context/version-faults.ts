@@ -32,7 +32,7 @@ function idLike(reader: Reader, id: string, viewer: Viewer): string | undefined 
   const appearance = appearanceOf(id);
   const there = thereSql(reader);
   const may = readableSql(reader, viewer);
-  const sql = `SELECT id FROM contexts WHERE space = ? AND ${there.sql} AND ${may.sql} LIMIT ?`;
+  const sql = `SELECT id FROM contexts WHERE space = ? AND ${there.sql} AND ${may.sql} LIMIT +?`;
   return reader
     .all<{ id: string }>(sql, spaceOf(id), ...there.values, ...may.values, MAX_COMPARED)
     .find((row) => appearanceOf(row.id) === appearance)?.id;

@@ -55,7 +55,7 @@ export class ReplicatedEventLog implements EventLog {
   }
 
   outlines({ after, upTo }: Range, max: number): EventOutline[] {
-    const sql = `SELECT ${OUTLINE} FROM events WHERE offset <= ? AND offset > ? ORDER BY offset DESC LIMIT ?`;
+    const sql = `SELECT ${OUTLINE} FROM events WHERE offset <= ? AND offset > ? ORDER BY offset DESC LIMIT +?`;
     return this.#reader.all<EventOutline>(sql, upTo, after, max);
   }
 

@@ -77,14 +77,14 @@ export function eventAt(reader: Reader, offset: number): EventRow | undefined {
 /** Returns the next events after an offset, oldest first: at most `max`, and no more once they have `STEP_BYTES`. */
 export function eventsAfter(reader: Reader, after: number, max: number): EventRow[] {
   return upToBytes(
-    reader.iterate<EventRow>("SELECT * FROM events WHERE offset > ? ORDER BY offset LIMIT ?", after, max),
+    reader.iterate<EventRow>("SELECT * FROM events WHERE offset > ? ORDER BY offset LIMIT +?", after, max),
   );
 }
 
 /** Returns the events before an offset, newest first, bounded in the same way. */
 export function eventsBefore(reader: Reader, before: number, max: number): EventRow[] {
   return upToBytes(
-    reader.iterate<EventRow>("SELECT * FROM events WHERE offset < ? ORDER BY offset DESC LIMIT ?", before, max),
+    reader.iterate<EventRow>("SELECT * FROM events WHERE offset < ? ORDER BY offset DESC LIMIT +?", before, max),
   );
 }
 

@@ -95,7 +95,7 @@ export function leaveLine(tx: Writer, { name, n, seq }: WaiterRow): void {
 export function forgetExpired(tx: Writer, timeMs: number): void {
   tx.run(
     "DELETE FROM lease_waiters WHERE (name, n, seq) IN (SELECT name, n, seq FROM lease_waiters WHERE expires_at <= ? " +
-      "ORDER BY expires_at, name, n, seq LIMIT ?)",
+      "ORDER BY expires_at, name, n, seq LIMIT +?)",
     timeMs,
     MAX_FORGOTTEN,
   );

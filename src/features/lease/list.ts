@@ -61,7 +61,7 @@ export const leaseList = read({
     const rows = reader.all<LeaseRow & { waiting: number }>(
       `SELECT *, (SELECT COUNT(*) FROM lease_waiters w WHERE w.name = leases.name) AS waiting FROM leases
          WHERE name > ? AND name >= ? AND substr(name, 1, length(?)) = ? AND (? = 0 OR (caller = ? AND agent = ?))
-         AND space IN (SELECT value FROM json_each(?)) ORDER BY name LIMIT ?`,
+         AND space IN (SELECT value FROM json_each(?)) ORDER BY name LIMIT +?`,
       after,
       prefix,
       prefix,
@@ -91,7 +91,7 @@ export const leaseList = read({
 });
 
 function lineOf(reader: Reader, name: string) {
-  const sql = "SELECT * FROM lease_waiters WHERE name = ? ORDER BY n, seq LIMIT ?";
+  const sql = "SELECT * FROM lease_waiters WHERE name = ? ORDER BY n, seq LIMIT +?";
   return reader.all<WaiterRow>(sql, name, SHOWN_WAITERS).map((waiter) => ({
     ...shownHolder(waiter),
     for: waiter.purpose,

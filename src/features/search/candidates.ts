@@ -83,7 +83,7 @@ export class Candidates {
       const startMs = performance.now();
       const rows = this.#index.all<{ seq: number; kind: string; key: string }>(
         "SELECT d.seq, d.kind, d.key FROM tokens JOIN documents d ON d.seq = tokens.rowid " +
-          "WHERE tokens MATCH ? AND tokens.rowid >= ? AND tokens.rowid < ? ORDER BY tokens.rowid DESC LIMIT ?",
+          "WHERE tokens MATCH ? AND tokens.rowid >= ? AND tokens.rowid < ? ORDER BY tokens.rowid DESC LIMIT +?",
         expression,
         from,
         below,

@@ -28,7 +28,7 @@ export async function nearWords(
   const near: { term: string; distance: number }[] = [];
   for (let from = first; ; ) {
     const terms = index.all<{ term: string }>(
-      "SELECT term FROM vocabulary WHERE term >= ? AND term < ? LIMIT ?",
+      "SELECT term FROM vocabulary WHERE term >= ? AND term < ? LIMIT +?",
       from,
       `${first}\u{10ffff}`,
       STEP,

@@ -66,7 +66,7 @@ async function linesAfter(
   let characters = 0;
   for (let at = after; ; ) {
     const seqs = reader.all<{ seq: number }>(
-      "SELECT seq FROM messages WHERE session = ? AND seq > ? ORDER BY seq LIMIT ?",
+      "SELECT seq FROM messages WHERE session = ? AND seq > ? ORDER BY seq LIMIT +?",
       session,
       at,
       STEP,

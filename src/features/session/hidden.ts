@@ -42,7 +42,7 @@ export async function readableHidden(
   let before = Number.MAX_SAFE_INTEGER;
   for (let looked = 0; looked < Math.min(hidden_count, MAX_ROWS); looked += STEP) {
     const rows = reader.all<MessageRow>(
-      "SELECT * FROM messages WHERE session = ? AND seq < ? AND visibility <> 'public' ORDER BY seq DESC LIMIT ?",
+      "SELECT * FROM messages WHERE session = ? AND seq < ? AND visibility <> 'public' ORDER BY seq DESC LIMIT +?",
       id,
       before,
       STEP,

@@ -126,7 +126,7 @@ function placesFrom(reader: Reader, from: number, falling: boolean, context: Cal
   const lists = [
     ...names.map((name) =>
       reader.all<Place>(
-        `SELECT seq, message FROM message_names WHERE name = ? AND seq ${compared} ? ORDER BY seq ${order} LIMIT ?`,
+        `SELECT seq, message FROM message_names WHERE name = ? AND seq ${compared} ? ORDER BY seq ${order} LIMIT +?`,
         name,
         from,
         STEP,
@@ -135,7 +135,7 @@ function placesFrom(reader: Reader, from: number, falling: boolean, context: Cal
     reader.all<Place>(
       `SELECT m.seq AS seq, m.seq AS message FROM messages m INDEXED BY messages_for_all
          WHERE m.wants_ack = 1 AND m.recipients = '' AND m.mentions = '' AND m.seq ${compared} ? AND m.session IN
-           (SELECT session FROM session_members WHERE caller IN (?, ?) AND agent = ?) ORDER BY m.seq ${order} LIMIT ?`,
+           (SELECT session FROM session_members WHERE caller IN (?, ?) AND agent = ?) ORDER BY m.seq ${order} LIMIT +?`,
       from,
       caller,
       otherName,

@@ -74,7 +74,7 @@ async function rowsBefore(
   for (let at = before; ; ) {
     const rows = reader.all<SessionRow & { is_mine: number }>(
       "SELECT s.*, EXISTS (SELECT 1 FROM session_members p WHERE p.session = s.id AND p.caller IN (?, ?) AND p.agent = ?) AS is_mine " +
-        "FROM sessions s WHERE s.active_seq < ? ORDER BY s.active_seq DESC LIMIT ?",
+        "FROM sessions s WHERE s.active_seq < ? ORDER BY s.active_seq DESC LIMIT +?",
       caller,
       otherName,
       agent,

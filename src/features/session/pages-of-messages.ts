@@ -46,7 +46,7 @@ export async function newestMessages(
   viewer: Viewer,
   context: Context,
 ): Promise<MessagePage> {
-  const sql = "SELECT * FROM messages WHERE session = ? AND seq < ? ORDER BY seq DESC LIMIT ?";
+  const sql = "SELECT * FROM messages WHERE session = ? AND seq < ? ORDER BY seq DESC LIMIT +?";
   const { rows, stoppedAt } = await scan(reader, sql, {
     ...{ session: wanted.session, from: before, limit: wanted.limit + 1, context },
     accepts: (row) => mayRead(row, viewer) && matches(row, wanted),
@@ -71,7 +71,7 @@ export async function messagesAfter(
   context: Context,
 ): Promise<MessagePage> {
   const isWanted = thread === undefined ? () => true : inThread(reader, thread, viewer);
-  const sql = "SELECT * FROM messages WHERE session = ? AND seq > ? ORDER BY seq LIMIT ?";
+  const sql = "SELECT * FROM messages WHERE session = ? AND seq > ? ORDER BY seq LIMIT +?";
   const { rows, stoppedAt } = await scan(reader, sql, {
     ...{ session: wanted.session, limit: wanted.limit + 1, context },
     // A reply comes after what it is a reply to.

@@ -13,7 +13,7 @@ export const searchedMessages: SearchSource = {
   level: SESSION_LEVEL,
   keysAfter: (reader, after, limit) =>
     reader
-      .all<{ seq: number }>("SELECT seq FROM messages WHERE seq > ? ORDER BY seq LIMIT ?", Number(after), limit)
+      .all<{ seq: number }>("SELECT seq FROM messages WHERE seq > ? ORDER BY seq LIMIT +?", Number(after), limit)
       .map(({ seq }) => String(seq)),
   changedBy(reader, { operation, seq }) {
     if (!isAboutMessages(operation) || operation === "message_ack") return [];

@@ -169,7 +169,7 @@ export class MessagesFor {
 /** Returns those who acknowledged a message, by name, at most so many. */
 export function acksOf(reader: Reader, seq: number, limit: number) {
   const rows = reader.all<{ caller: string; agent: string; at: number }>(
-    "SELECT caller, agent, at FROM message_acks WHERE message = ? ORDER BY caller, agent LIMIT ?",
+    "SELECT caller, agent, at FROM message_acks WHERE message = ? ORDER BY caller, agent LIMIT +?",
     seq,
     limit,
   );

@@ -40,10 +40,10 @@ interface Placed {
 type MessageVersion = VersionRow & Placed & { newest: number; removed: MessageRow["removed"]; session: string };
 
 /** Sessions have no rowid, and their place is the change that made each. */
-const SESSIONS = "SELECT *, seq AS place, 0 AS bytes FROM sessions WHERE seq > ? ORDER BY seq LIMIT ?";
+const SESSIONS = "SELECT *, seq AS place, 0 AS bytes FROM sessions WHERE seq > ? ORDER BY seq LIMIT +?";
 const VERSIONS =
   "SELECT v.*, v.rowid AS place, length(v.text) AS bytes, m.version AS newest, m.removed AS removed, m.session AS session " +
-  "FROM message_versions v JOIN messages m ON m.seq = v.message WHERE v.rowid > ? ORDER BY v.rowid LIMIT ?";
+  "FROM message_versions v JOIN messages m ON m.seq = v.message WHERE v.rowid > ? ORDER BY v.rowid LIMIT +?";
 
 /** Runs a check over the rows of a statement, which takes the place after which it begins, and how many. */
 async function inSteps<Row extends Placed>(

@@ -149,7 +149,7 @@ async function collect(
 function seqsBetween(reader: Reader, session: string | undefined, after: number, end: number): number[] {
   const [only, values] = session === undefined ? ["", []] : ["session = ? AND ", [session]];
   const part = (table: string) => `SELECT seq FROM ${table} WHERE ${only}seq > ? AND seq <= ?`;
-  const sql = `${part("messages")} UNION ALL ${part("message_changes")} ORDER BY seq LIMIT ?`;
+  const sql = `${part("messages")} UNION ALL ${part("message_changes")} ORDER BY seq LIMIT +?`;
   const rows = reader.all<{ seq: number }>(sql, ...values, after, end, ...values, after, end, STEP);
   return rows.map(({ seq }) => seq);
 }

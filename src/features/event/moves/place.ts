@@ -194,7 +194,7 @@ function full(count: number): Fault {
 
 /** Returns the own events that wait, the oldest first. */
 export function waitingRows(reader: Reader, max: number): WaitingRow[] {
-  return reader.all<WaitingRow>("SELECT n, seq, event FROM event_waiting ORDER BY n LIMIT ?", max);
+  return reader.all<WaitingRow>("SELECT n, seq, event FROM event_waiting ORDER BY n LIMIT +?", max);
 }
 
 /** Returns the change of a step of a move. */

@@ -59,7 +59,7 @@ export const deadLetterList = read({
     refuseBelowLevel(reader, SUBSCRIPTION_LEVEL, "dead_letter_list");
     presentSubscription(reader, id);
     const rows = reader.all<DeadRow>(
-      "SELECT * FROM dead_letters WHERE subscription = ? AND offset > ? ORDER BY offset LIMIT ?",
+      "SELECT * FROM dead_letters WHERE subscription = ? AND offset > ? ORDER BY offset LIMIT +?",
       ...[id, after, limit],
     );
     const { count: total, bytes } = deadSum(reader, id);

@@ -133,7 +133,7 @@ function withAgain(reader: Reader): string[] {
 function againOf(reader: Reader, id: string) {
   const epoch = logNameOf(reader);
   return reader
-    .all<DeadRow>("SELECT * FROM dead_letters WHERE subscription = ? AND again = 1 ORDER BY offset LIMIT ?", id, AGAIN)
+    .all<DeadRow>("SELECT * FROM dead_letters WHERE subscription = ? AND again = 1 ORDER BY offset LIMIT +?", id, AGAIN)
     .map((row) => queuedRow(eventOfDead(row), epoch));
 }
 

@@ -92,7 +92,7 @@ function applyRecord(tx: Writer, row: SubscriptionRow, given: OneRecord, stamp: 
 /** Removes replays that were done long ago, when another one is. */
 function removeDone(tx: Writer, beforeMs: number): Changed[] {
   const old = tx.all<{ id: string }>(
-    "SELECT id FROM subscriptions WHERE reason = 'done' AND changed_at < ? AND NOT EXISTS (SELECT 1 FROM dead_letters WHERE subscription = id) ORDER BY changed_at, id LIMIT ?",
+    "SELECT id FROM subscriptions WHERE reason = 'done' AND changed_at < ? AND NOT EXISTS (SELECT 1 FROM dead_letters WHERE subscription = id) ORDER BY changed_at, id LIMIT +?",
     ...[beforeMs, DONE_AT_ONCE],
   );
   for (const { id } of old) tx.run("DELETE FROM subscriptions WHERE id = ?", id);

@@ -70,7 +70,7 @@ export class VectorStore {
   /** Deletes the vectors of the next rows. Returns the last of these. */
   #clearAfter(seq: number): number | undefined {
     return this.#store.transaction((tx) => {
-      const sql = "SELECT MAX(seq) AS last FROM (SELECT seq FROM documents WHERE seq > ? ORDER BY seq LIMIT ?)";
+      const sql = "SELECT MAX(seq) AS last FROM (SELECT seq FROM documents WHERE seq > ? ORDER BY seq LIMIT +?)";
       const last = tx.get<{ last: number | null }>(sql, seq, TRIMMED)?.last ?? undefined;
       if (last === undefined) return undefined;
       tx.run("DELETE FROM vectors WHERE seq > ? AND seq <= ?", seq, last);
@@ -88,7 +88,7 @@ export class VectorStore {
     for (let last = 0; ; ) {
       const rows = this.#store.reader.all<{ seq: number; space: string; vector: Uint8Array }>(
         "SELECT seq, space, vector FROM vectors WHERE seq IN " +
-          "(SELECT DISTINCT seq FROM vectors WHERE seq > ? ORDER BY seq LIMIT ?) ORDER BY seq, piece",
+          "(SELECT DISTINCT seq FROM vectors WHERE seq > ? ORDER BY seq LIMIT +?) ORDER BY seq, piece",
         last,
         LOADED,
       );
@@ -110,14 +110,14 @@ export class VectorStore {
   /** Returns rows whose vectors are to be made, the newest first. */
   waiting(limit: number): IndexedRow[] {
     return this.#store.reader.all<IndexedRow>(
-      "SELECT seq, kind, key FROM documents WHERE meaning = 0 ORDER BY seq DESC LIMIT ?",
+      "SELECT seq, kind, key FROM documents WHERE meaning = 0 ORDER BY seq DESC LIMIT +?",
       limit,
     );
   }
 
   /** Reports whether so many rows wait for their vectors that it takes longer than anybody waits. */
   isFarBehind(): boolean {
-    const sql = "SELECT COUNT(*) AS rows FROM (SELECT 1 FROM documents WHERE meaning = 0 LIMIT ?)";
+    const sql = "SELECT COUNT(*) AS rows FROM (SELECT 1 FROM documents WHERE meaning = 0 LIMIT +?)";
     return (this.#store.reader.get<{ rows: number }>(sql, FAR_BEHIND)?.rows ?? 0) === FAR_BEHIND;
   }
 
@@ -192,7 +192,7 @@ export class VectorStore {
     const loaded = this.#loaded;
     if (loaded === undefined || loaded.bytes <= maxBytes) return false;
     const oldest = this.#store.reader.all<{ seq: number }>(
-      "SELECT DISTINCT seq FROM vectors ORDER BY seq LIMIT ?",
+      "SELECT DISTINCT seq FROM vectors ORDER BY seq LIMIT +?",
       TRIMMED,
     );
     const gone: number[] = [];

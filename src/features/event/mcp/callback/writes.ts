@@ -103,7 +103,7 @@ export const callbacksExpiring = expiring({
     reader.get<{ at: number | null }>("SELECT MIN(expires_at) AS at FROM event_callbacks")?.at ?? undefined,
   expire(tx, { timeMs }) {
     const sql =
-      "SELECT subscription FROM event_callbacks WHERE expires_at <= ? ORDER BY expires_at, subscription LIMIT ?";
+      "SELECT subscription FROM event_callbacks WHERE expires_at <= ? ORDER BY expires_at, subscription LIMIT +?";
     const over = tx.all<{ subscription: string }>(sql, timeMs, MAX_EXPIRED);
     return { removed: over.length, changes: over.map(({ subscription }) => removed(tx, subscription)) };
   },
