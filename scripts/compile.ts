@@ -35,6 +35,9 @@ export async function compile({ target, entry, outfile, commit }: CompileOptions
   const result = await Bun.build({
     entrypoints: [entry],
     minify: true,
+    // Without it, parsing takes most of the time of each command. Only ESM may wait at its top level.
+    bytecode: true,
+    format: "esm",
     define: { CAIRN_BUILD: JSON.stringify(info) },
     plugins: [embed(plan.engine, native)],
     compile: {
