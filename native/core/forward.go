@@ -32,9 +32,11 @@ func targetTransport(target string) *http.Transport {
 // newForward returns the reverse proxy to a target socket that accepts bodies of up to maxBody bytes.
 func newForward(node *Node, target string, maxBody int64) http.Handler {
 	proxy := &httputil.ReverseProxy{
-		Rewrite:       node.rewrite,
-		Transport:     targetTransport(target),
-		FlushInterval: -1, // flush each write, for SSE
+		Rewrite:   node.rewrite,
+		Transport: targetTransport(target),
+		// Streams of events and bodies without a length are flushed at each write all the same. With -1 the head of each
+		// answer would go out alone, as a packet of its own.
+		FlushInterval: 0,
 		BufferPool:    &bufferPool{},
 		ErrorLog:      log.New(logWriter{node}, "", 0),
 		ErrorHandler: func(writer http.ResponseWriter, request *http.Request, err error) {
