@@ -97,7 +97,8 @@ function rowsAfter(reader: Reader, { id, version, seq }: PageEnd, prefix: string
   return reader.all<Row>(
     `SELECT v.*, c.created_at AS created_at FROM versions v JOIN contexts c ON c.id = v.id
        WHERE (v.id, v.version) > (?, ?) AND v.id >= ? AND v.id < ? AND v.seq <= ? ORDER BY v.id, v.version LIMIT +?`,
-    id,
+    // The index begins at the id: from the empty one on it would read all that come before the prefix.
+    id === "" ? prefix : id,
     version,
     prefix,
     endOfPrefix(prefix),

@@ -12,7 +12,7 @@ import { listCursor, parseListCursor } from "../../operation/page-cursor.ts";
 import type { Viewer } from "../../operation/viewer.ts";
 import type { Reader } from "../../store/store.ts";
 import { contextId, idPrefix, MAX_ID_CURSOR } from "./context-id.ts";
-import { endOfPrefix, remembered } from "./list-contexts.ts";
+import { AFTER_WITH_PREFIX, afterWithPrefix, remembered } from "./list-contexts.ts";
 import { mayReadVersion, readable } from "./readable.ts";
 import {
   type ContextRow,
@@ -161,10 +161,8 @@ function byBytes(a: string, b: string): number {
 
 function rowsBelow(reader: Reader, after: string, prefix: string): ContextRow[] {
   return reader.all<ContextRow>(
-    `SELECT * FROM contexts WHERE id > ? AND id >= ? AND id < ? AND substr(id, 1, length(?)) = ? ORDER BY id LIMIT +?`,
-    after,
-    prefix,
-    endOfPrefix(prefix),
+    `SELECT * FROM contexts WHERE ${AFTER_WITH_PREFIX} AND substr(id, 1, length(?)) = ? ORDER BY id LIMIT +?`,
+    ...afterWithPrefix(after, prefix),
     prefix,
     prefix,
     STEP,

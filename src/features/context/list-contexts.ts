@@ -168,12 +168,10 @@ function matchesAfter(reader: Reader, from: string, wanted: Wanted, atOnce: numb
     ...(isCurrent === true && hasDetails ? [`AND NOT ${isSuperseded}`] : []),
   ].join(" ");
   return reader.all<ContextRow>(
-    `SELECT * FROM (SELECT * FROM contexts WHERE id > ? AND id >= ? AND id < ? ORDER BY id LIMIT +?) AS t
+    `SELECT * FROM (SELECT * FROM contexts WHERE ${AFTER_WITH_PREFIX} ORDER BY id LIMIT +?) AS t
        WHERE substr(id, 1, length(?)) = ? AND ${there.sql} AND updated_at >= ? AND (? = '' OR instr(tags, ?) > 0)
        ${further} ORDER BY id LIMIT +?`,
-    from,
-    prefix,
-    endOfPrefix(prefix),
+    ...afterWithPrefix(from, prefix),
     STEP,
     prefix,
     prefix,
@@ -189,12 +187,21 @@ function matchesAfter(reader: Reader, from: string, wanted: Wanted, atOnce: numb
 /** Returns the last context of a step after an id; undefined where there are fewer. */
 function endOfStep(reader: Reader, from: string, prefix: string): { id: string; space: string } | undefined {
   return reader.get(
-    "SELECT id, space FROM contexts WHERE id > ? AND id >= ? AND id < ? ORDER BY id LIMIT 1 OFFSET ?",
-    from,
-    prefix,
-    endOfPrefix(prefix),
+    `SELECT id, space FROM contexts WHERE ${AFTER_WITH_PREFIX} ORDER BY id LIMIT 1 OFFSET ?`,
+    ...afterWithPrefix(from, prefix),
     STEP - 1,
   );
+}
+
+/**
+ * The condition over `id` that it comes after an id and may begin with a prefix. One lower bound: of two, SQLite looks
+ * up one alone, and reads every row between it and the other.
+ */
+export const AFTER_WITH_PREFIX = "id >= max(?, ?) AND id <> ? AND id < ?";
+
+/** Returns the values of `AFTER_WITH_PREFIX`. */
+export function afterWithPrefix(after: string, prefix: string): string[] {
+  return [after, prefix, after, endOfPrefix(prefix)];
 }
 
 /** Returns a text greater than every id that starts with `prefix`, as the end of an index scan. No id has U+10FFFF. */
