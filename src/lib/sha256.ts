@@ -7,6 +7,11 @@ export function sha256Hex(bytes: string | Uint8Array): string {
   return hash("sha256", bytes, "hex");
 }
 
+/** Returns the SHA-256 of bytes, 32 bytes. */
+export function sha256(bytes: Uint8Array): Uint8Array {
+  return new Uint8Array(hash("sha256", bytes, "buffer"));
+}
+
 /** A hash of bytes that come in parts. */
 export class Sha256 {
   readonly #hash = createHash("sha256");

@@ -2,7 +2,7 @@
 // length in front; the forwarding node, the state hash, the claim of the client and the agent come last, where there
 // are any.
 
-import { Sha256 } from "../lib/sha256.ts";
+import { sha256 } from "../lib/sha256.ts";
 import type { Change } from "./changes.ts";
 
 /**
@@ -10,22 +10,9 @@ import type { Change } from "./changes.ts";
  * hashed as decimal text, and every part has its byte length in front (u32, big endian).
  */
 export function chainHash(previous: Uint8Array, fields: Change, state: string): Uint8Array {
-  const hasher = new Sha256();
-  const parts = [
-    fields.epoch,
-    fields.seq,
-    fields.timeMs,
-    fields.caller,
-    fields.operation,
-    fields.target,
-    fields.version,
-    fields.contentHash,
-    fields.outcome,
-    ...lastParts(fields, state),
-  ];
-  add(hasher, previous);
-  for (const part of parts) add(hasher, Buffer.from(String(part), "utf8"));
-  return hasher.bytes();
+  const { epoch, seq, timeMs, caller, operation, target, version, contentHash, outcome } = fields;
+  const first = [epoch, seq, timeMs, caller, operation, target, version, contentHash, outcome];
+  return sha256(framed([previous, ...first.map(String), ...lastParts(fields, state)]));
 }
 
 /**
@@ -40,9 +27,17 @@ function lastParts({ via, client = "", agent = "" }: Change, state: string): rea
   return via === "" ? [] : [via];
 }
 
-function add(hasher: Sha256, bytes: Uint8Array): void {
-  const length = Buffer.allocUnsafe(4);
-  length.writeUInt32BE(bytes.byteLength);
-  hasher.update(length);
-  hasher.update(bytes);
+/** Returns the parts in one piece, which is hashed in a fraction of the time of one call for each. */
+function framed(parts: readonly (Uint8Array | string)[]): Uint8Array {
+  const lengths = parts.map((part) => (typeof part === "string" ? Buffer.byteLength(part, "utf8") : part.byteLength));
+  const bytes = Buffer.allocUnsafe(lengths.reduce((sum, length) => sum + length + 4, 0));
+  let at = 0;
+  for (const [index, part] of parts.entries()) {
+    const length = lengths[index] ?? 0;
+    at = bytes.writeUInt32BE(length, at);
+    if (typeof part === "string") bytes.write(part, at, "utf8");
+    else bytes.set(part, at);
+    at += length;
+  }
+  return bytes;
 }

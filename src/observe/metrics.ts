@@ -63,23 +63,28 @@ export class Metrics {
       kind: "histogram",
       help,
       lines: () =>
-        series.map((where, { counts, sum, total }) =>
-          [
-            ...bounds.map((bound, index) => `${name}_bucket${where(["le", String(bound)])} ${counts[index]}`),
+        series.map((where, { counts, sum, total }) => {
+          let below = 0;
+          const buckets = bounds.map((bound, index) => {
+            below += counts[index] ?? 0;
+            return `${name}_bucket${where(["le", String(bound)])} ${below}`;
+          });
+          return [
+            ...buckets,
             `${name}_bucket${where(["le", "+Inf"])} ${total}`,
             `${name}_sum${where()} ${sum}`,
             `${name}_count${where()} ${total}`,
-          ].join("\n"),
-        ),
+          ].join("\n");
+        }),
     });
     return {
       observe: (values, value) => {
         const found = series.of(values);
         found.sum += value;
         found.total += 1;
-        for (const [index, bound] of bounds.entries()) {
-          if (value <= bound) found.counts[index] = (found.counts[index] ?? 0) + 1;
-        }
+        // Each value is counted once, at the first bound that it does not exceed; a scrape adds them up.
+        const index = bounds.findIndex((bound) => value <= bound);
+        if (index >= 0) found.counts[index] = (found.counts[index] ?? 0) + 1;
       },
     };
   }
