@@ -19,6 +19,7 @@ import { contextGrep } from "./context/grep.ts";
 import { contextDiff, contextGet, contextHistory, contextList, contextMetadata } from "./context/read.ts";
 import { contextWait, contextWatch } from "./context/watch.ts";
 import { contextDelete, contextMany, contextPatch, contextPurge, contextPut, contextRestore } from "./context/write.ts";
+import { applyCommand } from "./declare/apply.ts";
 import { doctor } from "./doctor/doctor.ts";
 import { embed } from "./embed.ts";
 import { eventsTail } from "./events/tail.ts";
@@ -93,7 +94,7 @@ export function commandsOf(features: readonly Feature[]): Command[] {
     ...[folderSync, exportContexts, importContexts, graphImport, graphExport],
     backup,
     backupKey,
-    ...[blobPutCommand, blobGetCommand],
+    ...[blobPutCommand, blobGetCommand, applyCommand],
     ...featureCommands(features),
     eventsTail,
     leaseRun,

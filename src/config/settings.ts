@@ -45,7 +45,15 @@ const GIB = 1024 * MIB;
  * would send that it was created.
  */
 const QUIET_OWN_EVENTS: readonly string[] = [
-  ...["cairn.agent.*", "cairn.backup.*", "cairn.condition.*", "cairn.lease.*", "cairn.member.*", "cairn.session.*"],
+  ...[
+    "cairn.agent.*",
+    "cairn.backup.*",
+    "cairn.condition.*",
+    "cairn.declaration.*",
+    "cairn.lease.*",
+    "cairn.member.*",
+    "cairn.session.*",
+  ],
   ...["cairn.settings.*", "cairn.space.*", "cairn.target.*"],
 ];
 

@@ -21,6 +21,7 @@ import { backupFeature } from "./backup/index.ts";
 import { blobFeature } from "./blob/index.ts";
 import { agentMemoryFeature, collaborationFeature, serverInfoFeature, toolDocsFeature } from "./collaboration/index.ts";
 import { contextFeature } from "./context/index.ts";
+import { declareFeature } from "./declare/index.ts";
 import { callbackFeature, eventFeature, subscriptionFeature } from "./event/index.ts";
 import { leaseFeature } from "./lease/index.ts";
 import { graphFeature, memoryFeature, memoryToolFeature } from "./memory/index.ts";
@@ -31,7 +32,7 @@ import { sessionFeature } from "./session/index.ts";
 /** Every feature of this build. */
 export const FEATURES: readonly Feature[] = [
   ...[logFeature, accessFeature, fenceFeature, blobReferenceFeature, agentFeature, contextFeature, fleetFeature],
-  ...[backupFeature, leaseFeature, blobFeature],
+  ...[backupFeature, leaseFeature, blobFeature, declareFeature],
   ...[
     eventFeature,
     subscriptionFeature,

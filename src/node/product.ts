@@ -49,9 +49,11 @@ import { Metrics } from "../observe/metrics.ts";
 import type { Outcome } from "../operation/call.ts";
 import type { FailedCall } from "../operation/call-span.ts";
 import { CONNECTIONS, type Connections } from "../operation/connections.ts";
+import { DECLARED_KINDS } from "../operation/declared-kind.ts";
 import {
   agentTableOf,
   changeRulesOf,
+  declaredKindsOf,
   eventTypesOf,
   expiringOf,
   operationsOf,
@@ -248,6 +250,7 @@ function openFoundation(options: ProductOptions): Foundation {
     .provide(URLS, () => options.state.urls())
     .provide(ACCESS, access)
     .provide(SEARCH_SOURCES, searchedOf(features))
+    .provide(DECLARED_KINDS, declaredKindsOf(features))
     .provide(OWN_TYPES, eventTypesOf(features))
     .provide(REFUSALS, refusals)
     .provide(FIND_CALLERS, options.findCallers)

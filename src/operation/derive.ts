@@ -8,6 +8,7 @@ import type { AfterChanges } from "../log/log.ts";
 import { CONDITIONS, type ConditionTable } from "../observe/conditions.ts";
 import { hasTable, type Migration, type Schema, type Writer } from "../store/store.ts";
 import type { AgentTable } from "./agents.ts";
+import type { DeclaredKind } from "./declared-kind.ts";
 import type { Operation } from "./define.ts";
 import type { Expiring } from "./expiring.ts";
 import type { Feature, FeatureTable } from "./feature.ts";
@@ -89,6 +90,15 @@ export function changeRulesOf(features: readonly Feature[]): ChangeRules {
 /** Returns the expiring rows of the features. */
 export function expiringOf(features: readonly Feature[]): Expiring[] {
   return features.flatMap(({ expires = [] }) => expires);
+}
+
+/** Returns the kinds of declarations. Throws an Error if two have one name or place. */
+export function declaredKindsOf(features: readonly Feature[]): DeclaredKind[] {
+  const kinds = features.flatMap(({ declares = [] }) => declares);
+  for (const by of ["kind", "place"] as const)
+    if (new Set(kinds.map((each) => each[by])).size !== kinds.length)
+      throw new Error(`two declarations have one ${by}`);
+  return kinds;
 }
 
 /** Returns what can be searched. Throws an Error if two sources have the same kind. */

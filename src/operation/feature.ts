@@ -12,6 +12,7 @@ import type { Metrics } from "../observe/metrics.ts";
 import type { PeerHandler } from "../peer/server.ts";
 import type { Reader } from "../store/store.ts";
 import type { AgentTable } from "./agents.ts";
+import type { DeclaredKind } from "./declared-kind.ts";
 import type { CallContext, Operation } from "./define.ts";
 import type { Expiring } from "./expiring.ts";
 import type { FeatureCommand } from "./feature-command.ts";
@@ -79,6 +80,8 @@ export interface Feature {
   edge?: readonly EdgeRead[];
   /** Rows that disappear by log time; the leader proposes their commands, which are operations of the feature. */
   expires?: readonly Expiring[];
+  /** Kinds of declarations that it acts upon. */
+  declares?: readonly DeclaredKind[];
   /** Rows that `search` finds. */
   searched?: readonly SearchSource[];
   /** Work of the leader alone, started each time this full member begins to lead. */

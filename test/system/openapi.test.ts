@@ -325,6 +325,9 @@ const OF_SEVERAL: Readonly<Record<string, string>> = {
   event_log_move: "invalid_input",
   event_log_cancel: "invalid_input",
   event_log_lost: "invalid_input",
+  // There is no such kind of declarations.
+  declaration_plan: "invalid_input",
+  declaration_apply: "invalid_input",
   // No target of the examples is for callbacks.
   callback_grant: "not_found",
   callback_subscribe: "not_found",

@@ -37,6 +37,8 @@ const WITHOUT_ROWS = new Set([
   ...["event_log_get", "event_log_move"],
   // The right to read a blob is that to read its space; what refers to it is counted where it is public.
   ...["blob_get", "blob_stat", "blob_list"],
+  // What is declared is for all readers of the space fleet.
+  ...["declaration_list", "declaration_kinds", "declaration_plan", "declaration_apply"],
   ...["tas_target_list", "tas_target_get", "tas_forwarding_metrics"],
   ...["tas_target_create", "tas_target_update", "tas_target_remove"],
   ...["get_usage_guidance", "get_performance_metrics", "store_growth", "search_model"],

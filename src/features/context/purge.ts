@@ -5,6 +5,7 @@ import { spaceOf } from "../../access/space.ts";
 import { Fault } from "../../lib/fault.ts";
 import { MAX_COMMAND_WORK, REMOVE_BYTE, type Work, WRITE_ROW } from "../../lib/work.ts";
 import type { Changed, Effect } from "../../log/log.ts";
+import { purgeDeclaration } from "../../operation/declared-rows.ts";
 import { type ApplyStamp, write } from "../../operation/define.ts";
 import { NO_QUOTA, UsageDelta } from "../../operation/usage.ts";
 import type { Writer } from "../../store/store.ts";
@@ -94,6 +95,7 @@ function purge(
       hint: "context_history shows which versions are kept.",
     });
   }
+  purgeDeclaration(tx, id, command.versions, stamp.level);
   usage.write(tx, NO_QUOTA);
   const changes = hidePurged(tx, head, { versions, purgesAll: command.versions === null }, keep, stamp);
   return { output: { id, purged }, changes, purges: true };

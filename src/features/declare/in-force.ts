@@ -1,0 +1,98 @@
+// The declarations in force on a full member: read from their rows, parsed once, and read again when these change.
+
+import { printableLine } from "../../lib/printable.ts";
+import type { Change, Changes } from "../../log/changes.ts";
+import type { ConditionsOf } from "../../observe/conditions.ts";
+import { type Declaration, type Declarations, type DeclaredKind, declaredId } from "../../operation/declared-kind.ts";
+import { declaredRows } from "../../operation/declared-rows.ts";
+import type { Job } from "../../operation/feature.ts";
+import type { Reader } from "../../store/store.ts";
+import type { declareConditions } from "./conditions.ts";
+import { declaredBy, judgeText } from "./judge.ts";
+import { declarationSettle } from "./settle.ts";
+import { Touched } from "./touched.ts";
+
+const MAX_SAID = 480;
+
+/** What it needs of its node. */
+export interface InForceOptions {
+  kinds: readonly DeclaredKind[];
+  reader: Reader;
+  changes: () => Changes;
+  conditions: ConditionsOf<keyof typeof declareConditions>;
+}
+
+/** Reads them, and tells when they change. Before it is started it reads them anew each time. */
+export class InForce implements Declarations, Job {
+  readonly name = "the declarations";
+  readonly #options: InForceOptions;
+  readonly #lists = new Map<string, readonly Declaration[]>();
+  readonly #listeners = new Set<() => void>();
+  #stop: (() => void) | undefined;
+
+  constructor(options: InForceOptions) {
+    this.#options = options;
+  }
+
+  start(): void {
+    const changes = this.#options.changes();
+    const touched = new Touched(changes, (change) => this.#idOf(change));
+    this.#stop = changes.onApplied(() => {
+      const news = touched.take();
+      if (news !== "all" && news.size === 0) return;
+      this.#lists.clear();
+      this.#tellUnreadable();
+      for (const listener of [...this.#listeners]) listener();
+    });
+    this.#tellUnreadable();
+  }
+
+  stop(): void {
+    this.#stop?.();
+    this.#stop = undefined;
+    this.#lists.clear();
+  }
+
+  onNews(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  list<T>(kind: DeclaredKind<T>): readonly Declaration<T>[] {
+    const known = this.#lists.get(kind.kind);
+    // Lists are by kind, whose schema made the values.
+    if (known !== undefined) return known as readonly Declaration<T>[];
+    const read = this.#read(kind).flatMap((each) => ("value" in each ? [each] : []));
+    if (this.#stop !== undefined) this.#lists.set(kind.kind, read);
+    return read;
+  }
+
+  /** A judgement, or a purge, which ends a declaration without one. */
+  #idOf({ operation, target, outcome }: Change): string | undefined {
+    if (operation === declarationSettle.name) return target;
+    return outcome === "purged" && declaredBy(this.#options.kinds, target) !== undefined ? target : undefined;
+  }
+
+  /** Returns those of a kind, and what this build cannot read. */
+  #read<T>(kind: DeclaredKind<T>): (Declaration<T> | { id: string; problem: string })[] {
+    const prefix = declaredId(kind, "");
+    const rows = declaredRows(this.#options.reader).filter(({ id, version }) => version > 0 && id.startsWith(prefix));
+    return rows.map(({ id, version, seq, since, text }) => {
+      const name = id.slice(prefix.length);
+      const judged = judgeText(kind, name, text);
+      if ("problem" in judged) return { id, problem: judged.problem };
+      return { name, id, version, seq, sinceMs: since, value: judged.value };
+    });
+  }
+
+  #tellUnreadable(): void {
+    const { kinds, conditions } = this.#options;
+    const unread = kinds.flatMap((kind) => this.#read(kind)).flatMap((each) => ("problem" in each ? [each] : []));
+    if (unread.length === 0) {
+      conditions.clear("declaration_unreadable");
+      return;
+    }
+    const said = printableLine(unread.map(({ id, problem }) => `${id}: ${problem}`).join("; "));
+    conditions.raise("declaration_unreadable", said.slice(0, MAX_SAID));
+  }
+}
