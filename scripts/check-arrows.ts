@@ -12,7 +12,7 @@ import { circlesOf, importGraph, importsOf } from "./import-graph.ts";
  * are modules of their own, and `features/*` is every feature. `main.ts` is the module `main`.
  */
 export const ARROWS: Readonly<Record<string, readonly string[]>> = {
-  main: ["cli", "observe"],
+  main: ["cli", "features/process"],
   cli: [
     ...["bridge", "simulate", "folder", "node", "membership", "datadir", "features", "features/*"],
     ...["fleet", "operation"],

@@ -38,6 +38,9 @@ export async function compile({ target, entry, outfile, commit }: CompileOptions
     // Without it, parsing takes most of the time of each command. Only ESM may wait at its top level.
     bytecode: true,
     format: "esm",
+    // In parts: the guard of a child process (src/main.ts) loads none of the rest.
+    splitting: true,
+    // In parts: the guard of a child process (src/main.ts) loads none of the rest.
     define: { CAIRN_BUILD: JSON.stringify(info) },
     plugins: [embed(plan.engine, native)],
     compile: {

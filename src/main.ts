@@ -1,19 +1,8 @@
-// Entry point: runs the command line (cli/program.ts) and exits with its code.
-
-import { reportFailure } from "./cli/exit.ts";
-import { runCommandLine } from "./cli/program.ts";
-import { logFor } from "./observe/logging.ts";
-
-// A full disk behind stderr, or a reader that is gone, ends nothing: what was to be told is lost, the work is done.
-process.stderr.on("error", () => {});
-
-for (const event of ["uncaughtException", "unhandledRejection"] as const) {
-  process.on(event, (error: unknown) => {
-    // One line for people; the stack only at log level debug.
-    if (error instanceof Error) logFor("process")("debug", `${event}: ${error.stack ?? error.message}`);
-    process.exit(reportFailure(error));
-  });
-}
+// Entry point: the guard of a child process where that is asked for, else the command line. It imports nothing at once:
+// a guard is there for each service, and needs a quarter of the memory that the whole program needs.
 
 // No await here: bytecode is made of modules without one (scripts/bundle.ts).
-void runCommandLine(process.argv.slice(2), process.env).then((code) => process.exit(code));
+if (process.argv[2] === "process-guard") void import("./features/process/index.ts").then(({ runGuard }) => runGuard());
+else void import("./cli/run-main.ts").then(({ runMain }) => runMain());
+
+export {};

@@ -9,15 +9,16 @@ export interface Account {
   uid: number;
   /** Its own group and those that list it. */
   gids: readonly number[];
+  home: string;
 }
 
 /** Returns the account of a name or uid; undefined where the files have none. */
 export function findAccount(wanted: string | number): Account | undefined {
   const row = rowsOf("/etc/passwd").find(([name, , uid]) => name === wanted || uid === String(wanted));
   if (row === undefined) return undefined;
-  const [name = "", , uid, gid] = row;
+  const [name = "", , uid, gid, , home = "/"] = row;
   const others = rowsOf("/etc/group").filter(([, , , members = ""]) => members.split(",").includes(name));
-  return { name, uid: Number(uid), gids: [Number(gid), ...others.map(([, , other]) => Number(other))] };
+  return { name, uid: Number(uid), gids: [Number(gid), ...others.map(([, , other]) => Number(other))], home };
 }
 
 /** Returns the gid of a group by its name; undefined where the file has none. */

@@ -10,6 +10,11 @@ export function allProcesses(): number[] {
   return names("/proc").map(Number).filter(Number.isInteger);
 }
 
+/** Reports whether a process runs; one that has ended and was not waited for does not. */
+export function isRunning(pid: number): boolean {
+  return /^State:\s+[^ZX]/m.test(tryRead(`/proc/${pid}/status`));
+}
+
 /** Returns the process and all its descendants. */
 export function processTree(pid: number): number[] {
   const parents = new Map<number, number>();
