@@ -1,19 +1,11 @@
 // The commands about leases: run under a lease and what becomes of its children, and the guard of git.
 
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
-import {
-  chmodSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  statSync,
-  writeFileSync,
-} from "node:fs";
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { eventually } from "../kit/eventually.ts";
 import { type Finished, spawnNode, type TestNode } from "../kit/node.ts";
+import { commandLine, isRunning, processTree } from "../kit/processes.ts";
 
 let node: TestNode;
 beforeAll(async () => {
@@ -104,8 +96,7 @@ describe("lease run", () => {
     await cairn("lease", "force", "team/lost");
     const { code, err } = await running.finished;
     expect([code, err]).toEqual([5, expect.stringContaining("The command was ended: You do not hold team/lost@")]);
-    const alive = readFileSync(pids, "utf8").trim().split(" ").filter(isAlive);
-    expect(alive).toEqual([]);
+    expect(pidsOf(pids).filter(isRunning)).toEqual([]);
   }, 30_000);
 
   test("ends the command with its children when cairn itself is killed, and no guard stays behind", async () => {
@@ -114,16 +105,23 @@ describe("lease run", () => {
     const script = `trap '' TERM; sleep 100 & echo $$ $! > '${pids}'; wait; sleep 100`;
     const running = start("team/killed", "--ttl", "10", "--", "sh", "-c", script);
     await eventually("the command to run", () => existsSync(pids) && readFileSync(pids, "utf8").includes(" "));
-    const [group = ""] = readFileSync(pids, "utf8").trim().split(" ");
-    await eventually("the guard", () => guardsOf(group).length === 1);
+    const all = [...pidsOf(pids), ...guardsOf(running.child.pid)];
+    expect(all.length).toBe(3);
     running.child.kill("SIGKILL");
     await running.child.exited;
-    const alive = () => [...readFileSync(pids, "utf8").trim().split(" "), ...guardsOf(group)].filter(isAlive);
-    await eventually("all of them to end", () => alive().length === 0);
+    await eventually("all of them to end", () => !all.some(isRunning));
+  }, 60_000);
 
-    const ended = start("team/ended", "--", "sh", "-c", "echo $$");
-    const { out } = await ended.finished;
-    expect(guardsOf(out.trim())).toEqual([]);
+  test("ends the command at the end of the lease when cairn is stopped, and says so when it goes on", async () => {
+    const pids = join(mkdtempSync(join(node.home, "run-")), "pids");
+    const script = `trap '' TERM; sleep 100 & echo $$ $! > '${pids}'; wait; sleep 100`;
+    const running = start("team/stopped", "--ttl", "5", "--", "sh", "-c", script);
+    await eventually("the command to run", () => existsSync(pids) && readFileSync(pids, "utf8").includes(" "));
+    running.child.kill("SIGSTOP");
+    await eventually("the command to end", () => !pidsOf(pids).some(isRunning));
+    running.child.kill("SIGCONT");
+    const { code, err } = await running.finished;
+    expect([code, err]).toEqual([5, expect.stringContaining("The command was ended: ")]);
   }, 60_000);
 
   test("passes SIGTERM on, gives the lease back, and ends as the command does", async () => {
@@ -148,26 +146,13 @@ describe("lease run", () => {
   });
 });
 
-/** Returns the guards of a process group. */
-function guardsOf(group: string): string[] {
-  return readdirSync("/proc").filter((pid) => {
-    if (!/^\d+$/.test(pid)) return false;
-    try {
-      const words = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0");
-      return words[3] === "cairn-lease-guard" && words[4] === group;
-    } catch {
-      return false;
-    }
-  });
+/** Returns the guards that a process started. */
+function guardsOf(pid: number): number[] {
+  return processTree(pid).filter((each) => commandLine(each).trimEnd().endsWith(" process-guard"));
 }
 
-/** Reports whether a process runs; one that is dead and not reaped does not. */
-function isAlive(pid: string): boolean {
-  try {
-    return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, "utf8"));
-  } catch {
-    return false;
-  }
+function pidsOf(file: string): number[] {
+  return readFileSync(file, "utf8").trim().split(" ").map(Number);
 }
 
 describe.skipIf(Bun.which("git") === null)("the guard of git [needs git]", () => {

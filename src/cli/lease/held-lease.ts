@@ -80,10 +80,11 @@ export class HeldLease {
   }
 
   /**
-   * Renews it until the signal aborts. Resolves with the reason when it is lost or can be counted on for less than
-   * `graceMs`, which is the time to stop what is done under it; with undefined when the signal aborts.
+   * Renews it until the signal aborts, and calls `renewed` each time. Resolves with the reason when it is lost or can
+   * be counted on for less than `graceMs`, which is the time to stop what is done under it; with undefined when the
+   * signal aborts.
    */
-  async keep(graceMs: number, signal: AbortSignal): Promise<Fault | undefined> {
+  async keep(graceMs: number, signal: AbortSignal, renewed: () => void): Promise<Fault | undefined> {
     let renewing: Promise<Fault | undefined> | undefined;
     let lost: Fault | undefined;
     let triedMs = Number.NEGATIVE_INFINITY;
@@ -96,6 +97,7 @@ export class HeldLease {
         renewing = this.#renew(signal).then((failed) => {
           renewing = undefined;
           last = failed;
+          if (failed === undefined) renewed();
           if (failed?.code === "lease_lost" || failed?.code === "forbidden") lost = failed;
           return failed;
         });

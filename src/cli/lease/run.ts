@@ -1,12 +1,13 @@
 // cairn lease run: runs a command while a lease is held, and ends it with all its children before the lease is lost.
 
+import { constants } from "node:os";
+import { GuardedProcess } from "../../features/process/index.ts";
 import { childEnvironment } from "../../lib/child-environment.ts";
 import { Fault } from "../../lib/fault.ts";
-import { pause } from "../../lib/pause.ts";
 import { type Command, countOption, type Invocation, textOption } from "../command.ts";
 import { say } from "../output.ts";
+import { ownCommand } from "../own-command.ts";
 import { HeldLease } from "./held-lease.ts";
-import { guardOrphans } from "./orphan-guard.ts";
 
 const DEFAULT_TTL_SECONDS = 60;
 /** Longest time that the command gets to end by itself once the lease is nearly lost, in ms. */
@@ -25,7 +26,7 @@ export const leaseRun: Command = {
   cairn lease run team-a/repo --wait 600 --for "nightly build" -- make -j4
 The lease is renewed while the command runs, and given back at its end. If it cannot be renewed in time, the command and
 its children get SIGTERM, then SIGKILL; the exit code is that of lease_lost. Otherwise it is that of the command. If
-cairn itself is killed, a guard ends the command in the same way; the lease is free once its time is over. The
+cairn itself is killed or stopped, a guard ends the command in the same way; the lease is free once its time is over. The
 command finds the fence in CAIRN_FENCE: cairn context put --fence "$CAIRN_FENCE" writes only while the lease is held.`,
   args: [
     { name: "NAME", help: "such as team-a/deploy" },
@@ -63,60 +64,54 @@ command finds the fence in CAIRN_FENCE: cairn context put --fence "$CAIRN_FENCE"
 };
 
 async function runUnder(lease: HeldLease, ttlMs: number, words: string[], { env }: Invocation): Promise<number> {
-  const names = Object.keys(env).filter((name) => !SECRET_VARIABLE.test(name));
-  const child = Bun.spawn({
-    cmd: words,
-    // A process group of its own, so that its children end with it.
-    detached: true,
-    env: {
-      ...childEnvironment(env, names),
-      CAIRN_LEASE: lease.name,
-      CAIRN_FENCE: lease.fence,
-      // Of all leases around the command, for the guard of git.
-      CAIRN_FENCES: [env["CAIRN_FENCES"], lease.fence].filter(Boolean).join("\n"),
-    },
-    stdio: ["inherit", "inherit", "inherit"],
-  });
-  const stopPassing = onSignals((signal) => signalGroup(child.pid, signal));
-  const done = new AbortController();
   const graceMs = Math.min(MAX_GRACE_MS, ttlMs / 5);
-  const stopGuard = guardOrphans(child.pid, graceMs);
-  const keeping = lease.keep(graceMs, done.signal);
-  const lost = await Promise.race([keeping, child.exited.then(() => undefined)]);
-  if (lost !== undefined) {
-    say(`the lease of ${lease.name} is lost, ending the command`);
-    await endGroup(child, Math.max(0, Math.min(graceMs, lease.leftMs)));
+  const names = Object.keys(env).filter((name) => !SECRET_VARIABLE.test(name));
+  const given = {
+    ...childEnvironment(env, names),
+    CAIRN_LEASE: lease.name,
+    CAIRN_FENCE: lease.fence,
+    // Of all leases around the command, for the guard of git.
+    CAIRN_FENCES: [env["CAIRN_FENCES"], lease.fence].filter(Boolean).join("\n"),
+  };
+  const done = new AbortController();
+  let stopPassing = () => {};
+  let lost: Fault | undefined;
+  try {
+    const child = GuardedProcess.start(
+      { argv: words, cwd: process.cwd(), env: given },
+      { command: ownCommand(), leaseMs: lease.leftMs, graceMs, stdio: "inherit" },
+    );
+    stopPassing = onSignals((signal) => child.signal(signal));
+    const keeping = lease.keep(graceMs, done.signal, () => child.renew(lease.leftMs));
+    lost = await Promise.race([keeping, child.ended.then(() => undefined)]);
+    if (lost !== undefined) {
+      say(`the lease of ${lease.name} is lost, ending the command`);
+      void child.stop(Math.max(0, Math.min(graceMs, lease.leftMs)));
+    }
+    const end = await child.ended;
+    if (end.cause === "deadline") lost ??= await keeping;
+    if (lost !== undefined) throw lost.retold(`The command was ended: ${lost.message}`);
+    if (end.cause === "guard_gone") throw withoutGuard();
+    return end.code ?? 128 + constants.signals[end.signal ?? "SIGKILL"];
+  } finally {
+    done.abort();
+    stopPassing();
+    if (lost === undefined) await giveBack(lease);
   }
-  const code = await child.exited;
-  stopGuard();
-  done.abort();
-  stopPassing();
-  if (lost !== undefined) throw lost.retold(`The command was ended: ${lost.message}`);
-  await keeping;
+}
+
+async function giveBack(lease: HeldLease): Promise<void> {
   await lease.release().catch((error: unknown) => {
     say(
       `cairn: ${lease.name} was not given back and ends by itself: ${error instanceof Error ? error.message : error}`,
     );
   });
-  return code;
 }
 
-/** Ends a process and its group: at once, or within the time that it gets to end by itself. */
-async function endGroup(child: Bun.Subprocess, withinMs: number): Promise<void> {
-  signalGroup(child.pid, "SIGTERM");
-  const late = new AbortController();
-  await Promise.race([child.exited, pause(withinMs, late.signal).catch(() => {})]);
-  late.abort();
-  signalGroup(child.pid, "SIGKILL");
-}
-
-/** Sends a signal to a group, if it has a process left. */
-function signalGroup(pid: number, signal: NodeJS.Signals): void {
-  try {
-    process.kill(-pid, signal);
-  } catch {
-    // All of them have ended.
-  }
+function withoutGuard(): Fault {
+  return new Fault("unavailable", "The command was ended: the process that guards it was killed", {
+    hint: "See whether the machine is short of memory, and run it again.",
+  });
 }
 
 /** Calls `listener` for each signal that asks this process to end. Returns the function that stops it. */
