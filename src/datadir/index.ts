@@ -17,6 +17,6 @@ export {
 export { planEngine, refuseLostStore, startEngine } from "./open-engine.ts";
 export { archiveForks, quarantineCount, quarantineData, quarantineNames } from "./quarantine.ts";
 export { recoverNode, refuseBrokenRecovery } from "./recover.ts";
-export { archiveRetired, retiredCount } from "./retire.ts";
+export { archiveRetired, retiredCount, retiredStore } from "./retire.ts";
 export { giveToGroup, groupId, prepareSockets } from "./sockets.ts";
 export { beginJoin, endJoin, removeUnfinishedJoin } from "./unfinished-join.ts";

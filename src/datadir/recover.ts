@@ -20,7 +20,7 @@ import { openTailnet } from "../tailnet/index.ts";
 import { clearRequests } from "./next-start.ts";
 import { planEngine, startEngine } from "./open-engine.ts";
 import { quarantineRaft } from "./quarantine.ts";
-import { retiredCount, takeBackRetired } from "./retire.ts";
+import { newestPosition, retiredCount, takeBackRetired } from "./retire.ts";
 import { endJoin } from "./unfinished-join.ts";
 
 /** How long the log may be read: seconds, unless a store has to be installed first. */
@@ -147,8 +147,6 @@ function refuseEmptyStore({ reader, path }: Store): void {
 }
 
 function positionOf({ reader }: Store): { position: string; contexts: number } {
-  const head = reader.get<{ seq: number }>("SELECT seq FROM head");
-  const epoch = reader.get<{ id: string }>("SELECT id FROM epochs ORDER BY n DESC LIMIT 1");
   const count = reader.get<{ n: number }>("SELECT COUNT(*) AS n FROM contexts WHERE deleted = 0");
-  return { position: `${epoch?.id ?? ""}-${head?.seq ?? 0}`, contexts: count?.n ?? 0 };
+  return { position: newestPosition(reader) ?? "", contexts: count?.n ?? 0 };
 }

@@ -2,12 +2,14 @@
 // so that the member starts without them, and to `aside/` only when the fleet's copy is installed (replication.md 33).
 // Until then a recovery takes them back.
 
-import { existsSync, mkdirSync, readdirSync, renameSync, rmdirSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmdirSync } from "node:fs";
 import { join } from "node:path";
 import { flush, writeAtomic } from "../lib/atomic-file.ts";
+import { Fault } from "../lib/fault.ts";
 import { ensurePrivateFolder } from "../lib/private-folder.ts";
 import { readMeta } from "../log/meta.ts";
-import { inspectStore } from "../store/inspect.ts";
+import { inspectStore, readStore } from "../store/inspect.ts";
+import type { Reader } from "../store/store.ts";
 import { newQuarantineFolder, quarantineData } from "./quarantine.ts";
 
 const RETIRED = "retired";
@@ -67,6 +69,36 @@ export function takeBackRetired(dataDir: string, nowMs = Date.now()): void {
     }
   }
   archiveRetired(dataDir, nowMs);
+}
+
+/**
+ * Returns the store that a recovery would take back: its folder, the newest position in it (`<epoch>-<seq>`), and why
+ * it was retired. Undefined where none was.
+ */
+export function retiredStore(dataDir: string): { folder: string; position: string; why: string } | undefined {
+  const folder = join(dataDir, RETIRED);
+  for (const home of numbersIn(folder).map((number) => join(folder, String(number)))) {
+    const position = keptPosition(join(home, "store"));
+    if (position !== undefined) return { folder: home, position, why: readFileSync(join(home, REASON), "utf8").trim() };
+  }
+  return undefined;
+}
+
+/** Returns the position of a retired store, which may be damaged; undefined where there is none, or an empty one. */
+function keptPosition(store: string): string | undefined {
+  try {
+    return readStore(store, newestPosition);
+  } catch (error) {
+    if (!(error instanceof Fault)) throw error;
+    return `a position that cannot be read (${error.message})`;
+  }
+}
+
+/** Returns the newest position of a store, `<epoch>-<seq>`; undefined of one that is empty. */
+export function newestPosition(reader: Reader): string | undefined {
+  const seq = reader.get<{ seq: number }>("SELECT seq FROM head")?.seq ?? 0;
+  const epoch = reader.get<{ id: string }>("SELECT id FROM epochs ORDER BY n DESC LIMIT 1")?.id;
+  return epoch === undefined ? undefined : `${epoch}-${seq}`;
 }
 
 /** Returns how many times data were retired and not archived yet. */

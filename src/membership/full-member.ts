@@ -195,8 +195,9 @@ export class FullMember implements FleetView {
 
   /** Registers the peer paths of a member. */
   serve(): void {
-    const { access, peerServer, node } = this.#options;
-    servePeers(peerServer, { access, node, admission: this.#admission, beats: this.#beats, state: this.#state });
+    const { access, log, peerServer, node } = this.#options;
+    const served = { admission: this.#admission, beats: this.#beats, state: this.#state };
+    servePeers(peerServer, { access, node, ready: () => log.ready(), ...served });
   }
 
   async part(): Promise<FleetPart> {

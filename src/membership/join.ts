@@ -4,7 +4,7 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { buildInfo } from "../config/build-info.ts";
-import { clearJoinRequest, endJoin } from "../datadir/index.ts";
+import { clearJoinRequest, endJoin, retiredStore } from "../datadir/index.ts";
 import { type About, type FleetFile, type Joined, joinFleet, writeFleetFile } from "../fleet/index.ts";
 import { pause } from "../lib/pause.ts";
 import type { RaftLog } from "../log/engine/raft/index.ts";
@@ -46,6 +46,7 @@ export async function enterFleet(
       name: () => node.name(),
       version: buildInfo.version,
       level: KNOWN_LEVEL,
+      kept: keptText(dataDir),
       serverFor,
       conditions,
       say,
@@ -60,6 +61,12 @@ export async function enterFleet(
   clearJoinRequest(dataDir);
   say(`joined the fleet ${fleet} as ${role}. ${joined.admitted.survives}`);
   return { ...joined, file };
+}
+
+function keptText(dataDir: string): string | undefined {
+  const kept = retiredStore(dataDir);
+  if (kept === undefined) return undefined;
+  return `What this node held, up to ${kept.position}, is kept in ${kept.folder}, since: ${kept.why}`;
 }
 
 export interface MemberJoinOptions extends FleetJoinOptions {

@@ -26,20 +26,27 @@ interface Served {
   beats: Beats;
   node: Pick<OwnNode, "tags">;
   state: Pick<FleetState, "about" | "leading" | "leader" | "propose">;
+  /** Reports whether this node has the store of its fleet. */
+  ready: () => boolean;
 }
 
 /** Registers the paths. */
 export function servePeers(server: PeerServer, served: Served): void {
-  const { access, admission, beats, node: own, state } = served;
+  const { access, admission, beats, node: own, state, ready } = served;
   server.register(ABOUT, {
     open: true,
     schema: z.object({}),
     handle: async ({ caller, member }) => {
       const known = member !== undefined || access.rights(caller).permitsAnything();
-      if (known || isCandidate(caller, own.tags(), access.joinRoles(caller))) return state.about();
-      throw new Fault("forbidden", "This device may not know which fleet this is", {
-        hint: "Give it the fleet's tag or a grant.",
-      });
+      if (!known && !isCandidate(caller, own.tags(), access.joinRoles(caller))) {
+        throw new Fault("forbidden", "This device may not know which fleet this is", {
+          hint: "Give it the fleet's tag or a grant.",
+        });
+      }
+      // Its store is empty, with an id that means nothing to anybody.
+      if (!ready())
+        throw new Fault("unavailable", "This node is in no fleet yet: it waits to be admitted, or for the store");
+      return state.about();
     },
   });
   server.register(JOIN, {

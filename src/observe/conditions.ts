@@ -144,6 +144,11 @@ export const CONDITIONS = {
     severity: "warning",
     hint: "Start a node of this fleet, or start this node without --join to create a fleet.",
   },
+  waiting_with_data: {
+    title: "Waiting for its fleet, with data kept",
+    severity: "error",
+    hint: "Start the members that still have the fleet's data: this node comes back by itself. If no member can lead, all lost their logs at once: stop the member whose text names the highest position, run `cairn recover --accept-loss` on it and start it; then run `cairn join` on the others. Do not remove the folder named.",
+  },
   waiting_for_approval: {
     title: "Waiting for approval by the fleet",
     severity: "warning",

@@ -272,19 +272,27 @@ describe("without a ticket", () => {
     for (const server of ["", "a".repeat(32)])
       expect(sentJoinRequest.safeParse({ ...sent, server }).success).toBe(true);
     const server = new PeerServer({ members: () => undefined, onUnexpected: String });
+    let isReady = false;
     servePeers(server, {
       access: new Access({ capability: "c", defaultRole: "none", admins: [] }),
       admission: leader.admission,
       beats: undefined as never,
       node: { tags: () => [] },
+      ready: () => isReady,
       state: { about: leader.about, leading: () => true, leader: () => undefined, propose: async () => ({}) },
     });
-    const ask = async (value: object) => {
+    const ask = async (value: object, path = "join") => {
       const headers = { "content-type": FRAME_TYPE };
-      const request = new Request("http://peer:4747/peer/join", { method: "POST", headers, body: encodeFrame(value) });
-      return (await server.fetch(request, callerWith({ id: "nX" }))).status;
+      const request = new Request(`http://peer:4747/peer/${path}`, {
+        ...{ method: "POST", headers, body: encodeFrame(value) },
+      });
+      return (await server.fetch(request, callerWith({ id: "nX", own: true }))).status;
     };
     expect([await ask({ ...sent, server: "x" }), await ask({ ...sent, server: "a".repeat(32) })]).toEqual([400, 200]);
+    // One that waits for its fleet's store has the id of none.
+    expect(await ask({}, "about")).toBe(503);
+    isReady = true;
+    expect(await ask({}, "about")).toBe(200);
     expect(leader.proposed()).toBe(0);
   });
 

@@ -50,6 +50,22 @@ describe("looking for a fleet", () => {
     expect((await done).admitted.fleetId).toBe(leader.fleetId);
   });
 
+  test("none is there for one that keeps data: it says where they are, and not how to begin a fleet without them", async () => {
+    const world = new World();
+    const kept = "What this node held, up to 0a1b2c3d4e-7, is kept in /data/retired/1, since: its log is gone";
+    const { lines, until, conditions, end } = joiner(world, { kept });
+    await until(`No member of a fleet called home answers on this tailnet. ${kept}`);
+    expect([conditions.has("waiting_for_fleet"), conditions.has("waiting_with_data")]).toEqual([false, true]);
+    const { text, hint } = conditions.list().find(({ code }) => code === "waiting_with_data") ?? {};
+    expect([text, hint]).toEqual([expect.stringContaining(kept), expect.stringContaining("cairn recover")]);
+    expect(`${lines.join()} ${text} ${hint}`).not.toMatch(/begins? a fleet|create a fleet/);
+    const leader = startLeader(world);
+    await leader.begin();
+    await until("has to admit this node");
+    expect(conditions.has("waiting_with_data")).toBe(false);
+    await end();
+  });
+
   test("two of one name: it chooses none and lists both", async () => {
     const world = new World();
     const [first, second] = [startLeader(world, "nONE"), startLeader(world, "nTWO")];

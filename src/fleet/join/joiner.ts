@@ -37,6 +37,8 @@ export interface JoinerOptions {
   name: () => string;
   version: string;
   level: number;
+  /** What this node held as a member and keeps until it is admitted, as a sentence; undefined where it held nothing. */
+  kept?: string | undefined;
   /** Opens this node's raft member for the fleet and returns its server id; "" for an edge. May be called again. */
   serverFor: (fleet: About) => Promise<string>;
   conditions: Conditions;
@@ -134,7 +136,8 @@ class Joiner {
     for (;;) {
       const joined = await this.#try();
       if (joined !== undefined) {
-        for (const code of ["waiting_for_fleet", "waiting_for_approval"] as const) conditions.clear(code);
+        for (const code of ["waiting_for_fleet", "waiting_with_data", "waiting_for_approval"] as const)
+          conditions.clear(code);
         return joined;
       }
       await pause(this.#options.stepMs ?? STEP_MS, this.#signal);
@@ -233,7 +236,7 @@ class Joiner {
   }
 
   #nothingFound(named: readonly SeenFleet[]): string {
-    const { host, fleet } = this.#options;
+    const { host, fleet, kept } = this.#options;
     const other = named[0];
     if (other !== undefined) {
       const wanted = this.#options.ticket === undefined ? "the one chosen before" : "this node's ticket";
@@ -242,8 +245,9 @@ class Joiner {
         `than ${wanted} (${this.#pinned?.slice(0, 8)})`
       );
     }
+    const begins = kept === undefined ? "; only a start without --join begins a fleet" : "";
     return host === "auto"
-      ? `No member of a fleet called ${fleet} answers on this tailnet; only a start without --join begins a fleet`
+      ? `No member of a fleet called ${fleet} answers on this tailnet${begins}`
       : `${host} does not answer as a node of a fleet; this node waits for it`;
   }
 
@@ -265,7 +269,7 @@ class Joiner {
       const line =
         `The fleet ${found.about.fleet} has to admit this node: run cairn members approve ${name()} --role ` +
         `${role ?? "regional"} on its leader`;
-      conditions.clear("waiting_for_fleet");
+      for (const code of ["waiting_for_fleet", "waiting_with_data"] as const) conditions.clear(code);
       conditions.raise("waiting_for_approval", line);
       this.#say(line);
       return "pending";
@@ -344,9 +348,12 @@ class Joiner {
   }
 
   #wait(text: string): void {
-    this.#options.conditions.clear("waiting_for_approval");
-    this.#options.conditions.raise("waiting_for_fleet", text);
-    this.#say(text);
+    const { conditions, kept } = this.#options;
+    conditions.clear("waiting_for_approval");
+    const line = kept === undefined ? text : `${text}. ${kept}`;
+    // Whoever holds data must not be told to begin a fleet without them.
+    conditions.raise(kept === undefined ? "waiting_for_fleet" : "waiting_with_data", line);
+    this.#say(line);
   }
 
   #say(line: string): void {

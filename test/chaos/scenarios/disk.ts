@@ -5,7 +5,14 @@ import { diskFull, diskNearlyFull, syncFails, syncSlow } from "./bad-disks.ts";
 import { levels, poisonEntry, unknownCommand } from "./builds.ts";
 import { clocks } from "./clocks.ts";
 import { crashReceiving, crashRecording, crashSending } from "./crash-steps.ts";
-import { aloneFolders, foldersExchanged, regionalFolders, storesGone, voterFolders } from "./folders-gone.ts";
+import {
+  aloneFolders,
+  foldersExchanged,
+  logsBehind,
+  regionalFolders,
+  storesGone,
+  voterFolders,
+} from "./folders-gone.ts";
 import { oldLeader } from "./old-leader.ts";
 import { wipedAnew } from "./wiped-anew.ts";
 
@@ -15,6 +22,7 @@ export const DISK_SCENARIOS: readonly Scenario[] = [
   foldersExchanged,
   aloneFolders,
   storesGone,
+  logsBehind,
   wipedAnew,
   oldLeader,
   crashReceiving,

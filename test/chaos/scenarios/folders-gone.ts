@@ -8,7 +8,7 @@ import { eventually } from "../../kit/eventually.ts";
 import type { FleetNode } from "../../kit/fleet.ts";
 import { asides, back, copied, exchange, killed, lose, type Part, serverOf } from "../folders.ts";
 import type { Scenario, Trial } from "../scenario.ts";
-import { ALONE, SHORT_LOGS, THREE_AND_ONE } from "../shapes.ts";
+import { ALONE, SHORT_LOGS, THREE_AND_ONE, VOTERS } from "../shapes.ts";
 
 const PARTS = [["store"], ["raft"], ["store", "raft"]] as const satisfies readonly (readonly Part[])[];
 
@@ -144,6 +144,67 @@ async function returns(
   trial.say(
     `${node.name} ${what}: a member again after ${ms} ms and ${starts} starts; ${asides(node).length - before} set aside`,
   );
+}
+
+export const logsBehind: Scenario = {
+  name: "logs-behind",
+  title: "the logs of all voters are older than their stores: none begins a fleet, and one recovers with everything",
+  fleet: VOTERS,
+  outageMs: 120_000,
+  seconds: 240,
+  async run(trial) {
+    const { fleet } = trial;
+    const load = trial.load({ patienceMs: 120_000 });
+    await load.more(40);
+    const voters = fleet.up(["central"]);
+    await Promise.all(voters.map(killed));
+    const older = voters.map((node) => copied(node, "raft"));
+    await Promise.all(voters.map((node) => node.restart()));
+    await Promise.all(voters.map((node) => node.serving()));
+    await load.more(40);
+    // As after disks that acknowledge what they have not written, and one loss of power.
+    await Promise.all(voters.map(killed));
+    for (const putBack of older) putBack();
+    await Promise.all(voters.map((node) => node.restart()));
+    const kept = await Promise.all(voters.map(keptBy));
+    const [first] = voters.toSorted((one, other) => keptSeq(kept, voters, other) - keptSeq(kept, voters, one));
+    if (first === undefined) throw new Error("there are no voters");
+    await Promise.all(voters.map(killed));
+    const { code, out, err } = await first.process.cli(["recover", "--accept-loss"]);
+    trial.say(`${first.name}, which kept most: cairn recover --accept-loss: ${code} ${out.trim()}`);
+    if (code !== 0) throw new Error(`cairn recover ended with ${code}: ${err}`);
+    await first.restart();
+    await first.serving();
+    for (const node of voters.filter((one) => one !== first)) {
+      const env = { ...node.options.env, CAIRN_JOIN_TICKET: await fleet.ticket("central") };
+      await back(fleet, node, { env });
+    }
+    await fleet.voters(3);
+    await load.more(20);
+  },
+};
+
+/** Waits until a node says that it waits for its fleet, and returns up to which seq it kept data. */
+async function keptBy(node: FleetNode): Promise<number> {
+  let said = "";
+  return eventually(
+    `${node.name} to say what it kept`,
+    async () => {
+      if (node.process.ended) await node.restart();
+      const report = await node.status();
+      if (report !== undefined && report.fleet.id !== "")
+        throw new Error(`${node.name} is in the fleet ${report.fleet.id}`);
+      said =
+        report?.conditions.find(({ code }) => code === "waiting_with_data")?.text ?? JSON.stringify(report?.conditions);
+      const seq = /, up to [0-9a-f]{10}-(\d+), is kept in /.exec(said)?.[1];
+      return seq === undefined ? undefined : Number(seq);
+    },
+    { withinMs: 60_000, seen: () => said },
+  );
+}
+
+function keptSeq(kept: readonly number[], nodes: readonly FleetNode[], node: FleetNode): number {
+  return kept[nodes.indexOf(node)] ?? 0;
 }
 
 export const aloneFolders: Scenario = {
