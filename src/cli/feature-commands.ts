@@ -11,7 +11,12 @@ import { showAnswer, showPage } from "./output.ts";
 
 /** Returns the commands, in the order of the features. */
 export function featureCommands(features: readonly Feature[]): Command[] {
-  return features.flatMap(({ commands = [] }) => commands).map(commandOf);
+  return commandRows(features.flatMap(({ commands = [] }) => commands));
+}
+
+/** Returns commands of features as rows of the table. */
+export function commandRows(commands: readonly FeatureCommand[]): Command[] {
+  return commands.map(commandOf);
 }
 
 function commandOf(command: FeatureCommand): Command {

@@ -10,8 +10,7 @@ import { listed } from "../lib/listed.ts";
 import { nearest } from "../lib/nearest.ts";
 import { type Command, NODE_OPTIONS } from "./command.ts";
 import { reportFailure, USAGE_EXIT } from "./exit.ts";
-import { inCommandWords } from "./in-command-words.ts";
-import { COMMANDS } from "./table.ts";
+import { lightCommands } from "./light-commands.ts";
 
 const VERSION_FLAGS: readonly string[] = ["-V", "--version"];
 
@@ -22,10 +21,12 @@ export async function runCommandLine(argv: readonly string[], env: Environment):
     refuseForeignWords(argv);
     refuseEngineVariables(env);
     let exit = 0;
-    const program = build(env, (code) => {
+    const words = asCommand(argv);
+    const commands = (await lightCommands(words[0] ?? "")) ?? (await allCommands());
+    const program = build(commands, env, (code) => {
       exit = code;
     });
-    await program.parseAsync(asCommand(argv), { from: "user" });
+    await program.parseAsync(words, { from: "user" });
     return exit;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : USAGE_EXIT;
@@ -47,7 +48,12 @@ function asCommand(argv: readonly string[]): readonly string[] {
   return VERSION_FLAGS.includes(argv[0] ?? "") ? ["version", ...argv.slice(1)] : argv;
 }
 
-function build(env: Environment, done: (exit: number) => void): CommanderCommand {
+/** The whole table imports the whole program: only where it is needed. */
+async function allCommands(): Promise<readonly Command[]> {
+  return (await import("./table.ts")).COMMANDS;
+}
+
+function build(commands: readonly Command[], env: Environment, done: (exit: number) => void): CommanderCommand {
   const program = configured(new CommanderCommand("cairn"))
     .description(
       "One executable that joins a tailnet as its own node and gives your AI agents one versioned context store.",
@@ -56,7 +62,7 @@ function build(env: Environment, done: (exit: number) => void): CommanderCommand
     .addOption(new CommanderOption(VERSION_FLAGS.join(", "), "show the versions, as cairn version does"))
     .addHelpText("after", "\nStart with `cairn serve`. Settings: docs/settings.md. Every command has --help.");
   const groups = new Map<string, CommanderCommand>();
-  for (const command of COMMANDS) {
+  for (const command of commands) {
     const [first, second] = command.words;
     const parent = second === undefined ? program : groupOf(program, groups, first);
     // A word too many may be meant as a second word: the action names those that there are.
@@ -91,8 +97,8 @@ function groupOf(program: CommanderCommand, groups: Map<string, CommanderCommand
   const group = configured(new CommanderCommand(name)).description(GROUP_SUMMARIES[name] ?? "");
   // Alone it shows its help. A word that it does not have gets here too, with options that would be those of a command.
   group.allowExcessArguments().allowUnknownOption();
-  group.action(() => {
-    refuseUnknownWord(group);
+  group.action(async () => {
+    await refuseUnknownWord(group);
     group.help({ error: true });
   });
   groups.set(name, group);
@@ -115,25 +121,27 @@ function commandOf(command: Command, word: string, env: Environment, done: (exit
     built.addOption(made);
   }
   return built.action(async () => {
-    refuseUnknownWord(built);
+    await refuseUnknownWord(built);
     // The last argument may take several words.
     try {
       done(await command.run({ args: built.processedArgs.flat(), options: built.opts(), env }));
     } catch (error) {
-      throw inCommandWords(error, command, COMMANDS);
+      const { inCommandWords } = await import("./in-command-words.ts");
+      throw inCommandWords(error, command, await allCommands());
     }
   });
 }
 
 /** Refuses the word after a command that takes no arguments, and names the second words that it has. */
-function refuseUnknownWord(command: CommanderCommand): void {
+async function refuseUnknownWord(command: CommanderCommand): Promise<void> {
   const [word] = command.args;
   if (word === undefined || command.registeredArguments.length > 0) return;
   const known = command.commands.map((each) => each.name());
   const names = command.commands.flatMap((each) => [each.name(), ...each.aliases()]);
   const near = nearest(word, names);
   const meant = near === undefined ? "" : `Did you mean cairn ${command.name()} ${near}? `;
-  const other = COMMANDS.some(({ words }) => words.length === 1 && words[0] === word) ? ` There is cairn ${word}.` : "";
+  const isOther = (await allCommands()).some(({ words }) => words.length === 1 && words[0] === word);
+  const other = isOther ? ` There is cairn ${word}.` : "";
   throw new Fault("invalid_input", `cairn ${command.name()} has no command ${JSON.stringify(word.slice(0, 80))}`, {
     hint: `${meant}It has ${listed(known)}.${other}`,
   });

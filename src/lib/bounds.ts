@@ -20,6 +20,9 @@ export const TRAVEL_ROOM_BYTES = MIB;
 /** Most bytes of a message between nodes. */
 export const MAX_FRAME_BYTES = TRAVEL_GROWTH * MAX_DOCUMENT_BYTES + TRAVEL_ROOM_BYTES;
 
+/** Most bytes of a blob that one call carries, either way. */
+export const PART_BYTES = 4 * MIB;
+
 /** Largest input of an operation that carries a document, with the escapes of ordinary text and what is around it. */
 export const MAX_DOCUMENT_INPUT_BYTES = 2 * MAX_DOCUMENT_BYTES + 2 * TRAVEL_ROOM_BYTES;
 

@@ -37,6 +37,9 @@ test.each([
   ["datadir/a.ts", 'import { x } from "../log/engine/raft/index.ts";', 0],
   ["datadir/a.ts", 'import { x } from "../log/engine/raft/raft-log.ts";', 1],
   ["fleet/commands.ts", 'import { x } from "../log/meta.ts";', 0],
+  ["cli/a.ts", 'const x = await import("../features/lease/commands.ts");', 0],
+  ["cli/a.ts", 'const x = await import("../features/lease/rows.ts");', 1],
+  ["node/a.ts", 'import { x } from "../features/lease/commands.ts";', 1],
   ["newfolder/a.ts", 'import { x } from "../lib/fault.ts";', 1],
 ] as const)("%s with %s has %d problems", (path, source, count) => {
   expect(arrowProblems(path, source)).toHaveLength(count);

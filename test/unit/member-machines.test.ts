@@ -1,7 +1,7 @@
 // The machines of the members as a node knows them, and in words for people.
 
 import { describe, expect, test } from "bun:test";
-import { machineRows } from "../../src/cli/fleet/member-table.ts";
+import { machineRows } from "../../src/cli/fleet/machine-table.ts";
 import { type FleetFacts, type MachineReport, memberViews } from "../../src/fleet/index.ts";
 import { machineWords } from "../../src/fleet/placing/machine-words.ts";
 import { type MemberView, machineReport } from "../../src/fleet/placing/member-view.ts";

@@ -3,8 +3,8 @@
 import { existsSync } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import { dirname } from "node:path";
-import { PART_BYTES } from "../../features/blob/index.ts";
 import { renameDurably } from "../../lib/atomic-file.ts";
+import { PART_BYTES } from "../../lib/bounds.ts";
 import { counted } from "../../lib/counted.ts";
 import { Fault } from "../../lib/fault.ts";
 import { reasonOf } from "../../lib/reason-of.ts";

@@ -2,7 +2,7 @@
 // members hold it.
 
 import { type FileHandle, open, stat } from "node:fs/promises";
-import { PART_BYTES } from "../../features/blob/index.ts";
+import { PART_BYTES } from "../../lib/bounds.ts";
 import { counted } from "../../lib/counted.ts";
 import { Fault } from "../../lib/fault.ts";
 import { reasonOf } from "../../lib/reason-of.ts";

@@ -56,8 +56,3 @@ function choicesOf(flag: string): readonly string[] | undefined {
 function filesOrAny(placeholder: string): "files" | "any" {
   return /^<(dir|file|DIR|FILE)>$/.test(placeholder) ? "files" : "any";
 }
-
-/** Quotes a text for any of the shells. */
-export function shellQuoted(text: string): string {
-  return `'${text.replaceAll("'", "'\\''")}'`;
-}

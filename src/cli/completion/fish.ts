@@ -1,6 +1,7 @@
 // The completion script for fish.
 
-import { type CommandWords, type FlagWords, groupsOf, shellQuoted } from "./command-words.ts";
+import { shellQuoted } from "../../lib/shell-quoted.ts";
+import { type CommandWords, type FlagWords, groupsOf } from "./command-words.ts";
 
 /** Returns the script. */
 export function fishCompletion(commands: readonly CommandWords[]): string {

@@ -1,6 +1,7 @@
 // The completion script for zsh.
 
-import { type CommandWords, type FlagWords, groupsOf, shellQuoted } from "./command-words.ts";
+import { shellQuoted } from "../../lib/shell-quoted.ts";
+import { type CommandWords, type FlagWords, groupsOf } from "./command-words.ts";
 
 /** Returns the script: a file `_cairn` in the fpath, or sourced after compinit. */
 export function zshCompletion(commands: readonly CommandWords[]): string {

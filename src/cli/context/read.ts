@@ -1,14 +1,13 @@
 // cairn context get|list|metadata|history|diff: the commands that read contexts; grep is in grep.ts.
 
-import { rangeArgument } from "../../features/context/index.ts";
 import { columns } from "../../lib/columns.ts";
 import { counted } from "../../lib/counted.ts";
 import { Fault } from "../../lib/fault.ts";
 import { isObject } from "../../lib/json-object.ts";
+import { RANGE } from "../../lib/text-range.ts";
 import { wholeNumber } from "../../lib/whole-number.ts";
 import { askNode } from "../client.ts";
 import { type Command, countOption, FRESHNESS, given, type Invocation, isSet, textOption } from "../command.ts";
-import { getFromExport } from "../export/export-file.ts";
 import { callerCell, cell, objectsOf, say, showAnswer, showPage, wantsJson, writeData } from "../output.ts";
 import { idArgument, metadataOption, paging } from "./shared-options.ts";
 
@@ -42,6 +41,7 @@ export const contextGet: Command = {
     const part = partOptions(invocation);
     if (file !== undefined) {
       refuseWithFrom(invocation, ["at", "lines", "chars", "outline"]);
+      const { getFromExport } = await import("../export/export-file.ts");
       const found = await getFromExport(file, id, version);
       await writeContent(json ? `${JSON.stringify(found)}\n` : String(found["content"]));
       return 0;
@@ -70,7 +70,7 @@ function partOptions(invocation: Invocation): Record<string, unknown> {
 /** Returns the text of a range. Fault `invalid_input` where it is none, which names the flag. */
 function rangeOption(invocation: Invocation, name: string): string | undefined {
   const range = textOption(invocation, name);
-  if (range === undefined || rangeArgument.safeParse(range).success) return range;
+  if (range === undefined || RANGE.test(range)) return range;
   throw new Fault("invalid_input", `--${name} must be FROM-TO, FROM- or one number, not ${JSON.stringify(range)}`, {
     hint: `Count from 1, such as --${name} 10-40.`,
   });

@@ -9,7 +9,8 @@ import { confirmed, YES } from "../confirm.ts";
 import { cell, say, showAnswer, wantsJson, writeData } from "../output.ts";
 import { askLeader, askMembers, type MembersAnswer, roleOption } from "./ask-leader.ts";
 import { describeDevice, findDevice, isAmbiguous, type ListedDevice, wordFor } from "./find-device.ts";
-import { machineRows, memberRows } from "./member-table.ts";
+import { machineRows } from "./machine-table.ts";
+import { memberRows } from "./member-table.ts";
 
 /** The role that a device gets. */
 export const ROLE: Option = {

@@ -8,9 +8,9 @@ import { childEnvironment } from "../../lib/child-environment.ts";
 import { Fault } from "../../lib/fault.ts";
 import { idSyntaxProblem } from "../../lib/id-syntax.ts";
 import { isObject } from "../../lib/json-object.ts";
+import { shellQuoted } from "../../lib/shell-quoted.ts";
 import { askNode } from "../client.ts";
 import { type Command, given, type Invocation, textOption } from "../command.ts";
-import { shellQuoted } from "../completion/command-words.ts";
 import { objectsOf, say } from "../output.ts";
 import { ownCommand } from "../own-command.ts";
 

@@ -6,8 +6,6 @@ import { timeOf } from "../../lib/time-of.ts";
 import { BLOB_HASH } from "../../operation/blob-references.ts";
 import type { BlobRow } from "./rows.ts";
 
-/** Most bytes that one call carries, either way. */
-export const PART_BYTES = 4 * 1024 * 1024;
 /** Most copies of one blob. */
 export const MAX_COPIES = 5;
 /** Largest blob, whatever `blobs.max_bytes` says. */

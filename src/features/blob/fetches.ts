@@ -1,8 +1,8 @@
 // Copies that this member fetches from others because the leader asks for them: in parts, going on where the last
 // attempt ended, and checked by their hash before they count.
 
+import { PART_BYTES } from "../../lib/bounds.ts";
 import { reasonOf } from "../../lib/reason-of.ts";
-import { PART_BYTES } from "./arguments.ts";
 import type { BlobFolder } from "./blob-folder.ts";
 import type { IncomingBlobs } from "./incoming.ts";
 

@@ -2,6 +2,7 @@
 // a hash alone gives nothing, and says nothing of other spaces.
 
 import { z } from "zod";
+import { PART_BYTES } from "../../lib/bounds.ts";
 import { Fault } from "../../lib/fault.ts";
 import { reasonOf } from "../../lib/reason-of.ts";
 import { timeOf } from "../../lib/time-of.ts";
@@ -10,7 +11,7 @@ import { type Operation, read } from "../../operation/define.ts";
 import { FULL_MEMBERS } from "../../operation/node-parts.ts";
 import type { Services } from "../../operation/services.ts";
 import { refuseBelowLevel } from "../../operation/versions.ts";
-import { blobHash, blobSpace, MAX_BLOB_BYTES, PART_BYTES } from "./arguments.ts";
+import { blobHash, blobSpace, MAX_BLOB_BYTES } from "./arguments.ts";
 import { BLOBS } from "./blobs.ts";
 import { holdersOf, requireBlob } from "./rows.ts";
 

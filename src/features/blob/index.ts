@@ -1,6 +1,6 @@
 // What other folders may use of blobs.
 
-export { MAX_COPIES, PART_BYTES } from "./arguments.ts";
+export { MAX_COPIES } from "./arguments.ts";
 export { BlobFolder } from "./blob-folder.ts";
 export { BLOBS, Blobs } from "./blobs.ts";
 export { blobConditions } from "./conditions.ts";

@@ -2,11 +2,12 @@
 // fetch a copy. Edges may ask none of it: they read by operations, with the rights of their callers.
 
 import { z } from "zod";
+import { PART_BYTES } from "../../lib/bounds.ts";
 import { Fault } from "../../lib/fault.ts";
 import { BLOB_HASH } from "../../operation/blob-references.ts";
 import type { FullMembers } from "../../operation/node-parts.ts";
 import type { PeerHandler, PeerMember } from "../../peer/server.ts";
-import { MAX_BLOB_BYTES, PART_BYTES } from "./arguments.ts";
+import { MAX_BLOB_BYTES } from "./arguments.ts";
 import type { BlobFolder } from "./blob-folder.ts";
 import type { Fetches } from "./fetches.ts";
 

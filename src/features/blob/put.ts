@@ -2,6 +2,7 @@
 // that they do not yet: then the same call is repeated, without bytes.
 
 import { z } from "zod";
+import { PART_BYTES } from "../../lib/bounds.ts";
 import { Fault } from "../../lib/fault.ts";
 import { pause } from "../../lib/pause.ts";
 import { BLOB_LEVEL, publicReferences } from "../../operation/blob-references.ts";
@@ -11,7 +12,7 @@ import type { Services } from "../../operation/services.ts";
 import { refuseBelowLevel } from "../../operation/versions.ts";
 import type { Reader } from "../../store/store.ts";
 import { blobAdd } from "./add.ts";
-import { blobHash, blobSpace, blobType, MAX_BLOB_BYTES, MAX_COPIES, PART_BYTES } from "./arguments.ts";
+import { blobHash, blobSpace, blobType, MAX_BLOB_BYTES, MAX_COPIES } from "./arguments.ts";
 import { BLOBS } from "./blobs.ts";
 import type { CopyingState } from "./copier.ts";
 import { blobOf, holdersOf, isKnown as isKnownHash, refuseQuota } from "./rows.ts";

@@ -1,9 +1,9 @@
 // The HTTP routes of blobs. Bytes go as they are: up in parts, with Content-Range where a blob has more than one; down
 // as a stream, with Range.
 
+import { PART_BYTES } from "../../lib/bounds.ts";
 import { Fault } from "../../lib/fault.ts";
 import type { PathParameter, QueryParameter, RawBody, RestRoute } from "../../operation/rest-route.ts";
-import { PART_BYTES } from "./arguments.ts";
 
 const tag = "blobs";
 const sha256: PathParameter = { kind: "segment", maxLength: 64, description: "SHA-256 of the bytes, 64 hex digits" };

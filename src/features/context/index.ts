@@ -13,4 +13,3 @@ export { contextGet } from "./get.ts";
 export { contextList } from "./list-contexts.ts";
 export { Maintenance } from "./maintenance.ts";
 export { contextPut } from "./put.ts";
-export { rangeArgument } from "./text-part.ts";

@@ -3,6 +3,7 @@
 import { z } from "zod";
 import { counted } from "../../lib/counted.ts";
 import { Fault } from "../../lib/fault.ts";
+import { RANGE } from "../../lib/text-range.ts";
 
 /** Which part; both ends count from 1 and are included. */
 export interface PartRequest {
@@ -15,8 +16,6 @@ export interface PartRequest {
 }
 
 const LINE_FEED = 0x0a;
-const RANGE = /^([1-9][0-9]{0,8})(?:-([1-9][0-9]{0,8})?)?$/;
-
 /** A range as an argument. */
 export const rangeArgument = z.string().regex(RANGE, 'must be FROM-TO, FROM- or one number, such as "1-200"');
 
