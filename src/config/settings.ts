@@ -52,6 +52,7 @@ const QUIET_OWN_EVENTS: readonly string[] = [
     "cairn.declaration.*",
     "cairn.lease.*",
     "cairn.member.*",
+    "cairn.probe.*",
     "cairn.session.*",
   ],
   ...["cairn.settings.*", "cairn.space.*", "cairn.target.*"],

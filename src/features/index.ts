@@ -26,13 +26,14 @@ import { callbackFeature, eventFeature, subscriptionFeature } from "./event/inde
 import { leaseFeature } from "./lease/index.ts";
 import { graphFeature, memoryFeature, memoryToolFeature } from "./memory/index.ts";
 import { openaiFeature } from "./openai/index.ts";
+import { probeFeature } from "./probe/index.ts";
 import { searchFeature } from "./search/index.ts";
 import { sessionFeature } from "./session/index.ts";
 
 /** Every feature of this build. */
 export const FEATURES: readonly Feature[] = [
   ...[logFeature, accessFeature, fenceFeature, blobReferenceFeature, agentFeature, contextFeature, fleetFeature],
-  ...[backupFeature, leaseFeature, blobFeature, declareFeature],
+  ...[backupFeature, leaseFeature, blobFeature, declareFeature, probeFeature],
   ...[
     eventFeature,
     subscriptionFeature,

@@ -17,6 +17,7 @@ import {
   MEMBER_VIEWS,
   type Member,
   type Members,
+  type MemberView,
   NODE_REPORT,
   type NodeReport,
   openMembers,
@@ -84,6 +85,7 @@ import type { Routing } from "../operation/routing.ts";
 import { SEARCH_SOURCES } from "../operation/search-source.ts";
 import { serveForwarded } from "../operation/serve-forwarded.ts";
 import { Services } from "../operation/services.ts";
+import { type SeenMember, SURROUNDINGS } from "../operation/surroundings.ts";
 import { PeerServer } from "../peer/server.ts";
 import { isDamaged, type Store } from "../store/store.ts";
 import { callerLimitsOf } from "./limits.ts";
@@ -172,7 +174,11 @@ export function openProduct(options: ProductOptions): Product {
   services
     .provide(LOG, log)
     .provide(NODE_REPORT, ({ machines }) => statusOf(base, log, machines))
-    .provide(MEMBER_VIEWS, () => membership.views({ settings: options.settings, store, log }));
+    .provide(MEMBER_VIEWS, () => membership.views({ settings: options.settings, store, log }))
+    .provide(SURROUNDINGS, {
+      control: () => controlOf(options.state),
+      members: async () => seenBy(await services.get(MEMBER_VIEWS)()),
+    });
   const disk = watchDisk(options.settings.data, store, options.conditions);
   closers.add("disk watch", () => disk.stop());
   const jobs = startFeatures(active, { services, log, closers });
@@ -289,6 +295,18 @@ async function statusOf(base: Foundation, log: Log, machines: boolean): Promise<
     cache: edgeParts?.edge.report(),
     fleet,
     nowMs: nowMs(),
+  });
+}
+
+/** Returns whether the control server answers; undefined before the tailnet has said so. */
+function controlOf(state: NodeState): boolean | undefined {
+  const control = state.status()?.control;
+  return control === undefined || control === "unknown" ? undefined : control === "connected";
+}
+
+function seenBy(views: readonly MemberView[]): SeenMember[] {
+  return views.map(({ node, name, self, away, machine, role, round_trip_ms: roundTripMs }) => {
+    return { node, name, self, away, roundTripMs, labels: machine?.labels ?? [], sleeps: role === "edge" };
   });
 }
 

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { describeRow, routesOf } from "../../src/api/index.ts";
 import { FEATURES, OPERATIONS } from "../../src/features/index.ts";
 import { Registry } from "../../src/operation/registry.ts";
+import { eventually } from "../kit/eventually.ts";
 import { exampleCalls } from "../kit/examples.ts";
 import { type Finished, spawnNode, type TestNode } from "../kit/node.ts";
 import { Description } from "../kit/openapi.ts";
@@ -76,6 +77,21 @@ async function upgraded(path: string): Promise<number> {
 const json = (body: unknown, headers: Record<string, string> = {}): BunFetchRequestInit => ({
   body: typeof body === "string" ? body : JSON.stringify(body),
   headers: { "content-type": "application/json", ...headers },
+});
+
+/** Probes of the examples, which fail too seldom to be said down here. */
+const PROBES = {
+  website: { type: "http", target: "https://example.com/", interval: 86_400, retry: 3600, down: 20 },
+  backup: { type: "beat", interval: 86_400 },
+};
+
+test("probes of the examples are declared, and come into force", async () => {
+  for (const [name, probe] of Object.entries(PROBES))
+    expect((await ask(`/contexts/fleet/probes/${name}`, { method: "PUT", ...json(probe) })).status).toBe(201);
+  await eventually("both are in force", async () => {
+    const response = await ask("/operations/declaration_list", { method: "POST", ...json({ kind: "probe" }) });
+    return ((await response.json()) as { declarations: { in_force?: number }[] }).declarations.length === 2;
+  });
 });
 
 test("each route answers as described: what works, and what is refused", async () => {
@@ -180,6 +196,11 @@ test("each route answers as described: what works, and what is refused", async (
     ["GET", "/blobs/{sha256}", `/blobs/${TEST_HASH}?space=team`, { headers: { "if-none-match": "*" } }, 304],
     ["GET", "/blobs/{sha256}", `/blobs/${TEST_HASH}?space=none`, {}, 404],
     ["DELETE", "/blobs/{sha256}", `/blobs/${TEST_HASH}?space=team`, {}, 200],
+    ["GET", "/probes", "/probes?space=fleet&state=up", {}, 200],
+    ["GET", "/probes/{name}", "/probes/website", {}, 200],
+    ["GET", "/probes/{name}", "/probes/website?space=team", {}, 404],
+    ["POST", "/probes/{name}/beat", "/probes/backup/beat", json({ text: "42 files" }), 200],
+    ["POST", "/probes/{name}/beat", "/probes/website/beat", json({}), 400],
     ["PUT", "/leases/{name}", "/leases/team/leased", json({ ttl_seconds: 60, for: "work" }), 200],
     ["PUT", "/leases/{name}", "/leases/team/leased", json({ ttl_seconds: 60 }), 409],
     ["PUT", "/leases/{name}", "/leases/team/leased", json({ no_such: 1 }), 400],
@@ -325,9 +346,6 @@ const OF_SEVERAL: Readonly<Record<string, string>> = {
   event_log_move: "invalid_input",
   event_log_cancel: "invalid_input",
   event_log_lost: "invalid_input",
-  // There is no such kind of declarations.
-  declaration_plan: "invalid_input",
-  declaration_apply: "invalid_input",
   // No target of the examples is for callbacks.
   callback_grant: "not_found",
   callback_subscribe: "not_found",

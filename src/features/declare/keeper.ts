@@ -80,7 +80,7 @@ export class Keeper {
         await pause(GATHER_MS, signal);
         left = touched.take();
       } catch (error) {
-        if (signal.aborted) break;
+        if (signal.aborted || changes().ended) break;
         say("warning", `declarations are judged later: ${reasonOf(error)}`);
         left = "all";
         await pause(AGAIN_MS, signal).catch(() => {});

@@ -1,0 +1,269 @@
+// Runs the probes of one member: what is due, a bounded number at once, results in memory. What a probe became goes to
+// the leader (watch.ts), which puts it into the log.
+
+import { reasonOf } from "../../lib/reason-of.ts";
+import type { LogLine } from "../../observe/logging.ts";
+import type { Declaration, Declarations } from "../../operation/declared-kind.ts";
+import type { Job } from "../../operation/feature.ts";
+import type { SeenMember } from "../../operation/surroundings.ts";
+import type { Reader } from "../../store/store.ts";
+import { type Beat, Beats } from "./beats.ts";
+import { check, type OwnNetwork } from "./check/check.ts";
+import type { CheckParts } from "./check/parts.ts";
+import { PROBE, type ProbeShape } from "./declared.ts";
+import { type KeptResult, Ring } from "./ring.ts";
+import { type ControlRow, controlRow, controlRows, stateRows } from "./rows.ts";
+import { after, beginning, type CheckResult, type Live } from "./state.ts";
+import { firstCheck, nextCheck } from "./timing.ts";
+
+/** Between two looks at what is due, in ms. */
+const LOOK_MS = 500;
+/** Checks at the same time. */
+const MAX_RUNNING = 32;
+/** Another good check by the host's network so recently says that this node is not cut off, in ms. */
+const REACHED_MS = 120_000;
+/** A probe is said to be suspect at most this often, so that one that flaps does not wear the disks. */
+const SUSPECT_MS = 600_000;
+
+/** What the runner needs of its node. */
+export interface RunnerOptions {
+  declarations: Declarations;
+  reader: Reader;
+  parts: CheckParts;
+  /** Whether the control server answers; undefined where there is none. */
+  control: () => boolean | undefined;
+  /** Reads the members anew; `parts.members` has them then. */
+  look: () => Promise<void>;
+  log: LogLine;
+}
+
+/** A probe that this member runs. */
+interface Slot {
+  declaration: Declaration<ProbeShape>;
+  live: Live;
+  ring: Ring;
+  dueMs: number;
+  running: Promise<CheckResult> | undefined;
+  /** When it was said to be suspect last, and whether that is said now. */
+  suspectMs: number;
+  saysSuspect: boolean;
+  /** What was said last. */
+  said: Pick<Live, "state" | "cause" | "detail">;
+  /** When a check by the host's network was good last. */
+  reachedMs: number;
+}
+
+/** What a member says of one of its probes. */
+export interface Report extends Pick<Live, "state" | "cause" | "detail"> {
+  name: string;
+}
+
+/** Runs probes on one member. */
+export class Runner implements Job {
+  readonly name = "the probes";
+  readonly beats = new Beats();
+  readonly #options: RunnerOptions;
+  readonly #slots = new Map<string, Slot>();
+  #leads = false;
+  #isReady = false;
+  #stopping = new AbortController();
+  #timer: ReturnType<typeof setInterval> | undefined;
+  #running = 0;
+  #controls: ReadonlyMap<string, ControlRow> = new Map();
+
+  constructor(options: RunnerOptions) {
+    this.#options = options;
+  }
+
+  start(): void {
+    this.#stopping = new AbortController();
+    this.#timer = setInterval(() => void this.look(), LOOK_MS);
+  }
+
+  async stop(): Promise<void> {
+    clearInterval(this.#timer);
+    this.#stopping.abort();
+    await Promise.allSettled([...this.#slots.values()].map(({ running }) => running));
+  }
+
+  /** This node leads from now on, or no longer. */
+  lead(leads: boolean): void {
+    this.#leads = leads;
+    if (leads) this.beats.begin(this.#options.parts.nowMs());
+    this.#adopt();
+  }
+
+  /** Begins what is due. Never rejects. */
+  async look(): Promise<void> {
+    const { declarations, look, log, parts } = this.#options;
+    try {
+      if (declarations.list(PROBE).length === 0 && this.#slots.size === 0) return;
+      await look();
+      if (this.#stopping.signal.aborted) return;
+      this.#adopt();
+      const nowMs = parts.nowMs();
+      for (const [name, slot] of this.#slots) {
+        if (this.#controls.get(name)?.paused === 1 || slot.running !== undefined) continue;
+        if (slot.declaration.value.type === "beat") this.#countBeats(name, slot, nowMs);
+        else if (slot.dueMs <= nowMs && this.#running < MAX_RUNNING) void this.#run(slot).catch(() => {});
+      }
+    } catch (error) {
+      log("warning", `probes are looked at later: ${reasonOf(error)}`);
+    }
+  }
+
+  /** Checks that run now. */
+  get running(): number {
+    return this.#running;
+  }
+
+  /** Whether it knows which probes are its own. */
+  get isReady(): boolean {
+    return this.#isReady;
+  }
+
+  /** Returns what this member says of its probes: as leader, or as the member that some name. */
+  reports(place: "leader" | "member"): Report[] {
+    return [...this.#slots]
+      .filter(([, { declaration }]) => (declaration.value.where === "leader") === (place === "leader"))
+      .map(([name, { said }]) => ({ name, ...said }));
+  }
+
+  /** Returns the last results of a probe; undefined: this member does not run it. */
+  results(name: string): readonly KeptResult[] | undefined {
+    return this.#slots.get(name)?.ring.list();
+  }
+
+  /** Checks a probe now. Undefined: this member does not run it, or it is one of beats. */
+  checkNow(name: string): Promise<CheckResult> | undefined {
+    const slot = this.#slotOf(name);
+    if (slot === undefined || slot.declaration.value.type === "beat") return undefined;
+    return slot.running ?? this.#run(slot);
+  }
+
+  /** Notes a beat. Returns whether it is to be kept in the log; undefined: this node does not count its beats. */
+  beat(name: string, good: boolean, text: string): boolean | undefined {
+    const slot = this.#slotOf(name);
+    if (slot === undefined || slot.declaration.value.type !== "beat") return undefined;
+    const nowMs = this.#options.parts.nowMs();
+    const isKept = this.beats.add(name, { atMs: nowMs, good, text }, this.#kept(name));
+    slot.ring.add({ atMs: nowMs, good, latencyMs: undefined, value: undefined, detail: text });
+    this.#countBeats(name, slot, nowMs);
+    return isKept;
+  }
+
+  /** Returns a probe that this member runs, also one that was declared just now. */
+  #slotOf(name: string): Slot | undefined {
+    if (!this.#slots.has(name)) this.#adopt();
+    return this.#slots.get(name);
+  }
+
+  /** Takes up what is declared for this member, and lets go of the rest. */
+  #adopt(): void {
+    const { declarations, reader, parts } = this.#options;
+    this.#controls = new Map(controlRows(reader).map((row) => [row.name, row]));
+    const own = parts.members().find(({ self }) => self);
+    this.#isReady = own !== undefined;
+    const mine = declarations.list(PROBE).filter(({ value }) => this.#isMine(value, own));
+    const names = new Set(mine.map(({ name }) => name));
+    for (const name of this.#slots.keys()) if (!names.has(name)) this.#slots.delete(name);
+    this.beats.only(names);
+    for (const declaration of mine) {
+      const { name, version, value } = declaration;
+      const before = this.#slots.get(name);
+      if (before !== undefined && before.declaration.version === version) continue;
+      const node = value.where === "leader" ? "" : (own?.node ?? "");
+      const row = stateRows(reader, name).find((each) => each.node === node);
+      const live = beginning(row?.state, row?.cause, row?.detail);
+      this.#slots.set(name, {
+        ...{ declaration, live, ring: before?.ring ?? new Ring(), running: undefined },
+        dueMs: firstCheck(name, value, parts.nowMs()),
+        ...{ suspectMs: before?.suspectMs ?? Number.NEGATIVE_INFINITY, saysSuspect: false, said: live },
+        reachedMs: before?.reachedMs ?? Number.NEGATIVE_INFINITY,
+      });
+    }
+  }
+
+  #isMine({ where }: ProbeShape, own: SeenMember | undefined): boolean {
+    if (where === "leader") return this.#leads;
+    if (own === undefined) return false;
+    if (where === "all") return true;
+    const what = where.slice(where.indexOf(":") + 1);
+    return where.startsWith("label:") ? own.labels.includes(what) : own.name === what;
+  }
+
+  async #run(slot: Slot): Promise<CheckResult> {
+    const { parts } = this.#options;
+    const { value } = slot.declaration;
+    this.#running += 1;
+    const running = check(value, parts, () => this.#ownNetwork(slot), this.#stopping.signal);
+    slot.running = running;
+    try {
+      const result = this.#withDependencies(slot, await running);
+      this.#take(slot, result);
+      return result;
+    } finally {
+      this.#running -= 1;
+      slot.running = undefined;
+    }
+  }
+
+  #take(slot: Slot, result: CheckResult): void {
+    const { value, sinceMs } = slot.declaration;
+    const nowMs = this.#options.parts.nowMs();
+    const { detail, latencyMs, value: measured } = result;
+    const good = result.outcome === "good";
+    slot.ring.add({ atMs: nowMs, good, latencyMs, value: measured, detail });
+    if (good && isOutward(value)) slot.reachedMs = nowMs;
+    const inGrace = nowMs < sinceMs + value.grace * 1000;
+    this.#become(slot, after(slot.live, result, { down: value.down, up: value.up, inGrace }), nowMs);
+    const isChanging = slot.live.state === "suspect" || (slot.live.state === "down" && good);
+    slot.dueMs = nextCheck(value, isChanging, nowMs);
+  }
+
+  #become(slot: Slot, live: Live, nowMs: number): void {
+    if (live.state === "suspect" && slot.live.state !== "suspect") {
+      slot.saysSuspect = nowMs - slot.suspectMs >= SUSPECT_MS;
+      if (slot.saysSuspect) slot.suspectMs = nowMs;
+    }
+    slot.live = live;
+    const isSaid = live.state !== "suspect" || slot.saysSuspect;
+    if (isSaid) slot.said = { state: live.state, cause: live.cause, detail: live.detail };
+  }
+
+  #countBeats(name: string, slot: Slot, nowMs: number): void {
+    const { value, sinceMs } = slot.declaration;
+    this.#become(slot, this.beats.stateOf(name, value, this.#kept(name), sinceMs, nowMs), nowMs);
+  }
+
+  #kept(name: string): Beat | undefined {
+    const row = controlRow(this.#options.reader, name);
+    if (row === undefined || row.beat_at === 0) return undefined;
+    return { atMs: row.beat_at, good: row.beat_good === 1, text: row.beat_text };
+  }
+
+  /** A failure says nothing while what the probe needs is down, or unknown. */
+  #withDependencies({ declaration }: Slot, result: CheckResult): CheckResult {
+    if (result.outcome === "good") return result;
+    const { reader } = this.#options;
+    const wrong = declaration.value.depends_on.find((needed) => {
+      const live = this.#slots.get(needed)?.live.state;
+      const states = [...stateRows(reader, needed).map(({ state }) => state), ...(live === undefined ? [] : [live])];
+      return states.some((state) => state === "down" || state === "unknown");
+    });
+    if (wrong === undefined) return result;
+    return { ...result, outcome: "blind", cause: "dependency", detail: `it depends on ${wrong}, which is not up` };
+  }
+
+  #ownNetwork(slot: Slot): OwnNetwork {
+    const sinceMs = this.#options.parts.nowMs() - REACHED_MS;
+    const others = [...this.#slots.values()].filter((each) => each !== slot);
+    return { control: this.#options.control(), othersReached: others.some(({ reachedMs }) => reachedMs >= sinceMs) };
+  }
+}
+
+/** Reports whether a good check says that the host's network works. */
+function isOutward({ type, network, target = "" }: ProbeShape): boolean {
+  const isHere = /^(?:https?:\/\/)?(?:localhost|127\.|\[::1\])/.test(target);
+  return !isHere && (type === "tcp" || type === "dns" || (type === "http" && network === "host"));
+}

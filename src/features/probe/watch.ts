@@ -1,0 +1,205 @@
+// The leader's duty: gathers what members say of their probes, and puts into the log what differs from it. So each
+// transition is written once, by whoever leads.
+
+import { pause } from "../../lib/pause.ts";
+import { printableLine } from "../../lib/printable.ts";
+import { reasonOf } from "../../lib/reason-of.ts";
+import type { Lead } from "../../log/duties.ts";
+import { levelOf } from "../../log/level.ts";
+import type { Command } from "../../log/log.ts";
+import type { ConditionsOf } from "../../observe/conditions.ts";
+import type { LogLine } from "../../observe/logging.ts";
+import type { Declaration, Declarations } from "../../operation/declared-kind.ts";
+import type { SeenMember } from "../../operation/surroundings.ts";
+import type { Reader } from "../../store/store.ts";
+import type { probeConditions } from "./conditions.ts";
+import { PROBE, type ProbeShape } from "./declared.ts";
+import { type ControlRow, controlRows, PROBE_LEVEL, type StateRow, stateRows } from "./rows.ts";
+import type { Report, Runner } from "./runner.ts";
+import { inMaintenance } from "./timing.ts";
+import { MAX_TRANSITIONS, probeTransition, type Transition } from "./transition.ts";
+
+/** Between two looks, in ms. */
+const LOOK_MS = 1000;
+/** Looks between two questions to the other members. */
+const ASK_EACH = 3;
+/** A member that does not answer for so long says nothing of its probes any more, in ms. */
+const SILENT_MS = 30_000;
+const MAX_SAID = 480;
+
+/** What the watch needs of its node. */
+export interface WatchOptions {
+  runner: Pick<Runner, "lead" | "reports" | "isReady">;
+  declarations: Declarations;
+  reader: Reader;
+  /** The members as this node sees them. */
+  members: () => readonly SeenMember[];
+  /** Asks another member for the reports of its own probes. Rejects where it does not answer. */
+  ask: (node: string, signal: AbortSignal) => Promise<readonly Report[]>;
+  propose: (command: Command) => Promise<unknown>;
+  conditions: ConditionsOf<keyof typeof probeConditions>;
+  say: LogLine;
+  nowMs: () => number;
+}
+
+/** What a member said of a probe. */
+interface Said extends Report {
+  /** "": it is a probe of the leader. */
+  node: string;
+}
+
+/** Watches while its node leads. */
+export class Watch {
+  readonly #options: WatchOptions;
+  /** What other members said last, and when. */
+  readonly #others = new Map<string, { reports: readonly Report[]; atMs: number }>();
+  #looks = 0;
+
+  constructor(options: WatchOptions) {
+    this.#options = options;
+  }
+
+  /** The duty. */
+  lead({ signal }: Pick<Lead, "signal">): void {
+    this.#options.runner.lead(true);
+    this.#others.clear();
+    void this.#watch(signal);
+  }
+
+  async #watch(signal: AbortSignal): Promise<void> {
+    const { reader, say, runner, conditions } = this.#options;
+    while (!signal.aborted) {
+      try {
+        if (levelOf(reader) >= PROBE_LEVEL) await this.look(signal);
+      } catch (error) {
+        if (!signal.aborted) say("warning", `what probes became is kept later: ${reasonOf(error)}`);
+      }
+      await pause(LOOK_MS, signal).catch(() => {});
+    }
+    runner.lead(false);
+    conditions.clear("probe_down");
+  }
+
+  /** Gathers and proposes once. */
+  async look(signal: AbortSignal): Promise<void> {
+    const { declarations, runner, reader, members, nowMs } = this.#options;
+    const declared = new Map(declarations.list(PROBE).map((each) => [each.name, each]));
+    const rows = stateRows(reader);
+    if (declared.size === 0 && rows.length === 0) {
+      this.#options.conditions.clear("probe_down");
+      return;
+    }
+    await this.#askOthers(declared, signal);
+    const self = members().find((member) => member.self)?.node ?? "";
+    const said = [
+      ...runner.reports("leader").map((each): Said => ({ ...each, node: "" })),
+      ...runner.reports("member").map((each): Said => ({ ...each, node: self })),
+      ...this.#saidByOthers(nowMs()),
+    ];
+    const controls = new Map(controlRows(reader).map((row) => [row.name, row]));
+    const news = [
+      ...said.flatMap((each) => transitionOf(each, declared.get(each.name), rows, controls, nowMs())),
+      ...this.#gone(rows, declared, said),
+    ];
+    for (let at = 0; at < news.length; at += MAX_TRANSITIONS) {
+      signal.throwIfAborted();
+      const { name, v } = probeTransition;
+      const input = { transitions: news.slice(at, at + MAX_TRANSITIONS) };
+      await this.#options.propose({ name, v, input, caller: "node", via: "", key: "" });
+    }
+    this.#tell(stateRows(reader), controls, declared);
+  }
+
+  async #askOthers(declared: ReadonlyMap<string, Declaration<ProbeShape>>, signal: AbortSignal): Promise<void> {
+    const { members, ask, nowMs } = this.#options;
+    this.#looks += 1;
+    const isElsewhere = [...declared.values()].some(({ value }) => value.where !== "leader");
+    if (!isElsewhere) this.#others.clear();
+    if (!isElsewhere || this.#looks % ASK_EACH !== 1) return;
+    const others = members().filter(({ self, sleeps }) => !self && !sleeps);
+    for (const node of this.#others.keys())
+      if (!others.some((member) => member.node === node)) this.#others.delete(node);
+    await Promise.all(
+      others.map(async ({ node }) => {
+        const reports = await ask(node, signal).catch(() => undefined);
+        if (reports !== undefined) this.#others.set(node, { reports, atMs: nowMs() });
+      }),
+    );
+  }
+
+  /** What a member said holds until it is silent for long: then nothing is known, and nobody is alarmed. */
+  #saidByOthers(nowMs: number): Said[] {
+    return [...this.#others].flatMap(([node, { reports, atMs }]) =>
+      reports.map((each): Said => {
+        if (nowMs - atMs < SILENT_MS) return { ...each, node };
+        return { name: each.name, node, state: "unknown", cause: "machine", detail: "its member does not respond" };
+      }),
+    );
+  }
+
+  /** Rows of what is no longer declared, or is no longer done by that member, although it answers. */
+  #gone(
+    rows: readonly StateRow[],
+    declared: ReadonlyMap<string, Declaration<ProbeShape>>,
+    said: readonly Said[],
+  ): Transition[] {
+    const { members, runner } = this.#options;
+    const seen = members();
+    const isDone = ({ name, node }: StateRow): boolean => {
+      const where = declared.get(name)?.value.where;
+      if (where === undefined || (node === "") !== (where === "leader")) return false;
+      if (node === "") return true;
+      const member = seen.find((each) => each.node === node);
+      if (member === undefined) return seen.length === 0;
+      const hasSaid = member.self ? runner.isReady : this.#others.has(node);
+      return !hasSaid || said.some((each) => each.name === name && each.node === node);
+    };
+    return rows
+      .filter((row) => !isDone(row))
+      .map(({ name, node, space }) => ({ name, node, space, state: "gone", cause: "", detail: "", quiet: true }));
+  }
+
+  #tell(
+    rows: readonly StateRow[],
+    controls: ReadonlyMap<string, ControlRow>,
+    declared: ReadonlyMap<string, Declaration<ProbeShape>>,
+  ): void {
+    const { conditions, nowMs } = this.#options;
+    const down = rows.filter(({ name, state }) => {
+      const declaration = declared.get(name);
+      return state === "down" && declaration !== undefined && !isQuiet(declaration.value, controls.get(name), nowMs());
+    });
+    if (down.length === 0) {
+      conditions.clear("probe_down");
+      return;
+    }
+    const said = printableLine(down.map(({ name, detail }) => `${name}: ${detail}`).join("; "));
+    const more = said.length > MAX_SAID ? `… (${down.length} in all)` : "";
+    conditions.raise("probe_down", `${said.slice(0, MAX_SAID)}${more}`);
+  }
+}
+
+/** Reports whether nobody is to be told of a probe now. */
+function isQuiet(probe: ProbeShape, control: ControlRow | undefined, nowMs: number): boolean {
+  return control?.paused === 1 || (control?.muted_until ?? 0) > nowMs || inMaintenance(probe, nowMs);
+}
+
+/** Returns what is not as the log has it; also a `down` of which nobody was told while it was to be quiet. */
+function transitionOf(
+  { name, node, state, cause, detail }: Said,
+  declaration: Declaration<ProbeShape> | undefined,
+  rows: readonly StateRow[],
+  controls: ReadonlyMap<string, ControlRow>,
+  nowMs: number,
+): Transition[] {
+  const control = controls.get(name);
+  if (declaration === undefined || control?.paused === 1) return [];
+  const { space } = declaration.value;
+  const row = rows.find((each) => each.name === name && each.node === node);
+  const quiet = inMaintenance(declaration.value, nowMs);
+  const isUntold = state === "down" && row?.told === 0 && !isQuiet(declaration.value, control, nowMs);
+  const isSame = row?.state === state && row.cause === cause && row.space === space;
+  if (isSame && !isUntold) return [];
+  if (row === undefined && state === "starting") return [];
+  return [{ name, node, space, state, cause, detail, quiet }];
+}
