@@ -108,6 +108,7 @@ func (e *egress) newProxy() *httputil.ReverseProxy {
 		// A peer must not make its answer look like a refusal of this process.
 		ModifyResponse: func(response *http.Response) error {
 			stripForgeable(response.Header)
+			sayCertificate(response)
 			return nil
 		},
 		ErrorLog: log.New(logWriter{e.node}, "", 0),

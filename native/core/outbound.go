@@ -28,6 +28,8 @@ const (
 	headerProtocol = "Cairn-Internal-Protocol"
 	// headerRefusal marks a response that this process made, not the remote side.
 	headerRefusal = "Cairn-Internal-Refusal"
+	// headerCertificateEnds says of a response over TLS when the certificate of the other side ends, as RFC 3339.
+	headerCertificateEnds = "Cairn-Internal-Certificate-Ends"
 
 	outboundTimeout   = 10 * time.Minute
 	ingestTimeout     = time.Minute
@@ -75,6 +77,7 @@ func newOutbound(node *Node, guard *outboundGuard, proxy *outboundProxy, roots *
 		ErrorLog: log.New(logWriter{node}, "", 0),
 		ModifyResponse: func(response *http.Response) error {
 			stripForgeable(response.Header)
+			sayCertificate(response)
 			if response.StatusCode == http.StatusSwitchingProtocols {
 				return errors.New("the response switches protocols")
 			}
@@ -89,6 +92,15 @@ func newOutbound(node *Node, guard *outboundGuard, proxy *outboundProxy, roots *
 		},
 	}
 	return o
+}
+
+// sayCertificate adds when the certificate of the other side ends; a probe may count its days.
+func sayCertificate(response *http.Response) {
+	if response.TLS == nil || len(response.TLS.PeerCertificates) == 0 {
+		return
+	}
+	ends := response.TLS.PeerCertificates[0].NotAfter.UTC().Format(time.RFC3339)
+	response.Header.Set(headerCertificateEnds, ends)
 }
 
 // newOutboundTransport returns a transport that dials by the guard; plain is for http.

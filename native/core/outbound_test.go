@@ -13,8 +13,10 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // outboundTo sends a request through a guard with these rules and returns the status, code and text of the response.
@@ -238,6 +240,7 @@ func TestOutboundVerifiesTLSAndBoundsBodies(t *testing.T) {
 			io.Copy(writer, io.LimitReader(zeroReader{}, maxOutboundBytes+1))
 			return
 		}
+		writer.Header().Set(headerCertificateEnds, "never")
 		io.WriteString(writer, request.TLS.ServerName)
 	}))
 	server.TLS = &tls.Config{Certificates: []tls.Certificate{certificate}}
@@ -247,8 +250,14 @@ func TestOutboundVerifiesTLSAndBoundsBodies(t *testing.T) {
 	port := server.URL[strings.LastIndex(server.URL, ":")+1:]
 	names := map[string]string{"s3.lan": "127.0.0.1", "other.lan": "127.0.0.1"}
 	send := outboundTo(t, roots, []string{"127.0.0.0/8"}, names)
-	if got := send("GET", "https", "s3.lan:"+port, ""); got.Status != 200 || got.Body != "s3.lan" {
-		t.Errorf("%d %s", got.Status, got.Body)
+	leaf, err := x509.ParseCertificate(certificate.Certificate[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	ends := []string{leaf.NotAfter.UTC().Format(time.RFC3339)}
+	if got := send("GET", "https", "s3.lan:"+port, ""); got.Status != 200 || got.Body != "s3.lan" ||
+		!slices.Equal(got.Header.Values(headerCertificateEnds), ends) {
+		t.Errorf("%d %s, which ends %v and not %v", got.Status, got.Body, got.Header.Values(headerCertificateEnds), ends)
 	}
 	if got := send("GET", "https", "other.lan:"+port, ""); got.Status != 502 || got.Code != "tls_failed" {
 		t.Errorf("a certificate for another name: %d %s", got.Status, got.Body)
