@@ -49,7 +49,8 @@ export const ARROWS: Readonly<Record<string, readonly string[]>> = {
   mcp: ["operation", "access", "log", "observe", "lib"],
   web: ["page", "operation", "access", "lib"],
   features: ["features/*", "fleet", "cache", "operation", "access", "log", "store", "observe", "config", "lib"],
-  "features/*": ["page", "operation", "peer", "access", "log", "store", "observe", "config", "lib"],
+  // `process` is a mechanism and no feature.
+  "features/*": ["features/process", "page", "operation", "peer", "access", "log", "store", "observe", "config", "lib"],
   cache: ["fleet", "operation", "peer", "access", "log", "store", "observe", "config", "lib"],
   fleet: ["page", "operation", "peer", "access", "log", "store", "tailnet", "observe", "config", "lib"],
   operation: ["peer", "access", "log", "store", "observe", "config", "lib"],

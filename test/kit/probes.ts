@@ -6,7 +6,9 @@ import { probeFeature } from "../../src/features/probe/index.ts";
 import { RUNNER, SEEN, Seen } from "../../src/features/probe/parts.ts";
 import { Runner } from "../../src/features/probe/runner.ts";
 import { Watch } from "../../src/features/probe/watch.ts";
+import { environmentFor, runProcess } from "../../src/features/process/index.ts";
 import { Conditions } from "../../src/observe/conditions.ts";
+import { agreesToRun } from "../../src/operation/fleet-run.ts";
 import { FULL_MEMBERS, type Outbound } from "../../src/operation/node-parts.ts";
 import { type SeenMember, SURROUNDINGS } from "../../src/operation/surroundings.ts";
 import { startDeclarations } from "./declarations.ts";
@@ -30,6 +32,8 @@ export interface Around {
   members: SeenMember[];
   /** Whether its way out works. */
   out: boolean;
+  /** Its setting fleet.run. */
+  agreed: string[];
 }
 
 /** Starts members with these names; the first leads. */
@@ -55,6 +59,7 @@ export function startProbes(names: readonly string[] = ["a"]) {
     const around: Around = {
       control: true,
       out: true,
+      agreed: [],
       members: names.map((each) => ({
         ...{ node: `n-${each}`, name: each, self: each === name, away: false, roundTripMs: 5, sleeps: false },
         labels: [`of-${each}`, "linux"],
@@ -82,6 +87,12 @@ export function startProbes(names: readonly string[] = ["a"]) {
         readSecret: (reference) => `value of ${reference}`,
         resolve: async (name_) => (name_ === "good.example" ? ["192.0.2.1"] : []),
         members: () => around.members,
+        agrees: (name_, labels) => agreesToRun(around.agreed, { kind: "probe", name: name_, labels }),
+        run: async (argv, values, timeoutMs, signal) => {
+          const spec = { argv, env: environmentFor(process.env, { values }), cwd: "/" };
+          const { end, output } = await runProcess(spec, { timeoutMs, signal, graceMs: 100 });
+          return { code: end.code, stdout: output.stdout.text(), stderr: output.stderr.text(), latencyMs: 0 };
+        },
         missing: async () => missing,
         nowMs: () => clock.nowMs,
         monotonicMs: () => clock.nowMs,
@@ -151,6 +162,11 @@ export function startProbes(names: readonly string[] = ["a"]) {
         },
         { seen: () => node.conditionText("declaration_refused") },
       );
+    },
+    /** Ends a declaration, and waits until it is no longer in force. */
+    remove: async (name: string) => {
+      await node.call("context_delete", { id: `fleet/probes/${name}` });
+      await eventually(`${name} ends`, () => !node.declarations.list(PROBE).some((each) => each.name === name));
     },
     /** The states in the log, as `name state cause`, with the node where it is not the leader. */
     states: () =>

@@ -20,7 +20,14 @@ const member = (name: string, more: Partial<SeenMember> = {}): SeenMember => ({
 function checked(probe: object, parts: Partial<CheckParts>, network: OwnNetwork = CONNECTED, signal?: AbortSignal) {
   const all: CheckParts = {
     ...{ outbound: never, tailnet: never, connections: { open: never, roots: () => [] } },
-    ...{ readSecret: (reference) => `<${reference}>`, resolve: never, members: () => [], missing: never },
+    ...{
+      run: never,
+      agrees: () => true,
+      readSecret: (reference) => `<${reference}>`,
+      resolve: never,
+      members: () => [],
+      missing: never,
+    },
     ...{ nowMs: () => NOW_MS, monotonicMs: () => 0 },
     ...parts,
   };

@@ -27,6 +27,12 @@ test.each<object>([
   { type: "tcp", target: "db.example:5432", tls: true },
   { type: "dns", target: "_sip._tcp.example.com", record: "TXT", expect: { address: "v=spf1" } },
   { type: "ping", target: "pi", where: "all" },
+  {
+    type: "command",
+    command: ["df", "-h"],
+    environment: { TOKEN: "secret:API" },
+    expect: { exit_code: 1, contains: "x" },
+  },
   { ...BEAT, interval: 86_400, grace: 3600, space: "ops" },
 ])("%j can be declared", (value) => {
   expect(judged(value)).not.toHaveProperty("problem");
@@ -85,6 +91,13 @@ test.each<[object, string]>([
   [{ type: "tcp", target: "example.com:1", headers: {} }, "headers: a probe of the type tcp has none"],
   [{ type: "dns", target: "not a name" }, "target"],
   [{ type: "ping", target: "a b" }, "target"],
+  [{ type: "command" }, "command is missing"],
+  [{ type: "command", command: [] }, "command"],
+  [{ type: "command", command: ["a\nb"] }, "command.0"],
+  [{ type: "command", command: ["a\0b"] }, "command.0"],
+  [{ type: "command", command: ["a"], target: "x" }, "target"],
+  [{ type: "command", command: ["a"], environment: { "A B": "x" } }, "environment"],
+  [{ ...HTTP, command: ["a"] }, "command: a probe of the type http has none"],
   [{ ...BEAT, target: "x" }, "has none"],
   [{ ...BEAT, where: "all" }, "beats are counted by the leader"],
   [{ ...BEAT, schedule: { pattern: "0 3 * * *" } }, "schedule"],

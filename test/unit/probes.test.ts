@@ -29,6 +29,10 @@ const ANSWERS: readonly [object, object, string][] = [
   [{ body: '{"__proto__":7}' }, { json: [{ path: "/toString" }] }, "the JSON has no /toString"],
 ];
 
+/** Without what the kit declares of a probe by HTTP. */
+const BARE = { target: undefined, retry: undefined, timeout: undefined };
+const BEAT = { ...BARE, type: "beat", interval: 900, grace: 60 };
+
 describe("a server", () => {
   test("that is well is up, and writes nothing while it stays so", async () => {
     await fleet.declareProbe("web", { expect: { contains: "well" } });
@@ -248,7 +252,7 @@ describe("another leader", () => {
     await fleet.pass(30);
     expect(fleet.states()).toContain("disk n-b down service");
     await fleet.declareProbe("disk", { where: "label:of-a" });
-    await fleet.call("context_delete", { id: "fleet/probes/every" });
+    await fleet.remove("every");
     fleet.behaviour.status = 200;
     await fleet.pass(60);
     expect(fleet.states()).toEqual(["disk n-a up", "one n-a up"]);
@@ -266,6 +270,50 @@ describe("another leader", () => {
     fleet.setMissing({ missing: 2, asked: 2 });
     await fleet.pass(15);
     expect(fleet.states()).toEqual(["b down machine"]);
+  });
+});
+
+describe("a command", () => {
+  const COMMAND = { ...BARE, type: "command", interval: 10, down: 1 };
+
+  test("runs where its node agrees, and nowhere else", async () => {
+    await fleet[Symbol.asyncDispose]();
+    fleet = startProbes(["a", "b"]);
+    fleet.member("b").around.agreed.push("probe/disk");
+    await fleet.declareProbe("disk", { ...COMMAND, where: "all", command: ["true"] });
+    await fleet.declareProbe("other", { ...COMMAND, command: ["true"] });
+    await fleet.pass(30);
+    expect(fleet.states()).toEqual(["disk n-b up", "other unknown consent"]);
+  });
+
+  test("is judged by exit code and output, gets its variables, and has no shell", async () => {
+    fleet.member("a").around.agreed.push("*");
+    const checked = async (name: string, more: object) => {
+      await fleet.declareProbe(name, { ...COMMAND, ...more });
+      return ((await fleet.call("probe_check", { name }))["results"] as object[])[0];
+    };
+    expect(await checked("ok", { command: ["sh", "-c", "exit 3"], expect: { exit_code: 3 } })).toMatchObject({
+      outcome: "good",
+    });
+    expect(await checked("no", { command: ["sh", "-c", "echo a >&2; echo disk full >&2; exit 2"] })).toMatchObject({
+      ...{ outcome: "bad", cause: "service", detail: "exit code 2; expected is 0: disk full" },
+    });
+    const environment = { TOKEN: "secret:API", PLAIN: "x" };
+    const shown = { command: ["sh", "-c", "echo [$TOKEN] [$PLAIN]"], environment };
+    expect(await checked("env", { ...shown, expect: { contains: "[value of secret:API] [x]" } })).toMatchObject({
+      outcome: "good",
+    });
+    expect(await checked("words", { command: ["echo", "$HOME; ls"], expect: { contains: "$HOME; ls" } })).toMatchObject(
+      { outcome: "good" },
+    );
+    expect(await checked("number", { command: ["echo", '{"free":12}'], value: "/free" })).toMatchObject({ value: 12 });
+    expect(await checked("none", { command: ["/no/such/program"] })).toMatchObject({
+      outcome: "bad",
+      cause: "service",
+    });
+    expect(await checked("long", { command: ["sleep", "60"], timeout: 1 })).toMatchObject({
+      ...{ outcome: "bad", detail: expect.stringContaining("within 1 s") },
+    });
   });
 });
 
@@ -315,8 +363,6 @@ describe("beats", () => {
     expect((await refusal(fleet.call("probe_beat", { name: "none" }))).code).toBe("not_found");
   });
 });
-
-const BEAT = { type: "beat", target: undefined, retry: undefined, timeout: undefined, interval: 900, grace: 60 };
 
 test("rights are those of the space that a probe declares", async () => {
   await fleet.declareProbe("web");

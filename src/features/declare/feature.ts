@@ -5,6 +5,7 @@ import declarations from "../../operation/declarations.sql" with { type: "text" 
 import { DECLARATIONS } from "../../operation/declared-kind.ts";
 import { DECLARE_LEVEL } from "../../operation/declared-rows.ts";
 import type { Feature } from "../../operation/feature.ts";
+import { fleetRunSettings } from "../../operation/fleet-run.ts";
 import { CALL_AS, LOG, NODE } from "../../operation/node-parts.ts";
 import { ServiceKey } from "../../operation/services.ts";
 import { declarationApply, declarationPlan } from "./apply.ts";
@@ -13,7 +14,6 @@ import { declareConditions } from "./conditions.ts";
 import { InForce } from "./in-force.ts";
 import { Keeper } from "./keeper.ts";
 import { declarationKinds, declarationList, kindsOf } from "./list.ts";
-import { declareSettings } from "./settings.ts";
 import { declarationSettle } from "./settle.ts";
 import { declarationProblem } from "./verify.ts";
 
@@ -24,7 +24,7 @@ export const declareFeature: Feature = {
   name: "declare",
   migrations: [{ id: 29, level: DECLARE_LEVEL, sql: declarations }],
   tables: [{ name: "declarations", scope: "replicated", fork: "keep", sql: "SELECT * FROM declarations ORDER BY id" }],
-  settings: declareSettings,
+  settings: fleetRunSettings,
   conditions: declareConditions,
   operations: (node) => [
     ...[declarationSettle, declarationList(node), declarationKinds(node)],

@@ -36,6 +36,7 @@ const expectations = z
       .describe("http: default 2xx and 3xx; redirects are not followed"),
     contains: z.string().min(1).max(MAX_TEXT).optional().describe("http: text in the first 256 KiB of the body"),
     json: z.array(jsonTest).min(1).max(10).optional().describe("http: what the JSON of the body says"),
+    exit_code: z.number().int().min(0).max(255).optional().describe("command: default 0"),
     latency_ms: z.number().int().min(1).max(60_000).optional().describe("longest time of an answer"),
     certificate_days: z
       .number()
@@ -74,15 +75,18 @@ const window = z.strictObject({
     .max(7 * 24 * 60),
 });
 
+/** A word of a command line. */
+const WORD = /^[^\0\n\r]*$/;
+
 /** What is declared of a probe. */
 export const probeShape = z.strictObject({
-  type: z.enum(["http", "tcp", "dns", "ping", "beat"]),
+  type: z.enum(["http", "tcp", "dns", "ping", "command", "beat"]),
   target: z
     .string()
     .min(1)
     .max(MAX_TARGET)
     .optional()
-    .describe("http: URL; tcp: HOST:PORT; dns: name; ping: name of a member; beat: none"),
+    .describe("http: URL; tcp: HOST:PORT; dns: name; ping: name of a member; command, beat: none"),
   network: z.enum(["host", "tailnet"]).default("host").describe("http: by which network"),
   tls: z
     .boolean()
@@ -90,6 +94,18 @@ export const probeShape = z.strictObject({
     .describe("tcp: also make a TLS connection; without it outbound.allow must list the target"),
   record: z.enum(["A", "AAAA", "CNAME", "MX", "NS", "TXT"]).default("A").describe("dns: what is asked for"),
   headers,
+  command: z
+    .array(z.string().max(MAX_TARGET).regex(WORD, "has a NUL or a line end"))
+    .min(1)
+    .max(64)
+    .optional()
+    .describe(
+      "command: the program and its arguments; no shell reads them. Only nodes whose fleet.run names it run it",
+    ),
+  environment: z
+    .record(z.string().regex(/^[A-Za-z_]\w{0,63}$/, "is no name of a variable"), z.string().max(1024).regex(WORD))
+    .optional()
+    .describe("command: variables; a value may be secret:NAME"),
   where: z
     .string()
     .max(128)
@@ -150,7 +166,7 @@ export type ProbeShape = z.output<typeof probeShape>;
 export const PROBE: DeclaredKind<ProbeShape> = {
   kind: "probe",
   place: "probes",
-  summary: "a health check: an HTTP answer, a connection, a name, a member, or beats that a job sends",
+  summary: "a health check: an HTTP answer, a connection, a name, a member, a command, or beats that a job sends",
   schema: probeShape,
   example: { type: "http", target: "https://example.com/", interval: 60, expect: { status: [200] } },
   problem: problemOf,
@@ -159,19 +175,30 @@ export const PROBE: DeclaredKind<ProbeShape> = {
 /** Fields that only some types have. */
 const ONLY: Readonly<Record<string, readonly ProbeShape["type"][]>> = {
   headers: ["http"],
-  value: ["http"],
-  schedule: ["http", "tcp", "dns", "ping"],
+  value: ["http", "command"],
+  command: ["command"],
+  environment: ["command"],
+  schedule: ["http", "tcp", "dns", "ping", "command"],
 };
 const EXPECT_ONLY: Readonly<Record<string, readonly ProbeShape["type"][]>> = {
-  ...{ status: ["http"], contains: ["http"], json: ["http"], certificate_days: ["http"], address: ["dns"] },
-  latency_ms: ["http", "tcp", "dns", "ping"],
+  ...{
+    status: ["http"],
+    contains: ["http", "command"],
+    json: ["http", "command"],
+    exit_code: ["command"],
+    certificate_days: ["http"],
+    address: ["dns"],
+  },
+  latency_ms: ["http", "tcp", "dns", "ping", "command"],
 };
 
 /** Returns what the schema cannot say is wrong. */
 function problemOf(probe: ProbeShape, name: string): string | undefined {
   const { type, target, depends_on: needed, maintenance, schedule } = probe;
-  if (type === "beat" && target !== undefined) return "target: a probe of the type beat has none";
-  if (type !== "beat" && target === undefined) return "target is missing";
+  const hasTarget = type !== "beat" && type !== "command";
+  if (!hasTarget && target !== undefined) return `target: a probe of the type ${type} has none`;
+  if (hasTarget && target === undefined) return "target is missing";
+  if (type === "command" && probe.command === undefined) return "command is missing";
   if (type === "beat" && probe.where !== "leader") return "where: beats are counted by the leader";
   const misplaced = wrongField(probe, ONLY, type) ?? wrongField(probe.expect, EXPECT_ONLY, type, "expect.");
   if (misplaced !== undefined) return misplaced;

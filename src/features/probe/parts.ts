@@ -1,15 +1,19 @@
 // The parts of a full member that probes have: the runner, and the leader's watch.
 
 import { namedSecret } from "../../config/named-secrets.ts";
+import { valuesOf } from "../../config/setting.ts";
 import { logFor } from "../../observe/logging.ts";
 import { registerSecret } from "../../observe/redact.ts";
 import { CONNECTIONS } from "../../operation/connections.ts";
 import { DECLARATIONS } from "../../operation/declared-kind.ts";
+import { agreesToRun, fleetRunSettings } from "../../operation/fleet-run.ts";
 import { FULL_MEMBERS, HOST, LOG, NODE } from "../../operation/node-parts.ts";
 import { ServiceKey, type Services } from "../../operation/services.ts";
 import { type SeenMember, SURROUNDINGS } from "../../operation/surroundings.ts";
+import { environmentFor, runProcess } from "../process/index.ts";
 import { resolveName } from "./check/resolve.ts";
 import { probeConditions } from "./conditions.ts";
+import { PROBE } from "./declared.ts";
 import { askMissing, askReports } from "./peer-paths.ts";
 import { Runner } from "./runner.ts";
 import { Watch } from "./watch.ts";
@@ -21,6 +25,9 @@ export const SEEN: ServiceKey<Seen> = new ServiceKey("the members as probes see 
 
 /** Members are looked at again after so long, in ms: beats come once a second. */
 const SEEN_MS = 2000;
+
+/** How long a command has between SIGTERM and SIGKILL, in ms. */
+const GRACE_MS = 2000;
 
 /** The members as a node sees them, read again when they are old. */
 export class Seen {
@@ -46,7 +53,8 @@ export class Seen {
 
 /** Provides the parts of a node. */
 export function openProbes(node: Services): void {
-  const { store, nowMs } = node.get(NODE);
+  const { store, nowMs, settings } = node.get(NODE);
+  const agreed = valuesOf(fleetRunSettings, settings)["fleet.run"];
   const { outbound, tailnet, env } = node.get(HOST);
   const seen = new Seen(node);
   const runner = new Runner({
@@ -63,6 +71,13 @@ export function openProbes(node: Services): void {
         return value;
       },
       members: () => seen.list(),
+      agrees: (name, labels) => agreesToRun(agreed, { kind: PROBE.kind, name, labels }),
+      run: async (argv, values, timeoutMs, signal) => {
+        const spec = { argv, env: environmentFor(env, { values }), cwd: "/" };
+        const { end, output } = await runProcess(spec, { timeoutMs, signal, graceMs: GRACE_MS });
+        const { stdout, stderr } = output;
+        return { code: end.code, stdout: stdout.text(), stderr: stderr.text(), latencyMs: end.tookMs };
+      },
       missing: (member, signal) => askMissing(node.get(FULL_MEMBERS), member, signal),
       nowMs,
       monotonicMs: () => performance.now(),

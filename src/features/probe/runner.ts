@@ -53,6 +53,12 @@ interface Slot {
   reachedMs: number;
 }
 
+/** What comes of a command that the setting of its node does not name. */
+const NOT_AGREED: CheckResult = {
+  ...{ outcome: "blind", cause: "consent" },
+  detail: "this node does not agree to run it: its setting fleet.run does not name it",
+};
+
 /** What a member says of one of its probes. */
 export interface Report extends Pick<Live, "state" | "cause" | "detail"> {
   name: string;
@@ -164,7 +170,7 @@ export class Runner implements Job {
     this.#controls = new Map(controlRows(reader).map((row) => [row.name, row]));
     const own = parts.members().find(({ self }) => self);
     this.#isReady = own !== undefined;
-    const mine = declarations.list(PROBE).filter(({ value }) => this.#isMine(value, own));
+    const mine = declarations.list(PROBE).filter((each) => this.#isMine(each, own));
     const names = new Set(mine.map(({ name }) => name));
     for (const name of this.#slots.keys()) if (!names.has(name)) this.#slots.delete(name);
     this.beats.only(names);
@@ -184,19 +190,29 @@ export class Runner implements Job {
     }
   }
 
-  #isMine({ where }: ProbeShape, own: SeenMember | undefined): boolean {
+  #isMine({ name, value }: Declaration<ProbeShape>, own: SeenMember | undefined): boolean {
+    const { where } = value;
     if (where === "leader") return this.#leads;
     if (own === undefined) return false;
+    // Of many members only those that agree run a command.
+    const isOfMany = where === "all" || where.startsWith("label:");
+    if (isOfMany && !this.#agrees(name, value)) return false;
     if (where === "all") return true;
     const what = where.slice(where.indexOf(":") + 1);
     return where.startsWith("label:") ? own.labels.includes(what) : own.name === what;
   }
 
+  #agrees(name: string, { type, labels }: ProbeShape): boolean {
+    return type !== "command" || this.#options.parts.agrees(name, labels);
+  }
+
   async #run(slot: Slot): Promise<CheckResult> {
     const { parts } = this.#options;
-    const { value } = slot.declaration;
+    const { name, value } = slot.declaration;
     this.#running += 1;
-    const running = check(value, parts, () => this.#ownNetwork(slot), this.#stopping.signal);
+    const running = this.#agrees(name, value)
+      ? check(value, parts, () => this.#ownNetwork(slot), this.#stopping.signal)
+      : Promise.resolve(NOT_AGREED);
     slot.running = running;
     try {
       const result = this.#withDependencies(slot, await running);

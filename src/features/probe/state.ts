@@ -6,7 +6,7 @@ export const STATES = ["starting", "up", "suspect", "down", "unknown"] as const;
 export type ProbeState = (typeof STATES)[number];
 
 /** What is at fault, as far as it shows. */
-export const CAUSES = ["", "service", "machine", "path", "control", "network", "dependency"] as const;
+export const CAUSES = ["", "service", "machine", "path", "control", "network", "dependency", "consent"] as const;
 /** One of CAUSES; "": nothing is. */
 export type Cause = (typeof CAUSES)[number];
 

@@ -6,6 +6,7 @@ import { redactText } from "../../../observe/redact.ts";
 import type { SeenMember } from "../../../operation/surroundings.ts";
 import { hostAndPort, type ProbeShape } from "../declared.ts";
 import type { CheckResult } from "../state.ts";
+import { checkCommand } from "./command.ts";
 import { checkHttp, latencyProblem } from "./http.ts";
 import type { CheckParts, Found } from "./parts.ts";
 
@@ -53,6 +54,8 @@ function run(probe: ProbeShape, parts: CheckParts, signal: AbortSignal): Promise
       return checkDns(probe, parts, signal);
     case "ping":
       return checkMember(probe, parts, signal);
+    case "command":
+      return checkCommand(probe, parts, signal);
     case "beat":
       throw new Error("beats come by themselves");
   }
@@ -67,6 +70,7 @@ function judge(
 ): Pick<CheckResult, "outcome" | "cause"> {
   if (machine) return { outcome: "bad", cause: "machine" };
   if (reached) return { outcome: "bad", cause: "service" };
+  if (probe.type === "command") return { outcome: "bad", cause: "service" };
   const isTailnet = probe.type === "ping" || (probe.type === "http" && probe.network === "tailnet");
   if (!isTailnet) {
     if (control === false && !othersReached) return { outcome: "blind", cause: "network" };

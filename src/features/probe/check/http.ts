@@ -29,12 +29,10 @@ export async function checkHttp(probe: ProbeShape, parts: CheckParts, signal: Ab
   const latencyMs = Math.round(parts.monotonicMs() - beganMs);
   const found = { reached: true, latencyMs };
   const text = body.toString("utf8");
-  const parsed = json === undefined && probe.value === undefined ? undefined : jsonIn(text);
-  const value = probe.value === undefined ? undefined : numberAt(parsed, probe.value);
+  const value = measured(probe, text);
   const problem =
     statusProblem(probe, response.status) ??
-    (contains === undefined || text.includes(contains) ? undefined : `the body lacks ${JSON.stringify(contains)}`) ??
-    jsonProblem(probe, parsed) ??
+    bodyProblem(probe, text) ??
     (typeof value === "string" ? value : undefined) ??
     certificateProblem(probe, response, parts.nowMs()) ??
     latencyProblem(probe, latencyMs);
@@ -44,6 +42,18 @@ export async function checkHttp(probe: ProbeShape, parts: CheckParts, signal: Ab
     detail: problem ?? `status ${response.status}`,
     value: typeof value === "number" ? value : undefined,
   };
+}
+
+/** Returns what is wrong with a body. */
+export function bodyProblem(probe: ProbeShape, text: string): string | undefined {
+  const { contains, json } = probe.expect;
+  if (contains !== undefined && !text.includes(contains)) return `the body lacks ${JSON.stringify(contains)}`;
+  return json === undefined ? undefined : jsonProblem(probe, jsonIn(text));
+}
+
+/** Returns the number that a probe measures in a body; undefined: it measures none; a text: why there is none. */
+export function measured({ value }: ProbeShape, text: string): number | string | undefined {
+  return value === undefined ? undefined : numberAt(jsonIn(text), value);
 }
 
 /** Returns what is wrong with the time that an answer took. */

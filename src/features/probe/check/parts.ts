@@ -11,6 +11,15 @@ export interface CheckParts {
   connections: Connections;
   /** Reads a secret of this node; throws a Fault. */
   readSecret: (reference: string) => string;
+  /** Runs a program with its words and variables, at most so long. Rejects with Faults where it does not start. */
+  run: (
+    argv: readonly string[],
+    values: Record<string, string>,
+    timeoutMs: number,
+    signal: AbortSignal,
+  ) => Promise<CommandEnd>;
+  /** Whether this node agrees to run the command of a probe (`fleet.run`). */
+  agrees: (name: string, labels: readonly string[]) => boolean;
   /** Looks a name up; rejects with an error of the system. */
   resolve: (name: string, record: string, signal: AbortSignal) => Promise<readonly string[]>;
   /** The members as this node sees them. */
@@ -20,6 +29,15 @@ export interface CheckParts {
   /** Wall clock, and a clock for durations, in ms. */
   nowMs: () => number;
   monotonicMs: () => number;
+}
+
+/** The end of a command, and the end of what it wrote. */
+export interface CommandEnd {
+  /** Undefined: a signal ended it. */
+  code: number | undefined;
+  stdout: string;
+  stderr: string;
+  latencyMs: number;
 }
 
 /** What one check found, before its member asks whether itself is at fault. */
