@@ -139,11 +139,17 @@ test.skipIf(process.platform !== "linux")(
   "what a child leaves behind ends with it: forks, and daemons in sessions of their own [needs Linux]",
   async () => {
     const file = join(cwd, "left");
-    const script = `sleep 100 & echo $! >> ${file}; setsid sh -c 'trap "" TERM HUP; echo $$ >> ${file}; sleep 100; sleep 100' > /dev/null 2>&1 &
-      while [ "$(wc -l < ${file})" -lt 2 ]; do sleep 0.01; done; exit 4`;
-    const { end, bounds } = await sh(script);
+    const script = `echo $$ >> ${file}; sleep 100 & echo $! >> ${file}; setsid sh -c 'trap "" TERM HUP; echo $$ >> ${file}; sleep 100; sleep 100' > /dev/null 2>&1 &
+      while [ "$(wc -l < ${file})" -lt 3 ]; do sleep 0.01; done; exit 4`;
+    const leaving = new AbortController();
+    const running = sh(script, { signal: leaving.signal, graceMs: 1000 });
+    const [main = 0] = await pidsIn(file, 3);
+    await eventually("the child to exit", () => !isRunning(main));
+    // What is asked when it has ended by itself changes nothing about that.
+    leaving.abort();
+    const { end, bounds } = await running;
     expect(end).toMatchObject({ cause: "exited", code: 4, left: [] });
-    expect((await pidsIn(file, 2)).filter(isRunning)).toEqual([]);
+    expect((await pidsIn(file, 3)).filter(isRunning)).toEqual([]);
     expect(bounds).toMatchObject({ found: ownCgroup() === undefined ? "mark" : expect.any(String) });
   },
   20_000,
@@ -167,6 +173,21 @@ test.skipIf(process.platform !== "linux")(
   },
 );
 
+test.skipIf(process.platform !== "linux")(
+  "a process that has ended and was not waited for is none that runs [needs Linux]",
+  async () => {
+    const file = join(cwd, "zombie");
+    const script = `sh -c 'echo $$ > ${file}' & exec sleep 100`;
+    const spawned = Bun.spawn({ cmd: ["sh", "-c", script], env: { PATH }, detached: true });
+    const [zombie = 0] = await pidsIn(file, 1);
+    await eventually("its end", () => !isRunning(zombie));
+    const tree = new ProcessTree({ group: spawned.pid, mark: "none", cgroup: undefined });
+    expect(tree.living()).toEqual([spawned.pid]);
+    expect(await tree.end(60_000)).toEqual({ wasKilled: false, left: [] });
+    await spawned.exited;
+  },
+);
+
 test("of a flood the last bytes are kept, in bounded memory", async () => {
   const before = process.memoryUsage.rss();
   const { end, output } = await sh("head -c 1000000000 /dev/zero; echo the end", { ringBytes: 4096 });
@@ -182,7 +203,9 @@ test("the ring keeps the last bytes in order, whatever the chunks", () => {
     const ring = new OutputRing(50);
     let all = "";
     for (let at = 0; all.length < 300; at += 1) {
-      const chunk = String.fromCharCode(97 + (at % 26)).repeat(size);
+      const chunk = Array.from({ length: size }, (_, index) => String.fromCharCode(97 + ((7 * at + index) % 26))).join(
+        "",
+      );
       all += chunk;
       ring.push(Buffer.from(chunk));
       expect(ring.text()).toBe(all.slice(-50));
@@ -201,6 +224,9 @@ test("the whole output goes to whoever keeps it, up to a bound, as slowly as tha
   expect(await keeper.close()).toEqual({ stored: "name", droppedBytes: 150_000 });
   expect(Buffer.concat(chunks).byteLength).toBe(100_000);
   expect(output.stdout.droppedBytes).toBe(249_990);
+  const whole = new OutputKeeper(100_000, async (given) => (await Array.fromAsync(given)).map((each) => each.length));
+  for (let at = 0; at < 4; at += 1) await whole.write(new Uint8Array(40_000));
+  expect(await whole.close()).toEqual({ stored: [40_000, 40_000, 20_000], droppedBytes: 60_000 });
   const failing = new OutputKeeper(100_000, async (given) => {
     for await (const _ of given) throw new Error("no room");
   });

@@ -29,6 +29,7 @@ class Guard {
   readonly #clock = openSleepClock();
   #start: Extract<ToGuard, { type: "start" }> | undefined;
   #child: RunningChild<"pipe" | "inherit"> | undefined;
+  readonly #gone = Promise.withResolvers<void>();
   #deadlineMs = Number.POSITIVE_INFINITY;
 
   take(message: ToGuard): void {
@@ -40,6 +41,7 @@ class Guard {
 
   /** The node has ended, or has closed the channel. */
   nodeGone(): void {
+    this.#gone.resolve();
     if (this.#child === undefined) process.exit(0);
     if (this.#start?.onNodeGone === "end") void this.#child.stop("node_gone", this.#start.graceMs);
   }
@@ -62,12 +64,10 @@ class Guard {
       finish({ type: "failed", message: "its time was over before it could start" });
       return;
     }
-    // Where it is to outlive the node, its output has to have a reader that does.
-    const relays = start.stdio === "pipe" && start.onNodeGone === "deadline";
     try {
       const stdin = start.stdio === "inherit" ? "inherit" : "ignore";
       this.#child = startChild<"pipe" | "inherit">(start.launch, {
-        stdio: relays ? "pipe" : "inherit",
+        stdio: start.stdio,
         stdin,
         graceMs: start.graceMs,
       });
@@ -77,13 +77,11 @@ class Guard {
     }
     const { process: child, ended } = this.#child;
     tell({ type: "started", pid: child.pid });
-    const relayed = relays
-      ? Promise.all([relay(child.stdout, Bun.stdout), relay(child.stderr, Bun.stderr)])
-      : undefined;
-    void ended.then(async (end) => {
-      await Promise.race([relayed, pause(DRAIN_MS)]);
-      finish({ type: "ended", end });
-    });
+    const relayed = Promise.all([
+      relay(child.stdout, Bun.stdout, this.#gone.promise),
+      relay(child.stderr, Bun.stderr, this.#gone.promise),
+    ]);
+    void ended.then((end) => finish({ type: "ended", end }, Promise.race([relayed, pause(DRAIN_MS)])));
     this.#look();
   }
 
@@ -96,18 +94,30 @@ class Guard {
   };
 }
 
-/** Passes output on to the node, and drops it when the node is gone. */
-async function relay(from: ReadableStream<Uint8Array> | undefined, to: Bun.BunFile): Promise<void> {
+/**
+ * Passes output on to the node, and drops it when the node is gone: a child whose output has no reader would be ended
+ * by its next line, before it has done what it does on SIGTERM.
+ */
+async function relay(
+  from: ReadableStream<Uint8Array> | undefined,
+  to: Bun.BunFile,
+  gone: Promise<void>,
+): Promise<void> {
+  if (from === undefined) return;
   const writer = to.writer();
-  let isBroken = false;
-  for await (const chunk of from ?? []) {
-    if (isBroken) continue;
-    try {
+  let isGone = false;
+  const drop = () => {
+    isGone = true;
+  };
+  void gone.then(drop);
+  for await (const chunk of from) {
+    if (isGone) continue;
+    // A flush that waits when the node is killed may never end.
+    const written = async () => {
       writer.write(chunk);
       await writer.flush();
-    } catch {
-      isBroken = true;
-    }
+    };
+    await Promise.race([written().catch(drop), gone]);
   }
 }
 
@@ -119,9 +129,9 @@ function tell(message: FromGuard): void {
   }
 }
 
-/** Tells the last message and ends. */
-function finish(message: FromGuard): void {
-  const end = () => process.exit(0);
+/** Tells the last message, and ends when the rest of the output is passed on too. */
+function finish(message: FromGuard, rest: Promise<unknown> = Promise.resolve()): void {
+  const end = () => void rest.then(() => process.exit(0));
   setTimeout(end, 500);
   try {
     process.send?.(message, end);
