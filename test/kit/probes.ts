@@ -123,6 +123,7 @@ export function startProbes(names: readonly string[] = ["a"]) {
     if (leader !== undefined) member(leader).runner.lead(false);
     leader = name;
     member(name).runner.lead(true);
+    member(name).watch.begin();
   };
   const first = names[0] ?? "a";
   node.services.provide(RUNNER, member(first).runner).provide(SEEN, new Seen(node.services));

@@ -258,6 +258,20 @@ describe("another leader", () => {
     expect(fleet.states()).toEqual(["disk n-a up", "one n-a up"]);
   });
 
+  test("says that it knows nothing of a member that went with the leader", async () => {
+    await fleet.declareProbe("every", { where: "all" });
+    await fleet.pass(30);
+    fleet.member("a").isSilent = true;
+    fleet.lead("b");
+    await fleet.pass(25);
+    expect(fleet.states()).toEqual(["every n-a up", "every n-b up"]);
+    await fleet.pass(20);
+    expect(fleet.states()).toEqual(["every n-a unknown machine", "every n-b up"]);
+    fleet.member("a").isSilent = false;
+    await fleet.pass(30);
+    expect(fleet.states()).toEqual(["every n-a up", "every n-b up"]);
+  });
+
   test("a member is down when most of the others miss it too, and else the path is", async () => {
     const { around } = fleet.member("a");
     await fleet.declareProbe("b", { type: "ping", target: "b", down: 1 });

@@ -27,6 +27,9 @@ const ASK_EACH = 3;
 const SILENT_MS = 30_000;
 const MAX_SAID = 480;
 
+/** What is known of the probes of such a member. */
+const SILENT = { state: "unknown", cause: "machine", detail: "its member does not respond" } as const;
+
 /** What the watch needs of its node. */
 export interface WatchOptions {
   runner: Pick<Runner, "lead" | "reports" | "isReady">;
@@ -54,6 +57,7 @@ export class Watch {
   /** What other members said last, and when. */
   readonly #others = new Map<string, { reports: readonly Report[]; atMs: number }>();
   #looks = 0;
+  #leadsSinceMs = 0;
 
   constructor(options: WatchOptions) {
     this.#options = options;
@@ -62,8 +66,14 @@ export class Watch {
   /** The duty. */
   lead({ signal }: Pick<Lead, "signal">): void {
     this.#options.runner.lead(true);
-    this.#others.clear();
+    this.begin();
     void this.#watch(signal);
+  }
+
+  /** Forgets what members said to this node in an earlier term. */
+  begin(): void {
+    this.#others.clear();
+    this.#leadsSinceMs = this.#options.nowMs();
   }
 
   async #watch(signal: AbortSignal): Promise<void> {
@@ -95,6 +105,7 @@ export class Watch {
       ...runner.reports("leader").map((each): Said => ({ ...each, node: "" })),
       ...runner.reports("member").map((each): Said => ({ ...each, node: self })),
       ...this.#saidByOthers(nowMs()),
+      ...this.#unheard(rows, self, nowMs()),
     ];
     const controls = new Map(controlRows(reader).map((row) => [row.name, row]));
     const news = [
@@ -119,8 +130,10 @@ export class Watch {
     const others = members().filter(({ self, sleeps }) => !self && !sleeps);
     for (const node of this.#others.keys())
       if (!others.some((member) => member.node === node)) this.#others.delete(node);
+    // One that is away would hold up what the others say until its time is over.
+    const near = others.filter(({ away }) => !away);
     await Promise.all(
-      others.map(async ({ node }) => {
+      near.map(async ({ node }) => {
         const reports = await ask(node, signal).catch(() => undefined);
         if (reports !== undefined) this.#others.set(node, { reports, atMs: nowMs() });
       }),
@@ -132,9 +145,17 @@ export class Watch {
     return [...this.#others].flatMap(([node, { reports, atMs }]) =>
       reports.map((each): Said => {
         if (nowMs - atMs < SILENT_MS) return { ...each, node };
-        return { name: each.name, node, state: "unknown", cause: "machine", detail: "its member does not respond" };
+        return { name: each.name, node, ...SILENT };
       }),
     );
+  }
+
+  /** What the log has of members that have said nothing since this node leads, once that is long enough. */
+  #unheard(rows: readonly StateRow[], self: string, nowMs: number): Said[] {
+    if (nowMs - this.#leadsSinceMs < SILENT_MS) return [];
+    return rows
+      .filter(({ node }) => node !== "" && node !== self && !this.#others.has(node))
+      .map(({ name, node }) => ({ name, node, ...SILENT }));
   }
 
   /** Rows of what is no longer declared, or is no longer done by that member, although it answers. */
@@ -194,7 +215,9 @@ function transitionOf(
 ): Transition[] {
   const control = controls.get(name);
   if (declaration === undefined || control?.paused === 1) return [];
-  const { space } = declaration.value;
+  const { space, where } = declaration.value;
+  // A row of an earlier place is gone.
+  if ((node === "") !== (where === "leader")) return [];
   const row = rows.find((each) => each.name === name && each.node === node);
   const quiet = inMaintenance(declaration.value, nowMs);
   const isUntold = state === "down" && row?.told === 0 && !isQuiet(declaration.value, control, nowMs);
