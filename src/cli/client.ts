@@ -72,7 +72,6 @@ export async function askNode(
   const address = nodeAddress(invocation);
   const own = { ...freshness(invocation), ...agentHeader(invocation) };
   const answerMs = options.answerMs ?? ANSWER_MS;
-  const late = AbortSignal.timeout(answerMs);
   let response: Response;
   let text: string;
   try {
@@ -84,7 +83,7 @@ export async function askNode(
         ...own,
       },
       body: JSON.stringify(input),
-      signal: options.signal === undefined ? late : AbortSignal.any([late, options.signal]),
+      signal: within(answerMs, options.signal),
     });
     text = await response.text();
   } catch (cause) {
@@ -120,15 +119,24 @@ export async function openStream(
 }
 
 /** Reports whether the node takes calls now. Throws as `askNode` does when the node cannot be reached. */
-export async function isReady(invocation: Invocation): Promise<boolean> {
+export async function isReady(
+  invocation: Invocation,
+  { answerMs = ANSWER_MS, signal }: { answerMs?: number; signal?: AbortSignal } = {},
+): Promise<boolean> {
   const address = nodeAddress(invocation);
   try {
-    const response = await request(address, "/ready", { signal: AbortSignal.timeout(ANSWER_MS) });
+    const response = await request(address, "/ready", { signal: within(answerMs, signal) });
     await response.body?.cancel();
     return response.ok;
   } catch (cause) {
-    throw unreachable(address, cause, ANSWER_MS);
+    signal?.throwIfAborted();
+    throw unreachable(address, cause, answerMs);
   }
+}
+
+function within(ms: number, signal: AbortSignal | undefined): AbortSignal {
+  const late = AbortSignal.timeout(ms);
+  return signal === undefined ? late : AbortSignal.any([late, signal]);
 }
 
 function request(address: NodeAddress, path: string, init: BunFetchRequestInit): Promise<Response> {

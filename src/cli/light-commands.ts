@@ -13,6 +13,7 @@ const LOADERS: ReadonlyMap<string, Load> = new Map<string, Load>([
   ["prime", async () => [(await import("./prime.ts")).prime]],
   ["setup", async () => [(await import("./setup.ts")).setup]],
   ["status", async () => [(await import("./status.ts")).status]],
+  ["wait", async () => [(await import("./wait/wait.ts")).wait]],
   ["whoami", async () => [(await import("./whoami.ts")).whoami]],
   ["access", async () => [(await import("./access.ts")).accessExplain]],
   ["audit", async () => [(await import("./audit.ts")).audit]],

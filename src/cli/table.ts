@@ -44,6 +44,7 @@ import { setup } from "./setup.ts";
 import { simulate } from "./simulate.ts";
 import { status } from "./status.ts";
 import { version } from "./version.ts";
+import { wait } from "./wait/wait.ts";
 import { whoami } from "./whoami.ts";
 
 /**
@@ -77,7 +78,7 @@ export function commandsOf(features: readonly Feature[]): Command[] {
     simulate,
     prime,
     setup,
-    status,
+    ...[status, wait],
     membersList,
     membersApprove,
     membersRemove,
