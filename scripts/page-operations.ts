@@ -77,10 +77,13 @@ function entriesOf(feature: Feature): readonly Described[] {
   const operations = operationsOf([feature]);
   const registry = new Registry(operations.map((operation): Operation => ({ ...operation, offered: () => true })));
   const optional = new Set(operations.filter(({ offered }) => offered !== undefined).map(({ name }) => name));
-  return registry.list().map((entry) => ({ ...entry, isOptional: optional.has(entry.operation.name) }));
+  return registry.list().map(({ operation, inputSchema }) => ({
+    ...{ operation, inputSchema },
+    isOptional: optional.has(operation.name),
+  }));
 }
 
-interface Described extends Entry {
+interface Described extends Pick<Entry, "operation" | "inputSchema"> {
   /** Whether a node may not offer it. */
   isOptional: boolean;
 }

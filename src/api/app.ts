@@ -65,9 +65,12 @@ export function createApi(options: ApiOptions): Api {
   const routes = routesOf(options.features);
   const router = new Router(routes);
   const streams = new EventStreams({ invoker, onUnexpected, timing, bounds: options.bounds ?? {} });
-  const description = JSON.stringify(
-    openApi(routes, invoker.registry, options.version, eventTypesOf(options.features)),
-  );
+  let text: string | undefined;
+  /** Made when somebody asks for it: it needs the schemas of all operations. */
+  const description = (): string => {
+    text ??= JSON.stringify(openApi(routes, invoker.registry, options.version, eventTypesOf(options.features)));
+    return text;
+  };
   const surface: NodeSurface & FeedSurface = { invoker, streams, facts: options, description };
 
   const answer = async (asked: Omit<RouteCall, "params">): Promise<Response> => {

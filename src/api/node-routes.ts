@@ -152,7 +152,7 @@ function respondMetrics({ request, caller }: RouteCall, { invoker, facts }: Node
 function respondDescription({ request, caller }: RouteCall, node: NodeSurface): Promise<Response> {
   if (!hasRights(caller, node)) throw forbidden("/openapi.json", "the role reader in some space");
   node.invoker.countRequest(caller);
-  return contentResponse(request, { text: node.description, type: "application/json" });
+  return contentResponse(request, { text: node.description(), type: "application/json" });
 }
 
 function respondSelf({ request, caller }: RouteCall, node: NodeSurface): Promise<Response> {

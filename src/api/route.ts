@@ -30,7 +30,7 @@ export interface NodeSurface {
   invoker: Invoker;
   facts: NodeFacts;
   /** The text of /openapi.json. */
-  description: string;
+  description(): string;
 }
 
 /** One request to a row. */

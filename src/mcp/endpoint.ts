@@ -9,7 +9,6 @@ import { type BodyHold, UNBOUNDED } from "../lib/request-body.ts";
 import type { LogLine } from "../observe/logging.ts";
 import { tracedBy } from "../operation/call-span.ts";
 import type { ForeignBody } from "../operation/mcp-parts.ts";
-import { ALL } from "../operation/presets.ts";
 import { httpError } from "./errors.ts";
 import type { EventStreams } from "./event-streams.ts";
 import { EVENTS_STREAM } from "./events.ts";
@@ -18,6 +17,7 @@ import { accepting, answerAlone, plainMessage } from "./lenient-request.ts";
 import { LISTEN, Listens } from "./listen.ts";
 import { refuseParams } from "./params.ts";
 import { callerByUrl, presetOf } from "./preset.ts";
+import type { PresetParts } from "./preset-parts.ts";
 import { isPlainlyOlder, plainCall, QuickCalls } from "./quick.ts";
 import { clientOf, handleOf, isPlainlyModern, methodOf, readBody, toolOf, withAgentHeader } from "./request.ts";
 import { MCP_ROUTE } from "./route.ts";
@@ -46,7 +46,7 @@ interface Asked {
 }
 
 /** What else the endpoint serves. */
-export interface EndpointOptions {
+export interface EndpointOptions extends Pick<Parts, "invoker" | "version" | "keepAliveMs"> {
   /** Bodies that are no message of MCP. */
   foreign?: readonly ForeignBody[];
   /** Where sessions are kept over a restart. */
@@ -55,7 +55,7 @@ export interface EndpointOptions {
 
 /** The endpoint `/mcp` of a node. */
 export class Endpoint {
-  readonly #parts: ReadonlyMap<string, Parts>;
+  readonly #parts: PresetParts;
   readonly #names: readonly string[];
   readonly #partsOf: PartsOf;
   readonly #common: Pick<Parts, "invoker" | "version" | "keepAliveMs">;
@@ -72,17 +72,16 @@ export class Endpoint {
   readonly #waiting: McpHandler;
   #closed = false;
 
-  /** `parts` are those of each preset, by its name. */
   constructor(
-    parts: ReadonlyMap<string, Parts>,
+    parts: PresetParts,
     eventStreams: EventStreams,
     log: LogLine,
-    { foreign = [], sessionsFile }: EndpointOptions = {},
+    { foreign = [], sessionsFile, ...common }: EndpointOptions,
   ) {
     this.#parts = parts;
-    this.#names = [...parts.keys()];
-    this.#partsOf = (caller) => partsNamed(parts, presetOf(caller));
-    this.#common = partsNamed(parts, ALL);
+    this.#names = parts.names;
+    this.#partsOf = (caller) => parts.named(presetOf(caller));
+    this.#common = common;
     this.#log = log;
     this.#foreign = foreign;
     this.#listens = new Listens(this.#partsOf, log);
@@ -105,7 +104,7 @@ export class Endpoint {
     const caller = callerByUrl(request.url, known, {
       known: this.#names,
       granted: this.#common.invoker.rights(known).preset,
-      argumentsOf: (preset) => this.#parts.get(preset)?.urlArguments ?? [],
+      argumentsOf: (preset) => this.#parts.named(preset).urlArguments,
     });
     if (caller instanceof Fault)
       return httpError(
@@ -140,7 +139,7 @@ export class Endpoint {
    */
   callersChanged(ids?: readonly string[]): void {
     const which = ids === undefined ? undefined : new Set(ids);
-    for (const { tools } of this.#parts.values()) tools.endWaits(RIGHTS_CHANGED, which);
+    for (const { tools } of this.#parts.made()) tools.endWaits(RIGHTS_CHANGED, which);
     this.#eventStreams.end(which);
     const ending = Promise.all([this.#sessions.end(which), this.#listens.end(which)]);
     ending.catch((error: unknown) => this.#log("warning", `MCP streams did not end cleanly: ${String(error)}`));
@@ -151,7 +150,7 @@ export class Endpoint {
    * refused.
    */
   async close(): Promise<void> {
-    const parts = [...this.#parts.values()];
+    const parts = this.#parts.made();
     this.#closed = true;
     this.#sessions.endStreams();
     this.#eventStreams.end();
@@ -246,12 +245,6 @@ export class Endpoint {
       },
     );
   }
-}
-
-function partsNamed(parts: ReadonlyMap<string, Parts>, name: string): Parts {
-  const found = parts.get(name);
-  if (found === undefined) throw new Error(`no preset ${name}`);
-  return found;
 }
 
 /** Returns the response with a first comment in its stream, so that the client sees at once that it is open. */

@@ -17,6 +17,7 @@ import { EventStreams } from "./event-streams.ts";
 import type { EventParts } from "./events.ts";
 import { instructionsFor } from "./instructions.ts";
 import { presetProblem } from "./preset.ts";
+import { PresetParts } from "./preset-parts.ts";
 import { Prompts } from "./prompts.ts";
 import { ResourceIndex } from "./resource-index.ts";
 import { Resources } from "./resources.ts";
@@ -77,18 +78,22 @@ export type Mcp = Pick<Endpoint, "fetch" | "callersChanged" | "close">;
 
 /** Makes the endpoint `/mcp` with its presets; close it. */
 export function createMcp(options: McpOptions): Mcp {
-  const parts = new Map<string, Parts>();
-  const streams = new EventStreams(options.invoker, options.keepAliveMs ?? KEEP_ALIVE_MS, options.log);
-  for (const preset of presetsOf(options.features)) {
-    const fixtures =
-      options.conformance === true && preset.name === ALL
-        ? conformanceFixtures((event) => endpoint.listens.emitToAll(event))
-        : undefined;
-    parts.set(preset.name, { ...partsOf(options, preset), events: eventsOf(options, preset, streams), fixtures });
-  }
+  const { invoker, version, keepAliveMs = KEEP_ALIVE_MS } = options;
+  const streams = new EventStreams(invoker, keepAliveMs, options.log);
+  const parts = presetsOf(options.features).map((preset): [string, () => Parts] => {
+    const events = eventsOf(options, preset, streams);
+    const make = () => {
+      const fixtures =
+        options.conformance === true && preset.name === ALL
+          ? conformanceFixtures((event) => endpoint.listens.emitToAll(event))
+          : undefined;
+      return { ...partsOf(options, preset), events, fixtures };
+    };
+    return [preset.name, make];
+  });
   const foreign = options.features.flatMap(({ foreignBody }) => (foreignBody === undefined ? [] : [foreignBody]));
-  const endpoint: Endpoint = new Endpoint(parts, streams, options.log, {
-    foreign,
+  const endpoint: Endpoint = new Endpoint(new PresetParts(new Map(parts)), streams, options.log, {
+    ...{ invoker, version, keepAliveMs, foreign },
     sessionsFile: options.sessionsFile,
   });
   return endpoint;

@@ -69,7 +69,7 @@ export class Registry {
       (operation) => operation.offered?.() !== false && (operation.kind !== "write" || operation.internal !== true),
     );
     const sorted = listed.sort((a, b) => (a.name < b.name ? -1 : 1));
-    this.#entries = new Map(sorted.map((operation) => [operation.name, entryOf(operation)]));
+    this.#entries = new Map(sorted.map((operation) => [operation.name, new LazyEntry(operation)]));
   }
 
   get(name: string): Entry | undefined {
@@ -148,13 +148,30 @@ function checkDefinition(operation: Operation): void {
   if (missing !== undefined) throw new Error(`${name} waits but has no argument ${missing}`);
 }
 
-function entryOf(operation: Operation): Entry {
-  checkDefinition(operation);
+/** Makes its schemas when they are first asked for: those of all operations take half of the time of a start. */
+class LazyEntry implements Entry {
+  readonly operation: Operation;
+  #inputSchema: Record<string, unknown> | undefined;
+  #outputSchema: Record<string, unknown> | undefined;
+
+  constructor(operation: Operation) {
+    checkDefinition(operation);
+    this.operation = operation;
+  }
+
+  get inputSchema(): Record<string, unknown> {
+    this.#inputSchema ??= inputSchemaOf(this.operation);
+    return this.#inputSchema;
+  }
+
+  get outputSchema(): Record<string, unknown> {
+    this.#outputSchema ??= z.toJSONSchema(this.operation.output, { io: "output" });
+    return this.#outputSchema;
+  }
+}
+
+function inputSchemaOf(operation: Operation): Record<string, unknown> {
   const common = isKeyed(operation) ? { ...commonInput.shape, ...writeInput.shape } : commonInput.shape;
   const input: z.ZodObject = operation.input;
-  return {
-    operation,
-    inputSchema: z.toJSONSchema(z.strictObject({ ...input.shape, ...common }), { io: "input" }),
-    outputSchema: z.toJSONSchema(operation.output, { io: "output" }),
-  };
+  return z.toJSONSchema(z.strictObject({ ...input.shape, ...common }), { io: "input" });
 }
