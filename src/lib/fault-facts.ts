@@ -45,6 +45,8 @@ export interface FaultFacts extends Omit<SharedFacts, "outcome"> {
   quarantine?: string | undefined;
   /** Whether the same request to the host's network may succeed in a moment. */
   transient?: boolean | undefined;
+  /** The settings of this node do not let it ask the host's network for this. */
+  refusedHere?: true | undefined;
   /** Why an address that a caller named for its events does not take them, as MCP Events names it. */
   callback?: string | undefined;
 }

@@ -6,6 +6,7 @@ import { check, type OwnNetwork } from "../../src/features/probe/check/check.ts"
 import { CERTIFICATE_HEADER } from "../../src/features/probe/check/http.ts";
 import type { CheckParts } from "../../src/features/probe/check/parts.ts";
 import { probeShape } from "../../src/features/probe/declared.ts";
+import { noOutbound, refusedBy } from "../../src/node/tailnet/outbound.ts";
 import type { SeenMember } from "../../src/operation/surroundings.ts";
 
 const NOW_MS = Date.parse("2026-11-30T12:00:00Z");
@@ -86,6 +87,21 @@ const SELF = member("a", { self: true });
 
 test.each<[string, object, Partial<CheckParts>, OwnNetwork, string]>([
   ["a refused connection", OUT, { outbound: failing("connection refused") }, CONNECTED, "bad service"],
+  [
+    "an address that the settings of this node do not name",
+    OUT,
+    { outbound: () => Promise.reject(refusedBy("outbound_refused", "", "example.com")) },
+    CONNECTED,
+    "blind consent",
+  ],
+  [
+    "a name that is not found",
+    OUT,
+    { outbound: () => Promise.reject(refusedBy("dial_failed", "", "example.com")) },
+    CONNECTED,
+    "bad path",
+  ],
+  ["a development node", OUT, { outbound: noOutbound }, CONNECTED, "blind consent"],
   ["no way there", OUT, { outbound: failing("no route to host") }, CONNECTED, "bad path"],
   ["all is cut off", OUT, { outbound: failing("x") }, { control: false, othersReached: false }, "blind network"],
   ["control alone is away", OUT, { outbound: failing("x") }, { control: false, othersReached: true }, "bad path"],

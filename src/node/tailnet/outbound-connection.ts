@@ -106,7 +106,7 @@ export const noConnections: Connections = {
   open: async ({ host }) => {
     throw new Fault("unavailable", `A development node has no outbound connection, so ${host} is not asked`, {
       hint: "Use a node that cairn serve or npm start has started.",
-      facts: { transient: false },
+      facts: { transient: false, refusedHere: true },
     });
   },
   roots: () => [],

@@ -66,7 +66,10 @@ export function refusedBy(refusal: string, body: string, host: string): Fault {
   return new Fault("unavailable", said.data?.detail ?? `${host} cannot be reached (${refusal})`, {
     hint: said.data?.hint ?? "Check the address and this machine's network.",
     // A refusal is final; only failed connections can be retried.
-    facts: { transient: refusal === "dial_failed" || refusal === "exchange_failed" },
+    facts: {
+      transient: refusal === "dial_failed" || refusal === "exchange_failed",
+      ...(refusal === "outbound_refused" ? { refusedHere: true } : {}),
+    },
   });
 }
 
@@ -74,6 +77,6 @@ export function refusedBy(refusal: string, body: string, host: string): Fault {
 export const noOutbound: Outbound = async (url) => {
   throw new Fault("unavailable", `A development node has no outbound connection, so ${url.host} is not asked`, {
     hint: "Use a node that cairn serve has started.",
-    facts: { transient: false },
+    facts: { transient: false, refusedHere: true },
   });
 };

@@ -1,5 +1,6 @@
 // Runs one check of a probe, and asks before a failure counts whether this node itself is at fault.
 
+import { Fault } from "../../../lib/fault.ts";
 import { printableLine } from "../../../lib/printable.ts";
 import { reasonOf } from "../../../lib/reason-of.ts";
 import { redactText } from "../../../observe/redact.ts";
@@ -34,14 +35,20 @@ export async function check(
     found = await run(probe, parts, AbortSignal.any([signal, deadline]));
   } catch (error) {
     signal.throwIfAborted();
+    if (error instanceof Fault && error.facts.refusedHere === true)
+      return { outcome: "blind", cause: "consent", detail: shownDetail(error.message) };
     const late = deadline.aborted;
     const detail = late ? `no answer within ${probe.timeout} s` : reasonOf(error);
     found = { good: false, reached: !late && REFUSED.test(detail), detail };
   }
   const { good, latencyMs, value } = found;
-  const detail = redactText(printableLine(found.detail)).slice(0, MAX_DETAIL);
+  const detail = shownDetail(found.detail);
   if (good) return { outcome: "good", cause: "", detail, latencyMs, value };
   return { ...judge(probe, found, parts.members(), ownNetwork()), detail, latencyMs, value };
+}
+
+function shownDetail(text: string): string {
+  return redactText(printableLine(text)).slice(0, MAX_DETAIL);
 }
 
 function run(probe: ProbeShape, parts: CheckParts, signal: AbortSignal): Promise<Found> {
