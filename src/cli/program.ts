@@ -83,6 +83,7 @@ const GROUP_SUMMARIES: Readonly<Record<string, string>> = {
   service: "run a node with systemd or launchd",
   lease: "hold names of files, branches or devices, so that others keep away from them",
   probe: "health checks of services, machines and jobs",
+  job: "work that is queued for nodes and agents",
   blob: "store files that are too large for a context, and read them on every node",
   events: "publish what happened, and see what others publish",
   memory: "remember facts, events and notes for an agent, a session or a space",

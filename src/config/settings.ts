@@ -50,6 +50,8 @@ const QUIET_OWN_EVENTS: readonly string[] = [
     "cairn.backup.*",
     "cairn.condition.*",
     "cairn.declaration.*",
+    "cairn.job.dead",
+    "cairn.job.failed",
     "cairn.lease.*",
     "cairn.member.*",
     "cairn.probe.*",

@@ -23,6 +23,7 @@ import { agentMemoryFeature, collaborationFeature, serverInfoFeature, toolDocsFe
 import { contextFeature } from "./context/index.ts";
 import { declareFeature } from "./declare/index.ts";
 import { callbackFeature, eventFeature, subscriptionFeature } from "./event/index.ts";
+import { jobFeature } from "./job/index.ts";
 import { leaseFeature } from "./lease/index.ts";
 import { graphFeature, memoryFeature, memoryToolFeature } from "./memory/index.ts";
 import { openaiFeature } from "./openai/index.ts";
@@ -33,7 +34,7 @@ import { sessionFeature } from "./session/index.ts";
 /** Every feature of this build. */
 export const FEATURES: readonly Feature[] = [
   ...[logFeature, accessFeature, fenceFeature, blobReferenceFeature, agentFeature, contextFeature, fleetFeature],
-  ...[backupFeature, leaseFeature, blobFeature, declareFeature, probeFeature],
+  ...[backupFeature, leaseFeature, blobFeature, declareFeature, probeFeature, jobFeature],
   ...[
     eventFeature,
     subscriptionFeature,

@@ -85,3 +85,8 @@ export function noteEnd(tx: Writer, name: string): void {
     MAX_FREE,
   );
 }
+
+/** Forgets the grants of a name that is not used again: fences of it are refused from now on. */
+export function forgetGrant(tx: Writer, name: string): void {
+  tx.run("DELETE FROM fences WHERE name = ?", name);
+}

@@ -79,18 +79,25 @@ const json = (body: unknown, headers: Record<string, string> = {}): BunFetchRequ
   headers: { "content-type": "application/json", ...headers },
 });
 
-/** Probes of the examples, which fail too seldom to be said down here. */
-const PROBES = {
-  website: { type: "http", target: "https://example.com/", interval: 86_400, retry: 3600, down: 20 },
-  backup: { type: "beat", interval: 86_400 },
+/** Declarations of the examples. The probes fail too seldom to be said down here. */
+const DECLARED = {
+  "probes/website": { type: "http", target: "https://example.com/", interval: 86_400, retry: 3600, down: 20 },
+  "probes/backup": { type: "beat", interval: 86_400 },
+  "actions/review": { space: "team" },
+  "actions/transcribe": {
+    argv: ["transcribe", "{file}"],
+    parameters: { file: { type: "string" } },
+    space: "team-a",
+  },
 };
 
-test("probes of the examples are declared, and come into force", async () => {
-  for (const [name, probe] of Object.entries(PROBES))
-    expect((await ask(`/contexts/fleet/probes/${name}`, { method: "PUT", ...json(probe) })).status).toBe(201);
-  await eventually("both are in force", async () => {
-    const response = await ask("/operations/declaration_list", { method: "POST", ...json({ kind: "probe" }) });
-    return ((await response.json()) as { declarations: { in_force?: number }[] }).declarations.length === 2;
+test("what the examples name is declared, and comes into force", async () => {
+  for (const [id, content] of Object.entries(DECLARED))
+    expect((await ask(`/contexts/fleet/${id}`, { method: "PUT", ...json(content) })).status).toBe(201);
+  await eventually("all are in force", async () => {
+    const response = await ask("/operations/declaration_list", { method: "POST", ...json({}) });
+    const { declarations } = (await response.json()) as { declarations: { in_force?: number }[] };
+    return declarations.filter((each) => each.in_force === 1).length === Object.keys(DECLARED).length;
   });
 });
 
@@ -227,7 +234,27 @@ test("each route answers as described: what works, and what is refused", async (
   const leased = await (await ask("/leases/team/renewed", { method: "PUT", ...json({}) })).json();
   const renewal = `/leases/team/renewed?${new URLSearchParams({ fence: (leased as { fence: string }).fence })}`;
   expect(await check("POST", "/leases/{name}", renewal)).toBe(200);
+  await checkJobs();
 });
+
+async function checkJobs(): Promise<void> {
+  const body = json({ action: "transcribe", space: "team-a", input: { file: "a.mp3" } });
+  expect(await check("POST", "/jobs", "/jobs", body)).toBe(200);
+  expect(await check("POST", "/jobs", "/jobs", json({ action: "transcribe", space: "team-a" }))).toBe(400);
+  const { id } = (await (await ask("/jobs", { method: "POST", ...body })).json()) as { id: string };
+  const rows: [string, string, string, number][] = [
+    ["GET", "/jobs", "/jobs?space=team-a&state=queued&limit=1", 200],
+    ["GET", "/jobs/{id}", `/jobs/${id}`, 200],
+    ["GET", "/jobs/{id}", "/jobs/team-a/1-1", 404],
+    ["GET", "/jobs/{id}/end", `/jobs/${id}/end?timeout=0`, 200],
+    ["GET", "/jobs/{id}/output", `/jobs/${id}/output`, 200],
+    ["DELETE", "/jobs/{id}", `/jobs/${id}`, 200],
+    ["POST", "/jobs/{id}/redrive", `/jobs/${id}/redrive`, 200],
+    ["POST", "/jobs/{id}/redrive", `/jobs/${id}/redrive`, 400],
+  ];
+  for (const [method, route, path, status] of rows)
+    expect([path, await check(method, route, path, {})]).toEqual([path, status]);
+}
 
 /** The rows of sessions, whose ids are those of the session that the first row begins. */
 async function checkSessions(base: string): Promise<void> {
@@ -351,6 +378,14 @@ const OF_SEVERAL: Readonly<Record<string, string>> = {
   callback_subscribe: "not_found",
   // The fence of the example is of another history.
   lease_renew: "lease_lost",
+  job_heartbeat: "lease_lost",
+  job_finish: "lease_lost",
+  // The number of the example is that of no job.
+  job_get: "not_found",
+  job_wait: "not_found",
+  job_output: "not_found",
+  job_cancel: "not_found",
+  job_redrive: "not_found",
 };
 
 /** Needs a bucket, which test/system/backups.test.ts has; test/unit/examples.test.ts parses the example. */

@@ -19,7 +19,12 @@ const OPERATIONS = new Map<string, Operation>(
 const WRONG = [{ wrong: [1] }, [{ wrong: 1 }], 1e300];
 const ANY_JSON = new Set(["content", "patch", "value", "metadata"]);
 /** Of one operation: what is in them is judged item by item, or later. */
-const ANY_OF = new Set(["event_publish data", "event_publish extensions", "event_publish_many events"]);
+const ANY_OF = new Set([
+  "event_publish data",
+  "event_publish extensions",
+  "event_publish_many events",
+  "job_start input",
+]);
 
 const CASES = [...OPERATIONS.values()].flatMap(({ name, kind, input }) =>
   [...Object.keys(input.shape), ...COMMON_NAMES]

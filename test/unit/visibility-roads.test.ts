@@ -41,6 +41,8 @@ const WITHOUT_ROWS = new Set([
   ...["declaration_list", "declaration_kinds", "declaration_plan", "declaration_apply"],
   // The right to see a probe is that to read its space.
   ...["probe_list", "probe_get", "probe_check", "probe_beat"],
+  // So is that to see a job.
+  ...["job_list", "job_get", "job_wait", "job_output", "job_heartbeat"],
   ...["tas_target_list", "tas_target_get", "tas_forwarding_metrics"],
   ...["tas_target_create", "tas_target_update", "tas_target_remove"],
   ...["get_usage_guidance", "get_performance_metrics", "store_growth", "search_model"],

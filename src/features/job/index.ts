@@ -1,0 +1,3 @@
+// What other folders may import from the feature of jobs.
+
+export { jobFeature } from "./feature.ts";

@@ -1,0 +1,47 @@
+// The input of a job: judged by the parameters of its action, and made the words of its program.
+
+import { Fault } from "../../lib/fault.ts";
+import { type ActionShape, PLACEHOLDER, valueProblem } from "./action.ts";
+
+/** Values by parameter. */
+export type JobInput = Readonly<Record<string, string | number | boolean>>;
+
+/** Returns the input with defaults filled in. Throws Fault `invalid_input` that names the parameter. */
+export function judgeInput(action: string, shape: ActionShape, input: Readonly<Record<string, unknown>>): JobInput {
+  const { parameters } = shape;
+  const refuse = (field: string, problem: string): Fault =>
+    new Fault("invalid_input", `The input of ${action} is wrong: ${field} ${problem}`, {
+      hint: `Its parameters: ${Object.keys(parameters).join(", ") || "none"}. declaration_list shows the action.`,
+      details: { field: `input.${field}` },
+    });
+  const unknown = Object.keys(input).find((name) => !Object.hasOwn(parameters, name));
+  if (unknown !== undefined) throw refuse(unknown, "is no parameter");
+  const values: Record<string, string | number | boolean> = {};
+  for (const [name, parameter] of Object.entries(parameters)) {
+    const value = input[name] ?? parameter.default;
+    if (value === undefined) {
+      if (parameter.optional) continue;
+      throw refuse(name, "is missing");
+    }
+    const problem = valueProblem(parameter, value);
+    if (problem !== undefined) throw refuse(name, problem);
+    values[name] = value as string | number | boolean;
+  }
+  const dashed = (shape.argv ?? [])
+    .flatMap((word) => [/^\{([a-z0-9_]+)\}/.exec(word)?.[1] ?? ""])
+    .find((name) => {
+      const value = values[name];
+      return typeof value === "string" && value.startsWith("-");
+    });
+  if (dashed !== undefined) throw refuse(dashed, "begins with -, which the program would take for an option");
+  return values;
+}
+
+/** Returns the words of a program. One that is a parameter without a value alone is left out. */
+export function wordsOf(argv: readonly string[], values: JobInput): string[] {
+  return argv.flatMap((word) => {
+    const [, only] = /^\{([a-z][a-z0-9_]{0,31})\}$/.exec(word) ?? [];
+    if (only !== undefined && values[only] === undefined) return [];
+    return [word.replace(PLACEHOLDER, (_all, name: string) => String(values[name] ?? ""))];
+  });
+}
