@@ -1,7 +1,7 @@
 // Files of declarations: JSON, YAML and TOML, one or many in each, folders, and what is none.
 
 import { describe, expect, test } from "bun:test";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { readDeclared } from "../../src/cli/declare/read-declared.ts";
 import { refusal } from "../kit/refusal.ts";
@@ -56,4 +56,12 @@ test("of a folder the files with these endings are read, by name, and no folders
   mkdirSync(join(folder, "c.yaml"));
   expect(await readDeclared(folder)).toEqual([DESK, LOBBY]);
   expect((await refusal(readDeclared(join(folder, "none.yaml")))).message).toContain("Cannot read");
+});
+
+test("links to files are followed, and one that leads nowhere is refused", async () => {
+  const folder = temporaryFolder();
+  symlinkSync(fileOf("desk.json", '{"kind":"lamp","name":"desk","watts":40}'), join(folder, "desk.json"));
+  expect(await readDeclared(folder)).toEqual([DESK]);
+  symlinkSync(join(folder, "nowhere"), join(folder, "lobby.yaml"));
+  expect((await refusal(readDeclared(folder))).message).toContain("lobby.yaml");
 });

@@ -36,12 +36,13 @@ function isFolder(path: string): boolean {
   return path !== "-" && statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
 }
 
-/** Returns the files of a folder, not of those in it, by name. */
+/** Returns the files of a folder, not of those in it, by name. A link is followed: with --prune a file that is left out
+ * ends what it declares. */
 function filesOf(folder: string): string[] {
   let names: string[];
   try {
     names = readdirSync(folder, { withFileTypes: true })
-      .filter((entry) => entry.isFile() && ENDINGS.has(extname(entry.name).toLowerCase()))
+      .filter((entry) => ENDINGS.has(extname(entry.name).toLowerCase()) && !isFolder(join(folder, entry.name)))
       .map(({ name }) => name)
       .sort();
   } catch (cause) {
