@@ -40,6 +40,19 @@ describe("what is in force", () => {
     await inForce("desk", undefined);
   });
 
+  test("a text is parsed once, whatever else is declared", async () => {
+    const value = () => node.declarations.list(LAMP).find(({ name }) => name === "desk")?.value;
+    await node.declare("desk", { watts: 40 });
+    await inForce("desk", 1);
+    const parsed = value();
+    await node.declare("lobby", { watts: 10 });
+    await inForce("lobby", 1);
+    expect(value()).toBe(parsed);
+    await node.declare("desk", { watts: 50 });
+    await inForce("desk", 2);
+    expect(value()).toEqual({ watts: 50, room: "hall" });
+  });
+
   test.each<[unknown, string]>([
     [{ watts: 0 }, "watts"],
     [{ watts: "many" }, "watts"],

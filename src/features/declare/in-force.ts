@@ -8,7 +8,7 @@ import { declaredRows } from "../../operation/declared-rows.ts";
 import type { Job } from "../../operation/feature.ts";
 import type { Reader } from "../../store/store.ts";
 import type { declareConditions } from "./conditions.ts";
-import { declaredBy, judgeText } from "./judge.ts";
+import { declaredBy, type Judged, judgeText } from "./judge.ts";
 import { declarationSettle } from "./settle.ts";
 import { Touched } from "./touched.ts";
 
@@ -27,6 +27,8 @@ export class InForce implements Declarations, Job {
   readonly name = "the declarations";
   readonly #options: InForceOptions;
   readonly #lists = new Map<string, readonly Declaration[]>();
+  /** What came of each text: all are read anew with any news, and a pattern of time takes long to judge. */
+  readonly #judged = new Map<string, { text: string; judged: Judged<unknown> }>();
   readonly #listeners = new Set<() => void>();
   #stop: (() => void) | undefined;
 
@@ -51,6 +53,7 @@ export class InForce implements Declarations, Job {
     this.#stop?.();
     this.#stop = undefined;
     this.#lists.clear();
+    this.#judged.clear();
   }
 
   onNews(listener: () => void): () => void {
@@ -77,12 +80,23 @@ export class InForce implements Declarations, Job {
   #read<T>(kind: DeclaredKind<T>): (Declaration<T> | { id: string; problem: string })[] {
     const prefix = declaredId(kind, "");
     const rows = declaredRows(this.#options.reader).filter(({ id, version }) => version > 0 && id.startsWith(prefix));
+    const ids = new Set(rows.map(({ id }) => id));
+    for (const id of this.#judged.keys()) if (id.startsWith(prefix) && !ids.has(id)) this.#judged.delete(id);
     return rows.map(({ id, version, seq, since, text }) => {
       const name = id.slice(prefix.length);
-      const judged = judgeText(kind, name, text);
+      const judged = this.#judgedOnce(kind, id, name, text);
       if ("problem" in judged) return { id, problem: judged.problem };
       return { name, id, version, seq, sinceMs: since, value: judged.value };
     });
+  }
+
+  #judgedOnce<T>(kind: DeclaredKind<T>, id: string, name: string, text: string): Judged<T> {
+    const known = this.#judged.get(id);
+    // An id has one kind, whose schema made the value.
+    if (known?.text === text) return known.judged as Judged<T>;
+    const judged = judgeText(kind, name, text);
+    this.#judged.set(id, { text, judged });
+    return judged;
   }
 
   #tellUnreadable(): void {
