@@ -230,6 +230,36 @@ describe("another leader", () => {
     expect(fleet.outcomes()).toEqual(["recovered", "suspect", "recovered"]);
   });
 
+  test("does not say that a probe is up before it was, also one that is suspect and was told to be down", async () => {
+    await fleet.declareProbe("router", { down: 1 });
+    await fleet.declareProbe("web", { down: 2, retry: 60, interval: 60, depends_on: ["router"] });
+    await fleet.pass(20);
+    fleet.behaviour.status = 500;
+    fleet.member("a").runner.lead(true);
+    await fleet.call("probe_check", { name: "web" });
+    await fleet.call("probe_check", { name: "web" });
+    await fleet.member("a").watch.look(new AbortController().signal);
+    await fleet.call("probe_check", { name: "router" });
+    await fleet.call("probe_check", { name: "web" });
+    await fleet.member("a").watch.look(new AbortController().signal);
+    expect(fleet.states()).toEqual(["router down service", "web unknown dependency"]);
+    // So long after the last one another `suspect` is said.
+    fleet.clock.nowMs += 601_000;
+    await fleet.declareProbe("router", { type: "dns", target: "good.example" });
+    await fleet.call("probe_check", { name: "router" });
+    await fleet.call("probe_check", { name: "router" });
+    await fleet.member("a").watch.look(new AbortController().signal);
+    await fleet.call("probe_check", { name: "web" });
+    await fleet.member("a").watch.look(new AbortController().signal);
+    expect(fleet.states()).toEqual(["router up", "web suspect service"]);
+    fleet.lead("b");
+    await fleet.look();
+    expect(fleet.states()).toEqual(["router up", "web suspect service"]);
+    await fleet.pass(180);
+    expect(fleet.states()).toEqual(["router up", "web down service"]);
+    expect(fleet.outcomes().filter((each) => each === "up")).toHaveLength(1);
+  });
+
   test("only the leader runs what is the leader's", async () => {
     await fleet.declareProbe("web");
     await fleet.pass(20);

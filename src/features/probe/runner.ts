@@ -75,6 +75,8 @@ export class Runner implements Job {
   #stopping = new AbortController();
   #timer: ReturnType<typeof setInterval> | undefined;
   #running = 0;
+  /** The clock at the last look. */
+  #lookedMs = 0;
   #controls: ReadonlyMap<string, ControlRow> = new Map();
 
   constructor(options: RunnerOptions) {
@@ -108,6 +110,8 @@ export class Runner implements Job {
       if (this.#stopping.signal.aborted) return;
       this.#adopt();
       const nowMs = parts.nowMs();
+      if (nowMs < this.#lookedMs) this.#clockWentBack(nowMs);
+      this.#lookedMs = nowMs;
       for (const [name, slot] of this.#slots) {
         if (this.#controls.get(name)?.paused === 1 || slot.running !== undefined) continue;
         if (slot.declaration.value.type === "beat") this.#countBeats(name, slot, nowMs);
@@ -115,6 +119,15 @@ export class Runner implements Job {
       }
     } catch (error) {
       log("warning", `probes are looked at later: ${reasonOf(error)}`);
+    }
+  }
+
+  /** What was due, or seen, by a clock that was set back would else wait until that is reached again. */
+  #clockWentBack(nowMs: number): void {
+    for (const slot of this.#slots.values()) {
+      slot.dueMs = Math.min(slot.dueMs, nextCheck(slot.declaration.value, false, nowMs));
+      slot.suspectMs = Math.min(slot.suspectMs, nowMs);
+      slot.reachedMs = Math.min(slot.reachedMs, nowMs);
     }
   }
 
@@ -142,7 +155,9 @@ export class Runner implements Job {
 
   /** Checks a probe now. Undefined: this member does not run it, or it is one of beats. */
   checkNow(name: string): Promise<CheckResult> | undefined {
-    const slot = this.#slotOf(name);
+    // As it is declared now.
+    this.#adopt();
+    const slot = this.#slots.get(name);
     if (slot === undefined || slot.declaration.value.type === "beat") return undefined;
     return slot.running ?? this.#run(slot);
   }
@@ -175,16 +190,19 @@ export class Runner implements Job {
     for (const name of this.#slots.keys()) if (!names.has(name)) this.#slots.delete(name);
     this.beats.only(names);
     for (const declaration of mine) {
-      const { name, version, value } = declaration;
+      const { name, version, value, sinceMs } = declaration;
       const before = this.#slots.get(name);
-      if (before !== undefined && before.declaration.version === version) continue;
+      // After a purge versions begin at 1 again.
+      if (before?.declaration.version === version && before.declaration.sinceMs === sinceMs) continue;
       const node = value.where === "leader" ? "" : (own?.node ?? "");
       const row = stateRows(reader, name).find((each) => each.node === node);
       const live = beginning(row?.state, row?.cause, row?.detail);
+      // Nothing is said until a check says it: also not that it is up.
+      const said = row?.state === "suspect" ? { ...live, state: row.state } : live;
       this.#slots.set(name, {
         ...{ declaration, live, ring: before?.ring ?? new Ring(), running: undefined },
         dueMs: firstCheck(name, value, parts.nowMs()),
-        ...{ suspectMs: before?.suspectMs ?? Number.NEGATIVE_INFINITY, saysSuspect: false, said: live },
+        ...{ suspectMs: before?.suspectMs ?? Number.NEGATIVE_INFINITY, saysSuspect: false, said },
         reachedMs: before?.reachedMs ?? Number.NEGATIVE_INFINITY,
       });
     }
@@ -231,7 +249,8 @@ export class Runner implements Job {
     const good = result.outcome === "good";
     slot.ring.add({ atMs: nowMs, good, latencyMs, value: measured, detail });
     if (good && isOutward(value)) slot.reachedMs = nowMs;
-    const inGrace = nowMs < sinceMs + value.grace * 1000;
+    // By a clock that was set back it was declared in the future.
+    const inGrace = Math.abs(nowMs - sinceMs) < value.grace * 1000;
     this.#become(slot, after(slot.live, result, { down: value.down, up: value.up, inGrace }), nowMs);
     const isChanging = slot.live.state === "suspect" || (slot.live.state === "down" && good);
     slot.dueMs = nextCheck(value, isChanging, nowMs);
@@ -263,12 +282,22 @@ export class Runner implements Job {
     if (result.outcome === "good") return result;
     const { reader } = this.#options;
     const wrong = declaration.value.depends_on.find((needed) => {
+      // Of two that need each other none would ever be down.
+      if (this.#leadsTo(needed, declaration.name)) return false;
       const live = this.#slots.get(needed)?.live.state;
       const states = [...stateRows(reader, needed).map(({ state }) => state), ...(live === undefined ? [] : [live])];
       return states.some((state) => state === "down" || state === "unknown");
     });
     if (wrong === undefined) return result;
     return { ...result, outcome: "blind", cause: "dependency", detail: `it depends on ${wrong}, which is not up` };
+  }
+
+  /** Reports whether one probe depends on another, directly or by others. */
+  #leadsTo(from: string, to: string): boolean {
+    const needed = new Map(this.#options.declarations.list(PROBE).map(({ name, value }) => [name, value.depends_on]));
+    const seen = new Set([from]);
+    for (const name of seen) for (const next of needed.get(name) ?? []) seen.add(next);
+    return seen.has(to);
   }
 
   #ownNetwork(slot: Slot): OwnNetwork {

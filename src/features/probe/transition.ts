@@ -3,10 +3,11 @@
 import { z } from "zod";
 import type { Changed } from "../../log/log.ts";
 import { DECLARED_NAME } from "../../operation/declared-kind.ts";
+import { declaredRow } from "../../operation/declared-rows.ts";
 import { write } from "../../operation/define.ts";
 import type { OwnEventTable } from "../../operation/own-events.ts";
 import type { Writer } from "../../store/store.ts";
-import { controlRow, hashOfState, PROBE_LEVEL, probeTarget, type StateRow } from "./rows.ts";
+import { controlRow, hashOfState, PROBE_LEVEL, probeId, probeTarget, type StateRow } from "./rows.ts";
 import { CAUSES, STATES } from "./state.ts";
 
 /** Longest text of a transition. */
@@ -57,11 +58,12 @@ function keep(tx: Writer, made: Transition, { seq, timeMs }: { seq: number; time
   const { name, node, space, state, cause, detail } = made;
   const before = tx.get<StateRow>("SELECT * FROM probe_states WHERE name = ? AND node = ?", name, node);
   if (state === "gone") {
-    if (before === undefined) return undefined;
     tx.run("DELETE FROM probe_states WHERE name = ? AND node = ?", name, node);
-    if (tx.get("SELECT 1 FROM probe_states WHERE name = ? LIMIT 1", name) === undefined)
-      tx.run("DELETE FROM probe_controls WHERE name = ?", name);
-    return change(before.space, made, "removed", undefined);
+    // What is declared, and only moved, stays paused or muted.
+    const ended = (declaredRow(tx, probeId(name))?.version ?? 0) > 0 ? undefined : controlRow(tx, name);
+    if (ended !== undefined) tx.run("DELETE FROM probe_controls WHERE name = ?", name);
+    const { space: last } = before ?? ended ?? {};
+    return last === undefined ? undefined : change(last, made, "removed", undefined);
   }
   const control = controlRow(tx, name);
   const isQuiet = made.quiet || control?.paused === 1 || (control?.muted_until ?? 0) > timeMs;

@@ -10,11 +10,12 @@ import type { Command } from "../../log/log.ts";
 import type { ConditionsOf } from "../../observe/conditions.ts";
 import type { LogLine } from "../../observe/logging.ts";
 import type { Declaration, Declarations } from "../../operation/declared-kind.ts";
+import { declaredRow } from "../../operation/declared-rows.ts";
 import type { SeenMember } from "../../operation/surroundings.ts";
 import type { Reader } from "../../store/store.ts";
 import type { probeConditions } from "./conditions.ts";
 import { PROBE, type ProbeShape } from "./declared.ts";
-import { type ControlRow, controlRows, PROBE_LEVEL, type StateRow, stateRows } from "./rows.ts";
+import { type ControlRow, controlRows, PROBE_LEVEL, probeId, type StateRow, stateRows } from "./rows.ts";
 import type { Report, Runner } from "./runner.ts";
 import { inMaintenance } from "./timing.ts";
 import { MAX_TRANSITIONS, probeTransition, type Transition } from "./transition.ts";
@@ -29,6 +30,9 @@ const MAX_SAID = 480;
 
 /** What is known of the probes of such a member. */
 const SILENT = { state: "unknown", cause: "machine", detail: "its member does not respond" } as const;
+
+/** What is not there any more. */
+const GONE = { state: "gone", cause: "", detail: "", quiet: true } as const;
 
 /** What the watch needs of its node. */
 export interface WatchOptions {
@@ -95,7 +99,8 @@ export class Watch {
     const { declarations, runner, reader, members, nowMs } = this.#options;
     const declared = new Map(declarations.list(PROBE).map((each) => [each.name, each]));
     const rows = stateRows(reader);
-    if (declared.size === 0 && rows.length === 0) {
+    const controls = new Map(controlRows(reader).map((row) => [row.name, row]));
+    if (declared.size === 0 && rows.length === 0 && controls.size === 0) {
       this.#options.conditions.clear("probe_down");
       return;
     }
@@ -107,10 +112,13 @@ export class Watch {
       ...this.#saidByOthers(nowMs()),
       ...this.#unheard(rows, self, nowMs()),
     ];
-    const controls = new Map(controlRows(reader).map((row) => [row.name, row]));
+    const byPlace = new Map(rows.map((row) => [placeOf(row), row]));
     const news = [
-      ...said.flatMap((each) => transitionOf(each, declared.get(each.name), rows, controls, nowMs())),
+      ...said.flatMap((each) =>
+        transitionOf(each, declared.get(each.name), byPlace.get(placeOf(each)), controls.get(each.name), nowMs()),
+      ),
       ...this.#gone(rows, declared, said),
+      ...this.#forgotten(rows, controls),
     ];
     for (let at = 0; at < news.length; at += MAX_TRANSITIONS) {
       signal.throwIfAborted();
@@ -166,6 +174,7 @@ export class Watch {
   ): Transition[] {
     const { members, runner } = this.#options;
     const seen = members();
+    const places = new Set(said.map(placeOf));
     const isDone = ({ name, node }: StateRow): boolean => {
       const where = declared.get(name)?.value.where;
       if (where === undefined || (node === "") !== (where === "leader")) return false;
@@ -173,11 +182,18 @@ export class Watch {
       const member = seen.find((each) => each.node === node);
       if (member === undefined) return seen.length === 0;
       const hasSaid = member.self ? runner.isReady : this.#others.has(node);
-      return !hasSaid || said.some((each) => each.name === name && each.node === node);
+      return !hasSaid || places.has(placeOf({ name, node }));
     };
-    return rows
-      .filter((row) => !isDone(row))
-      .map(({ name, node, space }) => ({ name, node, space, state: "gone", cause: "", detail: "", quiet: true }));
+    return rows.filter((row) => !isDone(row)).map(({ name, node, space }) => ({ ...GONE, name, node, space }));
+  }
+
+  /** What people said of probes that ended before they had a state: one declared later by that name is another. */
+  #forgotten(rows: readonly StateRow[], controls: ReadonlyMap<string, ControlRow>): Transition[] {
+    const withRows = new Set(rows.map(({ name }) => name));
+    const isDeclared = (name: string) => (declaredRow(this.#options.reader, probeId(name))?.version ?? 0) > 0;
+    return [...controls.values()]
+      .filter(({ name }) => !withRows.has(name) && !isDeclared(name))
+      .map(({ name, space }) => ({ ...GONE, name, node: "", space }));
   }
 
   #tell(
@@ -200,6 +216,11 @@ export class Watch {
   }
 }
 
+/** Returns a probe at its runner as one text: names have no blanks. */
+function placeOf({ name, node }: Pick<StateRow, "name" | "node">): string {
+  return `${name} ${node}`;
+}
+
 /** Reports whether nobody is to be told of a probe now. */
 function isQuiet(probe: ProbeShape, control: ControlRow | undefined, nowMs: number): boolean {
   return control?.paused === 1 || (control?.muted_until ?? 0) > nowMs || inMaintenance(probe, nowMs);
@@ -209,20 +230,19 @@ function isQuiet(probe: ProbeShape, control: ControlRow | undefined, nowMs: numb
 function transitionOf(
   { name, node, state, cause, detail }: Said,
   declaration: Declaration<ProbeShape> | undefined,
-  rows: readonly StateRow[],
-  controls: ReadonlyMap<string, ControlRow>,
+  row: StateRow | undefined,
+  control: ControlRow | undefined,
   nowMs: number,
 ): Transition[] {
-  const control = controls.get(name);
   if (declaration === undefined || control?.paused === 1) return [];
   const { space, where } = declaration.value;
   // A row of an earlier place is gone.
   if ((node === "") !== (where === "leader")) return [];
-  const row = rows.find((each) => each.name === name && each.node === node);
-  const quiet = inMaintenance(declaration.value, nowMs);
   const isUntold = state === "down" && row?.told === 0 && !isQuiet(declaration.value, control, nowMs);
   const isSame = row?.state === state && row.cause === cause && row.space === space;
   if (isSame && !isUntold) return [];
   if (row === undefined && state === "starting") return [];
+  // A window takes a fifth of a millisecond to look up, so only what is written asks for it.
+  const quiet = inMaintenance(declaration.value, nowMs);
   return [{ name, node, space, state, cause, detail, quiet }];
 }
