@@ -1,10 +1,12 @@
 // A check by HTTP: one GET over the checked way out, and what its answer must say.
 
+import { counted } from "../../../lib/counted.ts";
 import { memberOf } from "../../../lib/json-object.ts";
 import { formatPointer, parsePointer } from "../../../lib/json-pointer.ts";
 import { jsonEqual } from "../../../lib/json-value.ts";
 import { readBeginning } from "../../../lib/response-parts.ts";
 import { shownValue } from "../../../lib/schema-issue.ts";
+import { timeOf } from "../../../lib/time-of.ts";
 import type { ProbeShape } from "../declared.ts";
 import type { CheckParts, Found } from "./parts.ts";
 
@@ -121,7 +123,7 @@ function certificateProblem({ expect }: ProbeShape, { headers }: Response, nowMs
   const ends = Date.parse(headers.get(CERTIFICATE_HEADER) ?? "");
   if (Number.isNaN(ends)) return "nothing is known of its certificate";
   const days = Math.floor((ends - nowMs) / DAY_MS);
-  return days >= expect.certificate_days
-    ? undefined
-    : `its certificate ends in ${days} days; at least ${expect.certificate_days} are expected`;
+  if (days >= expect.certificate_days) return undefined;
+  if (days < 0) return `its certificate has ended, on ${timeOf(ends)}`;
+  return `its certificate ends in ${counted(days, "day")}; expected are ${expect.certificate_days} or more`;
 }
