@@ -47,7 +47,7 @@ export type PresetProblem = (preset: string) => string | undefined;
 
 /** The gate of one node. Caches rights by the identity of the caller object, at most 4096 of them. */
 export class Access {
-  readonly #settings: AccessSettings;
+  #settings: AccessSettings;
   readonly #presetProblem: PresetProblem;
   #policy: Policy | undefined;
   #cache = new LRUCache<Caller, Rights>({ max: 4096 });
@@ -61,6 +61,12 @@ export class Access {
   /** Replaces the policy file for all judgements from now on. */
   usePolicy(policy: Policy | undefined): void {
     this.#policy = policy;
+    this.#cache = new LRUCache({ max: 4096 });
+  }
+
+  /** Replaces settings for all judgements from now on. */
+  useSettings(settings: Pick<AccessSettings, "defaultRole" | "admins">): void {
+    this.#settings = { ...this.#settings, ...settings };
     this.#cache = new LRUCache({ max: 4096 });
   }
 

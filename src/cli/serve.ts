@@ -118,13 +118,16 @@ async function withFolder(wanted: boolean, run: (folder: string | undefined) => 
 type Mode = Pick<StartOptions, "conformance" | "privateTailnet" | "loopbackPort" | "tailnet">;
 
 async function serveUntilEnd(invocation: Invocation, temporary: string | undefined, mode: Mode): Promise<number> {
-  let loaded = load(invocation, temporary);
-  if (mode.tailnet !== undefined) {
-    refuseTailnetSettings(loaded);
-    const { unused, ...rest } = withoutServices(loaded);
-    if (unused !== undefined) say(unused);
-    loaded = rest.loaded;
-  }
+  // The working folder changes below, and relative paths are those of the start.
+  const cwd = process.cwd();
+  const read = () => {
+    const all = load(invocation, temporary, cwd);
+    if (mode.tailnet === undefined) return { loaded: all, unused: undefined };
+    refuseTailnetSettings(all);
+    return withoutServices(all);
+  };
+  const { loaded, unused } = read();
+  if (unused !== undefined) say(unused);
   const { settings } = loaded;
   configureLogging({ level: settings["log.level"], format: settings["log.format"] });
   const secrets = readSecrets(invocation.env);
@@ -146,11 +149,20 @@ async function serveUntilEnd(invocation: Invocation, temporary: string | undefin
       ended.resolve(signal);
     });
   }
-  // SIGHUP on a terminal means that it was closed; for a service it means to reload the policy file.
+  // SIGHUP on a terminal means that it was closed; for a service it means to read the settings again.
   const onTerminal = process.stdout.isTTY === true;
   process.on("SIGHUP", () => (onTerminal ? ended.resolve("SIGHUP") : node?.reload()));
 
-  const starting = startNode({ loaded, secrets, command: ownCommand(), env: invocation.env, report, ...mode });
+  const loadAgain = () => read().loaded;
+  const starting = startNode({
+    loaded,
+    loadAgain,
+    secrets,
+    command: ownCommand(),
+    env: invocation.env,
+    report,
+    ...mode,
+  });
   // After a signal during the start, the start is waited for only briefly.
   node = await Promise.race([starting, ended.promise.then(() => startGrace())]);
   if (node === undefined) return 0;
@@ -184,7 +196,7 @@ function report(event: NodeEvent): void {
   process.stdout.write(process.stdout.isTTY === true ? terminalEvent(event) : jsonEvent(event));
 }
 
-function load(invocation: Invocation, temporary: string | undefined): Loaded {
+function load(invocation: Invocation, temporary: string | undefined, cwd: string): Loaded {
   const flags: Record<string, string | boolean | readonly string[]> = {};
   for (const [key] of SETTING_ROWS) {
     const given = invocation.options[camelCase(flagOf(key))];
@@ -197,6 +209,7 @@ function load(invocation: Invocation, temporary: string | undefined): Loaded {
     tables: SETTING_TABLES,
     flags,
     env: invocation.env,
+    cwd,
     configFile: textOption(invocation, "config"),
     // A backup in a folder that is removed at the end is none.
     ...(temporary === undefined ? {} : { defaults: { "backup.schedule": "off" } }),

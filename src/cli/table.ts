@@ -35,6 +35,8 @@ import { folderSync } from "./folder/sync.ts";
 import { graphExport, graphImport } from "./graph/graph.ts";
 import { guardCheck, guardInstall } from "./lease/guard.ts";
 import { leaseRun } from "./lease/run.ts";
+import { logLevel } from "./operate/log-level.ts";
+import { reload } from "./operate/reload.ts";
 import { paths } from "./paths.ts";
 import { prime } from "./prime.ts";
 import { recover } from "./recover.ts";
@@ -78,7 +80,7 @@ export function commandsOf(features: readonly Feature[]): Command[] {
     simulate,
     prime,
     setup,
-    ...[status, wait],
+    ...[status, wait, reload, logLevel],
     membersList,
     membersApprove,
     membersRemove,

@@ -28,6 +28,8 @@ export interface LoadOptions {
   defaults?: Readonly<Record<string, SettingValue>>;
   /** `--config FILE`. Default: `<data>/cairn.toml`, if it exists. */
   configFile?: string | undefined;
+  /** Folder from which relative paths are taken. Default: the working folder; errors then name the file as given. */
+  cwd?: string | undefined;
 }
 
 /** All settings and where they came from. */
@@ -62,7 +64,7 @@ export function loadSettings(options: LoadOptions): Loaded {
     const row = rows.get(key);
     if (row === undefined) return;
     const value = parseSetting(key, row, raw, origin);
-    values.set(key, row.kind === "path" ? resolve(String(value)) : value);
+    values.set(key, row.kind === "path" ? resolve(options.cwd ?? "", String(value)) : value);
     origins.set(key, origin);
   };
   const setFromVariablesAndFlags = (): void => {
@@ -80,7 +82,7 @@ export function loadSettings(options: LoadOptions): Loaded {
   const given = values.get("data");
   const data = typeof given === "string" ? given : defaultDataDir(options.env);
   const file = options.configFile ?? options.env["CAIRN_CONFIG"];
-  const path = file ?? join(data, "cairn.toml");
+  const path = fileFrom(options.cwd, file ?? join(data, "cairn.toml"));
   const isRead = file !== undefined || existsSync(path);
   if (isRead) {
     for (const [key, raw] of readFile(path, rows)) {
@@ -132,6 +134,10 @@ function refuseUnknownZone(env: Environment): void {
   throw new Fault("config_invalid", `The variable TZ names the time zone ${JSON.stringify(zone)}, which is not known`, {
     hint: "Write it as Europe/Berlin, or unset TZ to use the machine's own.",
   });
+}
+
+function fileFrom(cwd: string | undefined, file: string): string {
+  return cwd === undefined ? file : resolve(cwd, file);
 }
 
 function dataInOwnFile(path: string): Fault {

@@ -16,6 +16,7 @@ import {
 import { storeGrowth } from "./growth.ts";
 import { fleetMemberJoin } from "./join/join-command.ts";
 import { fleetTicketCreate } from "./join/ticket-command.ts";
+import { nodeLogLevels, nodeReload } from "./node-acts.ts";
 import { nodeStatus } from "./node-status.ts";
 import { cacheSection } from "./pages/cache.tsx";
 import { conditionsSection } from "./pages/conditions.tsx";
@@ -67,6 +68,8 @@ export const fleetFeature: Feature = {
   operations: (node) => [
     ...fleetCommands,
     nodeStatus(node),
+    nodeLogLevels,
+    nodeReload(node),
     fleetMembers(node),
     fleetPick(node),
     fleetSettings(node),

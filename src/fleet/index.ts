@@ -28,6 +28,7 @@ export { Observer, type ObserverOptions } from "./lead/observer.ts";
 export { voterCount } from "./lead/plan.ts";
 export { Steward } from "./lead/steward.ts";
 export { KnownMembers, type Members, mayLead, openMembers } from "./members.ts";
+export { NODE_RELOAD, type Reloaded } from "./node-acts.ts";
 export { type FleetPart, NODE_REPORT, type NodeReport, nodeReport } from "./node-status.ts";
 export type { MachineReport } from "./placing/machine-schema.ts";
 export { busyWords, freeWords, heatWords } from "./placing/machine-words.ts";

@@ -18,10 +18,12 @@ import {
   type Member,
   type Members,
   type MemberView,
+  NODE_RELOAD,
   NODE_REPORT,
   type NodeReport,
   openMembers,
   PENDING,
+  type Reloaded,
   readAcknowledgedHeads,
   voterCount,
   withMachines,
@@ -120,6 +122,8 @@ export interface ProductOptions {
   edge: { knownMembers: readonly Member[] } | undefined;
   /** Finds the callers that `access_explain` is asked about. */
   findCallers: FindCallers;
+  /** Reads the settings of the node again; left out where they are from nowhere. */
+  reload?: () => Reloaded;
   /** The store can no longer be trusted, or raft has ended: the process must end. */
   onFatal: (fault: Fault) => void;
 }
@@ -279,6 +283,7 @@ function openFoundation(options: ProductOptions): Foundation {
     .provide(PENDING, () => membership.pending())
     .provide(DEVICE_NAMES, () => membership.deviceNames())
     .provide(FLEET_ACTIONS, membership);
+  if (options.reload !== undefined) services.provide(NODE_RELOAD, options.reload);
   if (tracer !== undefined) services.provide(TRACER, tracer);
   return { ...options, features, link, edgeParts, store, refusals, access, services, tracing };
 }

@@ -13,6 +13,8 @@ import type { NodeEvent } from "./report/events.ts";
 /** What a node is started with. */
 export interface StartOptions {
   loaded: Loaded;
+  /** Reads the settings as `loaded` was read, for `cairn reload`; left out: they cannot change while the node runs. */
+  loadAgain?: () => Loaded;
   secrets: Secrets;
   env: Environment;
   /** Receives what people and scripts want to know; log lines go their own way. */

@@ -13,6 +13,7 @@ import { joinTailnet } from "./phases/join-tailnet.ts";
 import { listenLocally } from "./phases/listen-locally.ts";
 import { openData } from "./phases/open-data.ts";
 import { startLog } from "./phases/start-log.ts";
+import { reloadLine } from "./reload.ts";
 import { type StartContext, startContext } from "./start-context.ts";
 import { refuseUnsafeModes, type StartOptions } from "./start-options.ts";
 import type { TailnetSession } from "./tailnet/tailnet-session.ts";
@@ -21,7 +22,7 @@ import type { TailnetSession } from "./tailnet/tailnet-session.ts";
 export interface RunningNode {
   /** Drains and closes everything; resolves when nothing of the node is left. Safe to call twice. */
   stop(reason: string): Promise<void>;
-  /** Reads the policy file again. */
+  /** Reads settings and policy file again, and logs the result. */
   reload(): void;
   /** Resolves with the Fault that stopped the node, if it stops by itself; `stop` must still be called. */
   readonly failed: Promise<Fault>;
@@ -92,7 +93,8 @@ class StartedNode implements RunningNode {
   }
 
   reload(): void {
-    this.#parts.built.policy?.reload();
+    const { level, text } = reloadLine(() => this.#parts.built.reloader.run());
+    this.#start.log(level, text);
   }
 
   /**

@@ -199,6 +199,16 @@ export const CONDITIONS = {
     severity: "error",
     hint: "Fix the file; until then the last valid policy stays in force.",
   },
+  settings_invalid: {
+    title: "Settings cannot be used",
+    severity: "warning",
+    hint: "Correct them and run `cairn reload`. The settings of before stay in force; a restart would refuse to start.",
+  },
+  restart_needed: {
+    title: "Settings wait for a restart",
+    severity: "info",
+    hint: "Restart the node to put them in force.",
+  },
 } as const satisfies Record<string, ConditionKind>;
 
 /** One of the codes of `CONDITIONS`. */

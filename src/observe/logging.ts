@@ -4,9 +4,10 @@
 import { writeSync } from "node:fs";
 import { configureSync, getLogger, type LogRecord } from "@logtape/logtape";
 import { printableLine } from "../lib/printable.ts";
+import { isWritten, knowPart, type Level, setProcessLevel } from "./log-levels.ts";
 import { redactFields, redactText } from "./redact.ts";
 
-export type Level = "debug" | "info" | "warning" | "error";
+export type { Level } from "./log-levels.ts";
 /** Writes one line. `fields` is data for machines; people must be able to understand `message` without it. */
 export type LogLine = (level: Level, message: string, fields?: Record<string, unknown>) => void;
 
@@ -23,12 +24,13 @@ export function configureLogging(options: LoggingOptions): void {
   const pretty = options.format === "pretty" || (options.format === "auto" && process.stderr.isTTY === true);
   const write = options.write ?? writeStderr;
   const colour = pretty && process.stderr.isTTY === true && !process.env["NO_COLOR"];
+  setProcessLevel(options.level);
   const format = pretty ? (record: LogRecord) => prettyLine(record, colour) : jsonLine;
   configureSync({
     reset: true,
     sinks: { lines: (record: LogRecord) => write(format(record)) },
     loggers: [
-      { category: "cairn", lowestLevel: options.level, sinks: ["lines"] },
+      { category: "cairn", lowestLevel: "debug", sinks: ["lines"] },
       { category: ["logtape", "meta"], lowestLevel: "error", sinks: ["lines"] },
     ],
   });
@@ -37,7 +39,10 @@ export function configureLogging(options: LoggingOptions): void {
 /** Returns the log of one part of the process, such as `store` or `tailnet`. */
 export function logFor(part: string): LogLine {
   const logger = getLogger(["cairn", part]);
-  return (level, message, fields = {}) => logger[level]("{message}", { message, fields });
+  knowPart(part);
+  return (level, message, fields = {}) => {
+    if (isWritten(part, level)) logger[level]("{message}", { message, fields });
+  };
 }
 
 function messageOf(record: LogRecord): string {

@@ -1,6 +1,7 @@
-// What an operator types about a running node: waiting for it.
+// What an operator types about a running node: waiting for it, its settings read again, the levels of its log.
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { writeFileSync } from "node:fs";
 import { finished } from "../../scripts/finished.ts";
 import { type DevNode, startDevNode } from "../kit/dev-node.ts";
 import { eventually } from "../kit/eventually.ts";
@@ -49,9 +50,66 @@ describe("cairn wait", () => {
   });
 });
 
+describe("cairn reload and log-level", () => {
+  let own: Bun.Subprocess<"ignore", "pipe", "pipe">;
+  let logged = "";
+  const folder = () => `${node.home}/reloaded`;
+  const run = (...words: string[]) => node.cairn([...words, "--data", folder()]);
+  const settings = (text: string) => writeFileSync(`${node.home}/own.toml`, text);
+
+  beforeAll(async () => {
+    settings('[log]\nlevel = "warning"\n');
+    // A relative file: the node changes its working folder after the start.
+    own = spawn("dev", "--data", folder(), "--port", "0", "--config", "own.toml");
+    void (async () => {
+      for await (const chunk of own.stderr) logged += new TextDecoder().decode(chunk);
+    })();
+    expect((await run("wait", "--timeout", "60")).code).toBe(0);
+  }, 60_000);
+
+  afterAll(async () => {
+    own.kill("SIGTERM");
+    await own.exited;
+  });
+
+  test("a level of the file is in force at once, another setting needs a restart, a bad file changes nothing", async () => {
+    const levelOf = async () => JSON.parse((await run("log-level", "--json")).out).level;
+    settings('hostname = "other"\n[log]\nlevel = "info"\n');
+    const read = await run("reload");
+    expect(read).toMatchObject({
+      code: 0,
+      out: expect.stringMatching(/own.toml\nin force now: log.level\n.*: hostname\n$/),
+    });
+    expect(await levelOf()).toBe("info");
+    expect((await run("status", "--json")).out).toContain('"restart_needed"');
+    settings('[log]\nlevel = "loud"\n');
+    expect(await run("reload")).toMatchObject({ code: 20, out: "", err: expect.stringContaining("log.level") });
+    expect((await run("status", "--json")).out).toContain('"settings_invalid"');
+    expect(await levelOf()).toBe("info");
+    settings('[log]\nlevel = "error"\n');
+    own.kill("SIGHUP");
+    await eventually("the level of the file", async () => (await levelOf()) === "error");
+  });
+
+  test("one part is set and shown, another one is refused", async () => {
+    const set = await run("log-level", "node=debug");
+    expect(set).toMatchObject({ code: 0, out: expect.stringMatching(/^all +error\nnode +debug \(set for it\)\n$/) });
+    settings('[log]\nlevel = "info"\n');
+    expect((await run("reload")).out).toContain("in force now: log.level");
+    const { parts } = JSON.parse((await run("log-level", "--json")).out);
+    expect(parts).toContainEqual({ part: "node", level: "debug", own: true });
+    expect(await run("log-level", "nod=debug")).toMatchObject({ code: 2, err: expect.stringContaining("mean node?") });
+    expect((await run("log-level", "node")).code).toBe(2);
+    // From the level info on the change itself is a line.
+    await run("log-level", "node=default");
+    await eventually("the line of the change", () => logged.includes("set log levels: node default"));
+  });
+});
+
 const spawn = (...words: string[]) =>
   Bun.spawn({
     cmd: [...node.command, ...words],
+    cwd: node.home,
     env: { PATH: process.env["PATH"] ?? "", HOME: node.home, TMPDIR: node.home },
     stdin: "ignore",
     stdout: "pipe",

@@ -46,6 +46,7 @@ const WITHOUT_ROWS = new Set([
   ...["tas_target_list", "tas_target_get", "tas_forwarding_metrics"],
   ...["tas_target_create", "tas_target_update", "tas_target_remove"],
   ...["get_usage_guidance", "get_performance_metrics", "store_growth", "search_model"],
+  ...["node_log_levels", "node_reload"],
 ]);
 
 interface Person {

@@ -1,10 +1,13 @@
 // Second phase of a start: the product over the data, and the policy file that its gate follows. Nothing is served yet.
 
+import { Fault } from "../../lib/fault.ts";
 import { Membership, OwnNode, plannedRole } from "../../membership/index.ts";
 import { type MachineWatch, watchThisMachine } from "../../observe/machine/machine-watch.ts";
+import { FLEET_SETTINGS } from "../../operation/fleet-settings.ts";
 import { findCallers } from "../listeners/find-callers.ts";
 import { type PolicyWatch, watchPolicy } from "../listeners/policy-watch.ts";
 import { openProduct, type Product } from "../product.ts";
+import { Reloader } from "../reload.ts";
 import type { StartContext } from "../start-context.ts";
 import { noOutbound, outboundBy } from "../tailnet/outbound.ts";
 import { connectionsBy, noConnections } from "../tailnet/outbound-connection.ts";
@@ -18,8 +21,7 @@ export interface BuiltNode {
   membership: Membership;
   node: OwnNode;
   machine: MachineWatch;
-  /** Undefined without a policy file. */
-  policy: PolicyWatch | undefined;
+  reloader: Reloader;
   /** What egress.sock requires. */
   egressSecret: string;
 }
@@ -31,6 +33,7 @@ export function buildNode(start: StartContext, { plan, sockets }: OpenedData): B
   const membership = new Membership(plan === undefined ? settings.role : plannedRole(plan, settings.role), machine);
   const node = new OwnNode(() => state.status(), settings.hostname);
   const egressSecret = newSecret();
+  let reloader: Reloader | undefined;
   const product = openProduct({
     settings,
     origins: options.loaded.origins,
@@ -53,15 +56,33 @@ export function buildNode(start: StartContext, { plan, sockets }: OpenedData): B
     membership,
     edge: plan?.kind === "edge" ? { knownMembers: plan.file?.members ?? [] } : undefined,
     findCallers: findCallers(state),
+    reload: () => {
+      if (reloader !== undefined) return reloader.run();
+      throw new Fault("not_ready", "The node has not read its settings yet", { hint: "Try again in a moment." });
+    },
     onFatal: (fault) => failure.reportLog(fault),
   });
-  return { product, membership, node, machine, policy: followPolicy(start, product), egressSecret };
+  const onRights = () => judgeAgain(start, product);
+  reloader = new Reloader({
+    ...options,
+    loadAgain: options.loadAgain,
+    fleetKeys: new Set(FLEET_SETTINGS),
+    conditions,
+    access: product.access,
+    policy: followPolicy(start, product, onRights),
+    onRights,
+  });
+  return { product, membership, node, machine, reloader, egressSecret };
 }
 
 /**
  * Follows the policy file, if there is one. Without its policy the node would serve under other rights than were meant.
  */
-function followPolicy({ settings, conditions, state, closers, log }: StartContext, product: Product) {
+function followPolicy(
+  { settings, conditions, closers }: StartContext,
+  product: Product,
+  onChange: () => void,
+): PolicyWatch | undefined {
   const path = settings["access.policy_file"];
   if (path === undefined) return undefined;
   const policy = watchPolicy({
@@ -69,14 +90,17 @@ function followPolicy({ settings, conditions, state, closers, log }: StartContex
     capability: settings["access.capability"],
     access: product.access,
     conditions,
-    onChange: () => {
-      product.callersChanged();
-      state
-        .connection()
-        ?.tailnet.drop()
-        .catch((error: unknown) => log("warning", `cannot close connections after a policy change: ${String(error)}`));
-    },
+    onChange,
   });
   closers.add("policy file", () => policy.stop());
   return policy;
+}
+
+/** Rights may have changed: open streams, lists and connections are judged again. */
+function judgeAgain({ state, log }: StartContext, product: Product): void {
+  product.callersChanged();
+  state
+    .connection()
+    ?.tailnet.drop()
+    .catch((error: unknown) => log("warning", `cannot close connections after a policy change: ${String(error)}`));
 }
