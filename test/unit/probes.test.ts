@@ -373,10 +373,12 @@ describe("beats", () => {
     expect(fleet.states()).toEqual(["job down service"]);
     await fleet.call("probe_beat", { name: "job" });
     await fleet.pass(10);
-    await fleet.call("probe_beat", { name: "job", good: false, text: "disk full" });
+    await fleet.call("probe_beat", { name: "job", good: false, text: "disk\u001b[2J\nfull" });
     await fleet.pass(10);
     const { probes } = await fleet.call("probe_list", {});
-    expect(probes).toMatchObject([{ state: "down", places: [{ detail: "disk full" }], last_beat: expect.any(String) }]);
+    expect(probes).toMatchObject([
+      { state: "down", places: [{ detail: "disk\\u{1b}[2J\\nfull" }], last_beat: expect.any(String) },
+    ]);
     expect(fleet.outcomes()).toEqual(["recovered", "down", "up", "down"]);
     expect(await fleet.call("audit_verify", {})).toMatchObject({ ok: true });
   });

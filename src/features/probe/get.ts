@@ -20,6 +20,7 @@ import {
   spacesOfProbe,
 } from "./control.ts";
 import type { ProbeShape } from "./declared.ts";
+import { shownDetail } from "./detail.ts";
 import { probeIn, shownOf, shownProbe } from "./list.ts";
 import { RUNNER } from "./parts.ts";
 import { askCheck, askResults } from "./peer-paths.ts";
@@ -134,12 +135,13 @@ export const probeBeat = (node: Services) =>
         throw new Fault("invalid_input", `${name} is of the type ${type}, which takes no beats`, {
           hint: "Beats are for probes that declare the type beat.",
         });
-      const isKept = node.find(RUNNER)?.beat(name, good, text);
+      const shown = shownDetail(text);
+      const isKept = node.find(RUNNER)?.beat(name, good, shown);
       if (isKept === undefined)
         throw new Fault("unavailable", `The leader does not count the beats of ${name} yet`, {
           hint: "Send it again.",
         });
-      if (isKept) await writes.propose(probeBeatKeep, { name, space, good, text });
+      if (isKept) await writes.propose(probeBeatKeep, { name, space, good, text: shown });
       return { name, counted: true };
     },
   });

@@ -1,17 +1,15 @@
 // Runs one check of a probe, and asks before a failure counts whether this node itself is at fault.
 
 import { Fault } from "../../../lib/fault.ts";
-import { printableLine } from "../../../lib/printable.ts";
 import { reasonOf } from "../../../lib/reason-of.ts";
-import { redactText } from "../../../observe/redact.ts";
 import type { SeenMember } from "../../../operation/surroundings.ts";
 import { hostAndPort, type ProbeShape } from "../declared.ts";
+import { shownDetail } from "../detail.ts";
 import type { CheckResult } from "../state.ts";
 import { checkCommand } from "./command.ts";
 import { checkHttp, latencyProblem } from "./http.ts";
 import type { CheckParts, Found } from "./parts.ts";
 
-const MAX_DETAIL = 300;
 const REFUSED = /refused/i;
 
 /** What the node knows of its own network. */
@@ -45,10 +43,6 @@ export async function check(
   const detail = shownDetail(found.detail);
   if (good) return { outcome: "good", cause: "", detail, latencyMs, value };
   return { ...judge(probe, found, parts.members(), ownNetwork()), detail, latencyMs, value };
-}
-
-function shownDetail(text: string): string {
-  return redactText(printableLine(text)).slice(0, MAX_DETAIL);
 }
 
 function run(probe: ProbeShape, parts: CheckParts, signal: AbortSignal): Promise<Found> {

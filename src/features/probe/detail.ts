@@ -1,0 +1,11 @@
+// How the words of a target or a job are shown and kept: one line, without secrets, of bounded length.
+
+import { printableLine } from "../../lib/printable.ts";
+import { redactText } from "../../observe/redact.ts";
+
+const MAX_DETAIL = 300;
+
+/** Returns a text of others as it may be shown. */
+export function shownDetail(text: string): string {
+  return redactText(printableLine(text)).slice(0, MAX_DETAIL);
+}
