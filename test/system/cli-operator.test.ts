@@ -1,4 +1,5 @@
-// What an operator types about a running node: waiting for it, its settings read again, the levels of its log.
+// What an operator types about a running node: waiting for it, its settings read again, the levels of its log, and an
+// archive for somebody who helps.
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { writeFileSync } from "node:fs";
@@ -104,6 +105,21 @@ describe("cairn reload and log-level", () => {
     await run("log-level", "node=default");
     await eventually("the line of the change", () => logged.includes("set log levels: node default"));
   });
+});
+
+test("the archive of the doctor has the node's report and metrics, and nothing that agents wrote or hold", async () => {
+  await node.cairn(["context", "put", "--data", node.dataDir, "team-a/plan"], "PLANTED-content");
+  const { out } = await cairn("call", "agent_register", '{"name":"smith"}');
+  const [handle = "none"] = /agent-[0-9a-f]{32}/.exec(out) ?? [];
+  const path = `${node.home}/bundle.tar.gz`;
+  const made = await cairn("doctor", "--bundle", path);
+  expect(made.err).toContain(`wrote ${path} with 8 files`);
+  const text = Buffer.from(Bun.gunzipSync(await Bun.file(path).bytes())).toString();
+  for (const secret of ["PLANTED-content", handle]) expect(text).not.toContain(secret);
+  for (const known of ['"uptime_seconds"', "# TYPE cairn_", '"setting": "hostname"', '"level": "'])
+    expect(text).toContain(known);
+  expect(text).not.toContain('"error": "');
+  expect((await cairn("doctor", "--bundle", path)).code).toBe(45);
 });
 
 const spawn = (...words: string[]) =>

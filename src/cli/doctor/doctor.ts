@@ -10,10 +10,11 @@ import { checkSettings } from "../../node/index.ts";
 import { redactText, registerSecret } from "../../observe/redact.ts";
 import { lockHolder } from "../../store/lock.ts";
 import { askNode } from "../client.ts";
-import type { Command, Invocation } from "../command.ts";
+import { type Command, type Invocation, textOption } from "../command.ts";
 import { NEGATIVE_EXIT } from "../exit.ts";
 import { explicitText, localSettings } from "../local-settings.ts";
-import { showResult } from "../output.ts";
+import { say, showResult } from "../output.ts";
+import { writeBundle } from "./bundle.ts";
 import { checkDisk, checkLibrary, checkLock, checkModes, checkStore } from "./check-data-folder.ts";
 import { checkRunning } from "./check-node.ts";
 import { checkService } from "./check-service.ts";
@@ -26,6 +27,11 @@ export const doctor: Command = {
   options: [
     { flags: "--data <dir>", help: "the node of this data folder" },
     { flags: "--config <file>", help: "with this settings file", offers: "files" },
+    {
+      flags: "--bundle <file>",
+      help: "also write all of this, without secrets, to a new archive (.tar.gz)",
+      offers: "files",
+    },
     { flags: "--json", help: "print JSON" },
   ],
   async run(invocation) {
@@ -37,6 +43,11 @@ export const doctor: Command = {
     const status = overall(findings);
     const rows = findings.map((finding) => [finding.status, finding.check, lineOf(finding)]);
     await showResult(invocation, { schema: 1, status, checks: findings }, `${columns(rows)}${status}\n`);
+    const file = textOption(invocation, "bundle");
+    if (file !== undefined) {
+      const names = await writeBundle(file, invocation, findings);
+      say(`wrote ${file} with ${names.length} files; read it before you send it: it names machines, logins and paths`);
+    }
     return status === "fail" ? NEGATIVE_EXIT : 0;
   },
 };
