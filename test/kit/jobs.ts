@@ -48,14 +48,22 @@ export interface ClaimedJob {
   checkpoint?: string;
 }
 
-/** Starts it. */
-export function startJobs({ kinds = [ACTION] }: { kinds?: readonly DeclaredKind[] } = {}) {
+/** Starts it. `isReal`: its clock goes on by itself too. */
+export function startJobs({
+  kinds = [ACTION],
+  isReal = false,
+}: {
+  kinds?: readonly DeclaredKind[];
+  isReal?: boolean;
+} = {}) {
   let elapsedMs = 0;
-  const nowMs = () => BEGIN_MS + elapsedMs;
+  const began = performance.now();
+  const passedMs = () => elapsedMs + (isReal ? performance.now() - began : 0);
+  const nowMs = () => BEGIN_MS + Math.floor(passedMs());
   const node = startDeclarations({ kinds, others: [agentFeature, jobFeature], nowMs });
   const claims = new Claims({
     ...{ reader: node.store.reader, log: () => node.log, say: () => {} },
-    clock: { nowMs: () => elapsedMs, since: "test", stepMs: 0 },
+    clock: { nowMs: passedMs, since: "test", stepMs: 0 },
   });
   node.services.provide(CLAIMS, claims);
   let leading = new AbortController();

@@ -63,11 +63,12 @@ export const actionShape = z.strictObject({
   where: z
     .string()
     .max(128)
-    .regex(/^(?:any|label:[a-z0-9][a-z0-9._-]{0,62}|member:[!-~]{1,100})$/, "is any, label:LABEL or member:NAME")
+    .regex(
+      /^(?:any|label:[a-z0-9](?:[a-z0-9._-]{0,30}[a-z0-9])?|member:[!-~]{1,100})$/,
+      "is any, label:LABEL or member:NAME",
+    )
     .default("any")
-    .describe(
-      "Which full members may run it: any, label:LABEL, member:NAME (its id). Each of them agrees by fleet.run",
-    ),
+    .describe("Which full members may run it: any, label:LABEL, member:NAME. Each of them agrees by fleet.run"),
   kind: z
     .string()
     .regex(/^[a-z0-9][a-z0-9._-]{0,63}$/)
@@ -174,6 +175,8 @@ function problemOf({ argv, parameters, ...action }: ActionShape): string | undef
     const problem = parameterProblem(each);
     if (problem !== undefined) return `parameters.${name}.${problem}`;
   }
+  if (action.user !== undefined && action.folder === undefined)
+    return "user needs folder: it cannot use that of the attempt";
   const [program = ""] = argv ?? [];
   if (argv === undefined) {
     if (action.user !== undefined || action.folder !== undefined) return "user and folder need argv";

@@ -1,20 +1,23 @@
-// The manifest of jobs (docs/features.md 5): work that is queued durably, for agents that claim it.
+// The manifest of jobs (docs/features.md 5): work that is queued durably, for nodes that run it and agents that claim
+// it.
 
-import { openSleepClock } from "../../lib/sleep-clock.ts";
-import { logFor } from "../../observe/logging.ts";
 import type { Feature } from "../../operation/feature.ts";
-import { LOG, NODE } from "../../operation/node-parts.ts";
 import { ACTION } from "./action.ts";
-import { CLAIMS, Claims } from "./claims.ts";
 import { jobCommands } from "./commands.ts";
+import { jobConditions } from "./conditions.ts";
 import { jobCancel, jobRedrive } from "./control.ts";
 import { jobEvents } from "./events.ts";
 import { jobHeartbeat } from "./heartbeat.ts";
 import { endedJobs, jobDispatch, jobExpire, jobFire, jobNote } from "./internal.ts";
+import { jobWork } from "./offer.ts";
+import { jobDuties, openJobs, WORKER } from "./parts.ts";
+import { jobPeerPaths } from "./peer-paths.ts";
 import { jobGet, jobList, jobOutput, jobWait } from "./read.ts";
 import { jobRoutes } from "./rest.ts";
 import { JOB_LEVEL } from "./rows.ts";
+import { SCHEDULE } from "./schedules.ts";
 import schema from "./schema.sql" with { type: "text" };
+import { jobSettings } from "./settings.ts";
 import { jobStart } from "./start.ts";
 import { jobProblem } from "./verify.ts";
 import { jobClaim, jobFinish } from "./work.ts";
@@ -28,20 +31,21 @@ export const jobFeature: Feature = {
     { name: "job_usage", scope: "replicated", fork: "keep", sql: "SELECT * FROM job_usage ORDER BY kind, name" },
     { name: "job_schedules", scope: "replicated", fork: "keep", sql: "SELECT * FROM job_schedules ORDER BY name" },
   ],
-  declares: [ACTION],
+  declares: [ACTION, SCHEDULE],
+  settings: jobSettings,
+  conditions: jobConditions,
   events: jobEvents,
-  open: (node) => {
-    const { reader } = node.get(NODE).store;
-    node.provide(CLAIMS, new Claims({ reader, log: () => node.get(LOG), clock: openSleepClock(), say: logFor("job") }));
-  },
+  open: openJobs,
   operations: (node) => [
     ...[jobStart(node), jobClaim, jobHeartbeat(node), jobFinish, jobCancel, jobRedrive],
-    ...[jobGet(node), jobList, jobWait, jobOutput(node)],
+    ...[jobGet(node), jobList, jobWait, jobOutput(node), jobWork(node)],
     ...[jobDispatch, jobNote, jobExpire, jobFire, endedJobs.write],
   ],
   expires: [endedJobs],
   commands: jobCommands,
   rest: jobRoutes,
-  duties: (node) => [(lead) => node.get(CLAIMS).lead(lead)],
+  jobs: (node) => [node.get(WORKER)],
+  duties: jobDuties,
+  peerPaths: (node) => jobPeerPaths(node.get(WORKER)),
   verify: jobProblem,
 };

@@ -49,7 +49,7 @@ export const jobHeartbeat = (node: Services): Operation =>
       const job = await node.get(CLAIMS).renew(claimed, progress, signal);
       if (job.state === "claimed" || (checkpoint !== undefined && checkpoint !== job.checkpoint)) {
         const { n, seq } = claimed;
-        const note = { id, n, seq, running: true, checkpoint: checkpoint ?? null };
+        const note = { id, n, seq, running: true, checkpoint: checkpoint ?? null, ending: null };
         await writes.propose(jobNote, { notes: [note] });
       }
       return { id, cancel: job.cancel === 1, safe_seconds: safeSeconds(job.ttl_ms) };

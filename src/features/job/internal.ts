@@ -79,11 +79,17 @@ const ending = z.object({
   output_bytes: z.number().int().min(0),
   output_sha256: z.string().max(64),
 });
-const note = z.object({
+/** Schema of what a worker says of one attempt. */
+export const attemptReport = z.object({
   ...claimKey,
   running: z.boolean(),
-  checkpoint: z.string().max(MAX_OUTPUT).nullable(),
+  checkpoint: z.string().max(MAX_OUTPUT).optional(),
   ending: ending.optional(),
+});
+/** Null, where there is none: the log has no member without a value. */
+const note = attemptReport.extend({
+  checkpoint: attemptReport.shape.checkpoint.unwrap().nullable(),
+  ending: ending.nullable(),
 });
 /** What is noted of one attempt. */
 export type Note = z.output<typeof note>;
@@ -117,7 +123,7 @@ export const jobNote = write({
       if (job !== undefined && checkpoint !== null && checkpoint !== job.checkpoint)
         changes.push(keepCheckpoint(tx, job, checkpoint, at().seq));
       job = claimed();
-      if (job !== undefined && ended !== undefined) changes.push(endAttempt(tx, job, ended, at()).change);
+      if (job !== undefined && ended !== null) changes.push(endAttempt(tx, job, ended, at()).change);
     }
     return { output: { noted: changes.length }, changes };
   },

@@ -77,6 +77,29 @@ export function firstReady(reader: Reader, space: string, action: string): JobHe
   );
 }
 
+/** Returns the first ready jobs of an action that members run. */
+export function readyJobs(reader: Reader, space: string, action: string, limit: number): JobHead[] {
+  const rows = reader.all<JobHead>(
+    `SELECT ${HEAD} FROM jobs WHERE place = 1 AND space = ? AND action = ? ORDER BY priority DESC, run_at, n, number LIMIT +?`,
+    ...[space, action, limit],
+  );
+  return rows.filter(({ runs }) => runs === "member");
+}
+
+/** Returns the actions with ready jobs that members run, by one look-up of the index for each action. */
+export function readyActions(reader: Reader): { space: string; action: string }[] {
+  const found: { space: string; action: string }[] = [];
+  for (let [space, action] = ["", ""]; ; ) {
+    const next = reader.get<{ space: string; action: string; runs: string }>(
+      "SELECT space, action, runs FROM jobs WHERE place = 1 AND (space, action) > (?, ?) ORDER BY space, action LIMIT 1",
+      ...[space, action],
+    );
+    if (next === undefined) return found;
+    ({ space, action } = next);
+    if (next.runs === "member") found.push({ space, action });
+  }
+}
+
 /** Compares two ready jobs: the one that is to be done first comes first. */
 export function byOrder(one: JobHead, other: JobHead): number {
   return other.priority - one.priority || one.run_at - other.run_at || one.n - other.n || one.number - other.number;

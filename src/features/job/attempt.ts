@@ -1,0 +1,216 @@
+// One attempt at a job on this node: its program under a guard with the deadline of the claim, its output, and what
+// came of it.
+
+import { closeSync, openSync, writeSync } from "node:fs";
+import type { Environment } from "../../config/environment.ts";
+import { Fault } from "../../lib/fault.ts";
+import { printableLine } from "../../lib/printable.ts";
+import { reasonOf } from "../../lib/reason-of.ts";
+import { Sha256 } from "../../lib/sha256.ts";
+import { redactText } from "../../observe/redact.ts";
+import { environmentFor, GuardedProcess, OutputRing, type ProcessEnd } from "../process/index.ts";
+import type { ActionShape } from "./action.ts";
+import { AttemptFolder } from "./attempt-folder.ts";
+import type { Ending } from "./queue.ts";
+import { judgeInput, wordsOf } from "./words.ts";
+
+/** Output that is kept with the job; of longer ones the end, and all of it as a blob. */
+const ROW_BYTES = 64 * 1024;
+const END_BYTES = 8 * 1024;
+const MAX_ERROR = 300;
+
+/** What it runs. */
+export interface AttemptSpec {
+  id: string;
+  fence: string;
+  attempt: number;
+  space: string;
+  action: string;
+  shape: ActionShape;
+  input: Readonly<Record<string, unknown>>;
+  checkpoint: string;
+  timeoutMs: number;
+  keepMs: number;
+}
+
+/** What it needs of its node. */
+export interface AttemptParts {
+  /** The command that runs this executable. */
+  command: readonly string[];
+  env: Environment;
+  /** Where the folders of attempts are. */
+  folder: string;
+  /** Returns the value of `secret:NAME`. Throws Fault `config_invalid`. */
+  readSecret: (reference: string) => string;
+  /** Stores a file as a blob of a space for so many hours. */
+  storeBlob: (blob: { path: string; space: string; sha256: string; bytes: number; hours: number }) => Promise<void>;
+}
+
+/** One attempt. */
+export class Attempt {
+  readonly spec: AttemptSpec;
+  /** What came of it; undefined while it runs. */
+  ending: Ending | undefined;
+  /** Whether its program has started. */
+  running = false;
+  /** Resolves when `ending` is there. */
+  readonly ended: Promise<void>;
+  readonly #parts: AttemptParts;
+  readonly #ring = new OutputRing(ROW_BYTES);
+  readonly #hash = new Sha256();
+  #folder: AttemptFolder | undefined;
+  #process: GuardedProcess | undefined;
+  #file: number | undefined;
+  #kept = 0;
+  #stopped = "";
+
+  /** Begins it. `leaseMs`: until when it may run without a renewal. */
+  constructor(spec: AttemptSpec, parts: AttemptParts, leaseMs: number) {
+    this.spec = spec;
+    this.#parts = parts;
+    this.ended = this.#run(leaseMs).then((ending) => {
+      this.ending = ending;
+    });
+  }
+
+  /** Moves its deadline: from now it may run for so long. */
+  renew(leaseMs: number): void {
+    this.#process?.renew(leaseMs);
+  }
+
+  /** Ends it, for a reason that is said. */
+  stop(reason: string): void {
+    if (this.#stopped !== "") return;
+    this.#stopped = reason;
+    void this.#process?.stop(this.spec.shape.grace * 1000).catch(() => {});
+  }
+
+  /** Returns what its program says of itself, and what the next attempt needs. */
+  report(): { progress: string; checkpoint: string | null } {
+    const progress = this.#folder?.read("progress") ?? "";
+    const checkpoint = this.#folder?.read("checkpoint");
+    return {
+      progress: printableLine(redactText(progress.split("\n", 1)[0] ?? "")).slice(0, MAX_ERROR),
+      checkpoint: checkpoint === undefined ? null : redactText(checkpoint),
+    };
+  }
+
+  /** Returns the end of what it has written, and how many bytes that was in all. */
+  tail(): { text: string; bytes: number } {
+    return { text: redactText(this.#ring.text()), bytes: this.#ring.totalBytes };
+  }
+
+  /** Removes what it has on the disk. */
+  remove(): void {
+    this.#folder?.remove();
+  }
+
+  async #run(leaseMs: number): Promise<Ending> {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    try {
+      const child = this.#start(leaseMs);
+      timer = setTimeout(
+        () => this.stop(`it ran for longer than ${this.spec.timeoutMs / 1000} s`),
+        this.spec.timeoutMs,
+      );
+      await child.started;
+      this.running = true;
+      const end = await child.ended;
+      return await this.#endingOf(end);
+    } catch (error) {
+      const outcome = error instanceof Fault && error.code === "invalid_input" ? "final" : "failed";
+      return { outcome, error: textOf(reasonOf(error)), result: "", output: "", output_bytes: 0, output_sha256: "" };
+    } finally {
+      clearTimeout(timer);
+      if (this.#file !== undefined) closeSync(this.#file);
+      this.#file = undefined;
+    }
+  }
+
+  #start(leaseMs: number): GuardedProcess {
+    const { id, fence, attempt, action, shape, input, checkpoint } = this.spec;
+    const { command, env, folder, readSecret } = this.#parts;
+    const { argv = [], user, limits, grace } = shape;
+    const values = judgeInput(action, shape, input);
+    const own = new AttemptFolder(folder, crypto.randomUUID(), { input: JSON.stringify(values), checkpoint });
+    this.#folder = own;
+    this.#file = openSync(own.outputPath, "wx", 0o600);
+    const secrets = Object.entries(shape.secrets).map(([name, reference]) => [name, readSecret(reference)]);
+    const given = {
+      ...Object.fromEntries(secrets),
+      ...{ CAIRN_JOB: id, CAIRN_FENCE: fence, CAIRN_ATTEMPT: String(attempt) },
+      // Another account cannot reach it, as it is in the data folder.
+      ...(user === undefined ? { CAIRN_JOB_FOLDER: own.path } : {}),
+    };
+    const environment = { names: shape.environment, values: given, ...(user === undefined ? {} : { user }) };
+    const sink = (chunk: Uint8Array) => this.#take(chunk);
+    const spec = {
+      argv: wordsOf(argv, values),
+      env: environmentFor(env, environment),
+      cwd: shape.folder ?? own.path,
+      user,
+      limits: { memoryBytes: limits.memory_bytes, processes: limits.processes, cpus: limits.cpus },
+    };
+    this.#process = GuardedProcess.start(spec, {
+      ...{ command, leaseMs, graceMs: Math.min(grace * 1000, leaseMs / 2), onNodeGone: "end" },
+      ...{ ringBytes: 1024, stdout: sink, stderr: sink },
+    });
+    if (this.#stopped !== "") void this.#process.stop(0).catch(() => {});
+    return this.#process;
+  }
+
+  #take(chunk: Uint8Array): void {
+    this.#ring.push(chunk);
+    const part = chunk.subarray(0, Math.max(0, this.spec.shape.output_bytes - this.#kept));
+    if (part.byteLength === 0 || this.#file === undefined) return;
+    for (let at = 0; at < part.byteLength; ) at += writeSync(this.#file, part, at);
+    this.#hash.update(part);
+    this.#kept += part.byteLength;
+  }
+
+  async #endingOf(end: ProcessEnd): Promise<Ending> {
+    const { shape } = this.spec;
+    const succeeded = end.cause === "exited" && end.code === 0 && this.#stopped === "";
+    const isFinal = end.code !== undefined && shape.exit_final.includes(end.code) && this.#stopped === "";
+    const notes = succeeded ? [] : [this.#reasonOf(end)];
+    const { text, bytes } = this.tail();
+    const isLong = bytes > ROW_BYTES;
+    let sha256 = "";
+    // What a program prints of its secrets is removed from the end, and cannot be from all of it.
+    if (isLong && shape.output_bytes > 0 && Object.keys(shape.secrets).length === 0) {
+      sha256 = await this.#store().catch((error: unknown) => {
+        notes.push(`its whole output is not kept: ${reasonOf(error)}`);
+        return "";
+      });
+    }
+    const shown = isLong && sha256 !== "" ? text.slice(-END_BYTES) : text;
+    return {
+      outcome: succeeded ? "succeeded" : isFinal ? "final" : "failed",
+      error: textOf(notes.join("; ")),
+      result: redactText(this.#folder?.read("result") ?? ""),
+      ...{ output: shown.slice(-ROW_BYTES), output_bytes: bytes, output_sha256: sha256 },
+    };
+  }
+
+  #reasonOf({ cause, code, signal, outOfMemory }: ProcessEnd): string {
+    if (this.#stopped !== "") return this.#stopped;
+    if (outOfMemory) return "it used more memory than its action allows";
+    if (cause !== "exited") return `it was ended: ${cause}`;
+    const last = this.tail().text.trim().split("\n").at(-1) ?? "";
+    const how = code === undefined ? `signal ${signal}` : `exit code ${code}`;
+    return last === "" ? how : `${how}: ${last}`;
+  }
+
+  async #store(): Promise<string> {
+    const sha256 = this.#hash.hex();
+    const { space, keepMs } = this.spec;
+    const hours = Math.ceil(keepMs / 3_600_000) + 24;
+    const path = this.#folder?.outputPath ?? "";
+    await this.#parts.storeBlob({ path, space, sha256, bytes: this.#kept, hours });
+    return sha256;
+  }
+}
+
+function textOf(text: string): string {
+  return printableLine(redactText(text)).slice(0, MAX_ERROR);
+}
