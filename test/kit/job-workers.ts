@@ -74,7 +74,13 @@ export function startWorkers(agreed: Readonly<Record<string, readonly string[]>>
   jobs.services.provide(LIVE_OUTPUT, async (job) => workers.get(job.worker.slice(2))?.tail(claimText(job) ?? ""));
   return {
     ...jobs,
-    ...{ folder, blobs, cut },
+    ...{ folder, blobs, cut, workers },
+    /** Offers in the name of a node what it would run. */
+    offer: (name: string, ...actions: string[]) =>
+      offers.put({
+        ...{ node: `n-${name}`, boot: workers.get(name)?.boot ?? "", free: 1, actions: new Set(actions) },
+        atMs: performance.now(),
+      }),
     /** Waits for a state of a job, and returns it. */
     until: async (id: string, ...states: string[]): Promise<Shown> => {
       let seen: Shown | undefined;

@@ -11,7 +11,7 @@ const folder = mkdtempSync(join(tmpdir(), "cairn-jobs-"));
 let fleet: Fleet;
 
 beforeAll(async () => {
-  fleet = await startFleet({ centrals: 3, args: ["--fleet-run", "hold,shout"] });
+  fleet = await startFleet({ centrals: 3, args: ["--fleet-run", "hold,shout,led"] });
   const script = `echo "begin $CAIRN_ATTEMPT" >> "$1"; trap 'echo "end $CAIRN_ATTEMPT" >> "$1"; exit 1' TERM
     while [ ! -e "$1.go" ]; do sleep 0.05; done; echo "done $CAIRN_ATTEMPT" >> "$1"`;
   const file = { type: "string", characters: "name" };
@@ -94,4 +94,20 @@ test("a member is killed half way: its program ends, and the next attempt is ano
   await killed.restart();
   await killed.serving();
   expect(lines("killed")).toEqual(["begin 1", "end 1", "begin 2", "done 2"]);
+}, 60_000);
+
+test("the leader is killed while a job runs on another member: its attempt goes on, and ends at the next leader", async () => {
+  await fleet.settle();
+  const leader = await fleet.leader();
+  const follower = fleet.nodes.find((each) => each !== leader) as FleetNode;
+  const script = `echo "begin $CAIRN_ATTEMPT" >> "$1"; while [ ! -e "$1.go" ]; do sleep 0.05; done; echo "done $CAIRN_ATTEMPT" >> "$1"`;
+  const argv = ["sh", "-c", script, "sh", join(folder, "led")];
+  const content = { argv, where: `member:${follower.id}`, claim: 30, attempts: 3, space: "team-a" };
+  expect((await leader.call("context_put", { id: "fleet/actions/led", content })).status).toBe(200);
+  const started = await start(follower, "led");
+  await until(follower, started, "running");
+  leader.kill();
+  await Bun.write(join(folder, "led.go"), "");
+  expect(await until(follower, started, "succeeded")).toMatchObject({ attempt: 1, worker: follower.id });
+  expect(lines("led")).toEqual(["begin 1", "done 1"]);
 }, 60_000);

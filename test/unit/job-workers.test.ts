@@ -151,3 +151,26 @@ test("secrets are read on the node, and reach no output, error or result that is
   expect(row).toContain("got ");
   expect(row).not.toContain("value-of-secret:API_KEY");
 });
+
+test("an action that changes between claim and begin fails at its node, and is judged anew", async () => {
+  await using node = startWorkers();
+  await node.declareAction("moves", { ...sh("true"), attempts: 2, backoff: 0 });
+  node.cut.add("a");
+  const job = await node.start("moves");
+  // The node has offered, and is told of its claim only when it runs the action no more.
+  node.offer("a", "moves");
+  await node.until(job.id, "claimed");
+  await node.declareAction("moves", { where: "any" });
+  node.cut.clear();
+  expect(await node.until(job.id, "queued", "dead")).toMatchObject({ error: expect.stringContaining("has changed") });
+});
+
+test("a node that is stopped says so: another one need not wait for the end of the claim", async () => {
+  await using node = startWorkers({ a: ["*"], b: ["*"] });
+  const script = `[ "$CAIRN_ATTEMPT" = 2 ] || sleep 300`;
+  await node.declareAction("hold", { ...sh(script), claim: 3600, attempts: 2, backoff: 0, grace: 1 });
+  const job = await node.start("hold");
+  const { worker = "" } = await node.until(job.id, "running");
+  await node.workers.get(worker.slice(2))?.stop();
+  expect(await node.until(job.id, "succeeded")).toMatchObject({ attempt: 2 });
+});

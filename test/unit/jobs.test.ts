@@ -2,6 +2,7 @@
 
 import { Database } from "bun:sqlite";
 import { expect, spyOn, test } from "bun:test";
+import { ACTION } from "../../src/features/job/action.ts";
 import { MAX_ENDED } from "../../src/features/job/queue.ts";
 import { PEOPLE, startJobs } from "../kit/jobs.ts";
 
@@ -202,6 +203,46 @@ test("wrong input is refused in every field, with its name", async () => {
     code: "forbidden",
   });
   expect(await node.start("mix", { input: { name: "a" } })).toMatchObject({ runs: "member" });
+});
+
+test("a value may begin with - behind --", async () => {
+  await using node = startJobs();
+  const parameters = { file: { type: "string" } };
+  await node.declareAction("before", { parameters, argv: ["rm", "{file}", "--", "x"] });
+  await node.declareAction("behind", { parameters, argv: ["rm", "--", "{file}"] });
+  const input = { file: "-rf" };
+  await expect(node.start("before", { input })).rejects.toMatchObject({ code: "invalid_input" });
+  expect(await node.start("behind", { input })).toMatchObject({ state: "queued" });
+});
+
+test.each([
+  [{ argv: [] }, "argv"],
+  [{ argv: ["{file}"], parameters: { file: { type: "string" } } }, "argv.0"],
+  [{ argv: ["a", "{none}"] }, "no parameter none"],
+  [{ argv: ["a", "{t}"], parameters: { t: { type: "string", characters: "text" } } }, "several lines"],
+  [{ parameters: { x: { type: "string", min: 1 } } }, "parameters.x.min and max"],
+  [{ parameters: { x: { type: "integer", max_length: 1 } } }, "for strings"],
+  [{ parameters: { x: { type: "boolean", one_of: ["a"] } } }, "one_of"],
+  [{ parameters: { x: { type: "integer", one_of: ["a"] } } }, 'one_of: "a" is no number'],
+  [{ parameters: { x: { type: "integer", min: 3, default: 2 } } }, "default: 2 is less than 3"],
+  [{ parameters: { "no-name": { type: "integer" } } }, "no-name"],
+  [{ argv: ["a"], where: "somewhere" }, "where"],
+  [{ argv: ["a"], environment: ["LD_PRELOAD"] }, "environment"],
+  [{ argv: ["a"], secrets: { CAIRN_FENCE: "secret:A" } }, "secrets"],
+  [{ argv: ["a"], secrets: { KEY: "plain" } }, "secrets"],
+  [{ argv: ["a"], user: "nobody" }, "user needs folder"],
+  [{ argv: ["a"], folder: "relative" }, "folder"],
+  [{ user: "nobody", folder: "/" }, "need argv"],
+  [{ argv: ["a"], attempts: 21 }, "attempts"],
+  [{ argv: ["a"], timeout: 0 }, "timeout"],
+  [{ argv: ["a"], claim: 4 }, "claim"],
+  [{ argv: ["a"], exit_final: [0] }, "exit_final"],
+  [{ argv: ["a"], space: "Big" }, "space"],
+  [{ argv: ["a"], other: 1 }, "other"],
+])("a wrong action is refused: %j", (declared, text) => {
+  const parsed = ACTION.schema.safeParse(declared);
+  const problem = parsed.success ? ACTION.problem?.(parsed.data, "a") : JSON.stringify(parsed.error.issues);
+  expect(problem).toContain(text);
 });
 
 test("jobs go by the rights of their space, and a claim by its maker", async () => {

@@ -186,7 +186,11 @@ function problemOf({ argv, parameters, ...action }: ActionShape): string | undef
   const unknown = argv
     .flatMap((word) => [...word.matchAll(PLACEHOLDER)])
     .find(([, name = ""]) => !(name in parameters));
-  return unknown === undefined ? undefined : `argv: there is no parameter ${unknown[1]}`;
+  if (unknown !== undefined) return `argv: there is no parameter ${unknown[1]}`;
+  const lines = argv
+    .flatMap((word) => [...word.matchAll(PLACEHOLDER)])
+    .find(([, name = ""]) => parameters[name]?.characters === "text");
+  return lines && `argv: ${lines[1]} may have several lines, and no word has: its program reads it in input.json`;
 }
 
 function parameterProblem(each: Parameter): string | undefined {

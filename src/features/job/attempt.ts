@@ -26,7 +26,8 @@ export interface AttemptSpec {
   attempt: number;
   space: string;
   action: string;
-  shape: ActionShape;
+  /** Undefined: this node does not run it any more, so the attempt fails at once. */
+  shape: ActionShape | undefined;
   input: Readonly<Record<string, unknown>>;
   checkpoint: string;
   timeoutMs: number;
@@ -82,7 +83,7 @@ export class Attempt {
   stop(reason: string): void {
     if (this.#stopped !== "") return;
     this.#stopped = reason;
-    void this.#process?.stop(this.spec.shape.grace * 1000).catch(() => {});
+    void this.#process?.stop((this.spec.shape?.grace ?? 0) * 1000).catch(() => {});
   }
 
   /** Returns what its program says of itself, and what the next attempt needs. */
@@ -106,9 +107,15 @@ export class Attempt {
   }
 
   async #run(leaseMs: number): Promise<Ending> {
+    const { shape } = this.spec;
     let timer: ReturnType<typeof setTimeout> | undefined;
     try {
-      const child = this.#start(leaseMs);
+      if (shape === undefined)
+        throw new Fault(
+          "not_found",
+          `this node does not run ${this.spec.action} any more: its declaration has changed`,
+        );
+      const child = this.#start(shape, leaseMs);
       timer = setTimeout(
         () => this.stop(`it ran for longer than ${this.spec.timeoutMs / 1000} s`),
         this.spec.timeoutMs,
@@ -116,7 +123,7 @@ export class Attempt {
       await child.started;
       this.running = true;
       const end = await child.ended;
-      return await this.#endingOf(end);
+      return await this.#endingOf(shape, end);
     } catch (error) {
       const outcome = error instanceof Fault && error.code === "invalid_input" ? "final" : "failed";
       return { outcome, error: textOf(reasonOf(error)), result: "", output: "", output_bytes: 0, output_sha256: "" };
@@ -127,8 +134,8 @@ export class Attempt {
     }
   }
 
-  #start(leaseMs: number): GuardedProcess {
-    const { id, fence, attempt, action, shape, input, checkpoint } = this.spec;
+  #start(shape: ActionShape, leaseMs: number): GuardedProcess {
+    const { id, fence, attempt, action, input, checkpoint } = this.spec;
     const { command, env, folder, readSecret } = this.#parts;
     const { argv = [], user, limits, grace } = shape;
     const values = judgeInput(action, shape, input);
@@ -161,15 +168,14 @@ export class Attempt {
 
   #take(chunk: Uint8Array): void {
     this.#ring.push(chunk);
-    const part = chunk.subarray(0, Math.max(0, this.spec.shape.output_bytes - this.#kept));
+    const part = chunk.subarray(0, Math.max(0, (this.spec.shape?.output_bytes ?? 0) - this.#kept));
     if (part.byteLength === 0 || this.#file === undefined) return;
     for (let at = 0; at < part.byteLength; ) at += writeSync(this.#file, part, at);
     this.#hash.update(part);
     this.#kept += part.byteLength;
   }
 
-  async #endingOf(end: ProcessEnd): Promise<Ending> {
-    const { shape } = this.spec;
+  async #endingOf(shape: ActionShape, end: ProcessEnd): Promise<Ending> {
     const succeeded = end.cause === "exited" && end.code === 0 && this.#stopped === "";
     const isFinal = end.code !== undefined && shape.exit_final.includes(end.code) && this.#stopped === "";
     const notes = succeeded ? [] : [this.#reasonOf(end)];

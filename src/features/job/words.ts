@@ -27,13 +27,14 @@ export function judgeInput(action: string, shape: ActionShape, input: Readonly<R
     if (problem !== undefined) throw refuse(name, problem);
     values[name] = value as string | number | boolean;
   }
-  const dashed = (shape.argv ?? [])
-    .flatMap((word) => [/^\{([a-z0-9_]+)\}/.exec(word)?.[1] ?? ""])
-    .find((name) => {
-      const value = values[name];
-      return typeof value === "string" && value.startsWith("-");
-    });
-  if (dashed !== undefined) throw refuse(dashed, "begins with -, which the program would take for an option");
+  const { argv = [] } = shape;
+  const end = argv.indexOf("--");
+  const dashed = argv.slice(0, end < 0 ? argv.length : end).map((word) => /^\{([a-z0-9_]+)\}/.exec(word)?.[1] ?? "");
+  const option = dashed.find((name) => {
+    const value = values[name];
+    return typeof value === "string" && value.startsWith("-");
+  });
+  if (option !== undefined) throw refuse(option, "begins with -, which the program would take for an option");
   return values;
 }
 

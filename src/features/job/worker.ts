@@ -28,6 +28,8 @@ const CHECKPOINT_MS = 5000;
 /** One call to the leader may take so long, in ms. */
 const ASK_MS = 10_000;
 
+/** The same while the node stops, in ms. */
+const STOP_MS = 3000;
 /** What was told of an attempt of which nothing was. */
 const NOTHING = JSON.stringify([false, null]);
 
@@ -64,7 +66,7 @@ export class Worker implements Job {
   readonly name = "the worker of jobs";
   readonly #options: WorkerOptions;
   /** Names this process: what another one of this node had claimed is not begun again. */
-  readonly #boot = crypto.randomUUID();
+  readonly boot: string = crypto.randomUUID();
   /** By fence; at most as many as there are places, and those that wait for their end to be taken. */
   readonly #held = new Map<string, Held>();
   #stopping = new AbortController();
@@ -84,12 +86,14 @@ export class Worker implements Job {
     this.#done = this.#work(this.#stopping.signal);
   }
 
-  /** Ends what runs; each job gets another attempt once its claim is over. */
+  /** Ends what runs, and says so, so that other nodes need not wait for the end of the claims. */
   async stop(): Promise<void> {
     this.#stopping.abort(new Error("the node stops"));
     await this.#done;
     for (const { attempt } of this.#held.values()) attempt.stop("its node was stopped");
     await Promise.all([...this.#held.values()].map(({ attempt }) => attempt.ended));
+    // Where the leader is not reached the claims end by themselves.
+    if (this.#held.size > 0) await this.#sync(AbortSignal.timeout(STOP_MS)).catch(() => {});
     for (const { attempt } of this.#held.values()) attempt.remove();
     this.#held.clear();
   }
@@ -140,7 +144,7 @@ export class Worker implements Job {
     }
     const isGiven = activeJobs(reader).some(
       ({ worker, boot, id, claim_n: n, claim_seq: seq }) =>
-        worker === self() && boot === this.#boot && !this.#held.has(keyOf({ id, n, seq })),
+        worker === self() && boot === this.boot && !this.#held.has(keyOf({ id, n, seq })),
     );
     return (
       isGiven || (this.#free() > 0 && this.#offered().some(({ name, value }) => isReady(reader, value.space, name)))
@@ -148,7 +152,7 @@ export class Worker implements Job {
   }
 
   #free(): number {
-    return Math.max(0, this.#options.slots - this.#held.size);
+    return this.#stopping.signal.aborted ? 0 : Math.max(0, this.#options.slots - this.#held.size);
   }
 
   #offered() {
@@ -170,7 +174,7 @@ export class Worker implements Job {
     const reported = [...this.#held].map(([key, held]) => ({ key, held, ending: held.attempt.ending }));
     const told = new Map(reported.map(({ key, held }) => [key, this.#news(held, sentMs)]));
     const report: WorkReport = {
-      boot: this.#boot,
+      boot: this.boot,
       free: this.#free(),
       actions: this.#offered().map(({ name }) => name),
       attempts: reported.map(({ held: { claim, attempt, checkpointMs }, ending }) => {
@@ -191,7 +195,8 @@ export class Worker implements Job {
       else if (ending !== undefined) this.#drop(key, held);
       else held.attempt.stop("its claim is over");
     }
-    for (const [key, claim] of given) if (!this.#held.has(key) && !signal.aborted) this.#begin(key, claim, sentMs);
+    for (const [key, claim] of given)
+      if (!this.#held.has(key) && !this.#stopping.signal.aborted) this.#begin(key, claim, sentMs);
   }
 
   #keep(held: Held, claim: GivenClaim, { sentMs, told }: { sentMs: number; told: string }): void {
@@ -211,11 +216,10 @@ export class Worker implements Job {
   #begin(key: string, claim: GivenClaim, sentMs: number): void {
     const { declarations, agrees, parts, say } = this.#options;
     const declared = declarations.list(ACTION).find(({ name }) => name === claim.action)?.value;
-    // What became another action meanwhile does not run: the claim ends, and another attempt is judged anew.
-    if (declared?.argv === undefined || declared.space !== claim.space || !agrees(claim.action, declared)) return;
     const { id, attempt, action, space, input = {}, checkpoint = "" } = claim;
+    const isStill = declared?.argv !== undefined && declared.space === space && agrees(action, declared);
     const spec = {
-      ...{ id, fence: key, attempt, space, action, shape: declared, input, checkpoint },
+      ...{ id, fence: key, attempt, space, action, shape: isStill ? declared : undefined, input, checkpoint },
       ...{ timeoutMs: claim.timeout_ms, keepMs: claim.keep_ms },
     };
     const begun = new Attempt(spec, parts, this.#leftMs(claim, sentMs));
