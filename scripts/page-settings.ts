@@ -26,7 +26,7 @@ export function settingsPage(features: readonly Feature[]): string {
     ]),
     "",
     "Flags win over variables, variables over the file, the file over defaults.",
-    "The file is `cairn.toml` in the data folder, or the one `--config` (`CAIRN_CONFIG`) names; `access.admins` is `admins` under `[access]` there. Unknown keys are refused.",
+    'The file is `cairn.toml` in the data folder, or the one `--config` (`CAIRN_CONFIG`) names; `access.admins` is `admins` under `[access]` there. Beside `fleet` there can be no `[fleet]`: write `"fleet.run" = ["probe/*"]` at the top. Unknown keys are refused.',
     "",
     "`npm start` without a key takes no flags of settings: give them as variables. With a receiver of events and a collector of traces on this machine:",
     "",

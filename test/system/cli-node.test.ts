@@ -245,7 +245,7 @@ describe("config and paths", () => {
     const shown = JSON.parse(run(["config", "show", "--json", "--config", file]).out).settings;
     expect(shown.filter(({ origin }: { origin: string }) => origin !== "default")).toEqual([]);
     const uncommented = exampleFile(SETTING_ROWS)
-      .replaceAll(/^#(\w+ = )/gm, "$1")
+      .replaceAll(/^#((?:\w+|"[\w.]+") = )/gm, "$1")
       .replaceAll(/^(\w*url) = ""$/gm, '$1 = "https://example.com"')
       .replace('proxy = ""', 'proxy = "http://proxy.example.com:3128"')
       .replace('s3_bucket = ""', 's3_bucket = "cairn-backups"')

@@ -3,6 +3,7 @@
 import { expect, test } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
+import { exampleFile } from "../../src/config/example.ts";
 import { type LoadOptions, loadSettings } from "../../src/config/load.ts";
 import { defaultDataDir, socketPaths } from "../../src/config/paths.ts";
 import { eachSecret, readSecrets, refuseSecretsOnArgv } from "../../src/config/secrets.ts";
@@ -368,4 +369,14 @@ test("labels are words that cannot be found, and at most sixteen", () => {
   expect(faultOf(() => load({ data, flags: { labels: many(17) } })).message).toStartWith(
     "`labels` must be a list of at most 16 texts",
   );
+});
+
+test("fleet and fleet.run can both be set: the second by its whole name, as the example file has it", () => {
+  const file = join(folder(), "both.toml");
+  writeFileSync(file, 'fleet = "home"\n"fleet.run" = ["probe/*"]\n[log]\nlevel = "debug"\n');
+  const { all } = loadSettings({ tables: SETTING_TABLES, env: {}, configFile: file });
+  expect([all["fleet"], all["fleet.run"], all["log.level"]]).toEqual(["home", ["probe/*"], "debug"]);
+  const example = exampleFile(SETTING_ROWS).replaceAll(/^#(fleet|"fleet\.run") = /gm, "$1 = ");
+  writeFileSync(file, example);
+  expect(loadSettings({ tables: SETTING_TABLES, env: {}, configFile: file }).origins.get("fleet.run")).toBe(file);
 });
