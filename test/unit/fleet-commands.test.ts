@@ -29,7 +29,10 @@ const INTERNAL = [
   "fleet_level_raise",
   "fleet_observe",
 ];
-const IDEMPOTENT = ["fleet_member_approve", "fleet_member_promote", "fleet_profile_set", "fleet_settings_set"];
+const IDEMPOTENT = [
+  ...["fleet_member_approve", "fleet_member_promote", "fleet_profile_set", "fleet_settings_set"],
+  ...["node_log_levels", "node_reload"],
+];
 const DESTRUCTIVE = ["fleet_member_remove", "fleet_settings_set", "fleet_leave"];
 
 describe("the begin of a fleet", () => {

@@ -79,6 +79,9 @@ test("a session that is none is refused in whole English", () => {
   );
 });
 
+/** What is typed for options that do not take any word, by their placeholders. */
+const WORDS: Readonly<Record<string, string>> = { "<name=value>": "a=7", "<json>": '{"a":7}' };
+
 test("each option and argument of a feature's command fills what the table says", () => {
   for (const { words, operation, input, options = [], args = [] } of FEATURES.flatMap(
     ({ commands = [] }) => commands,
@@ -91,7 +94,8 @@ test("each option and argument of a feature's command fills what the table says"
     for (const option of options) {
       const [flag = "", placeholder] = option.flags.split(" ");
       const name = flag.slice(2).replaceAll(/-(.)/g, (_, letter: string) => letter.toUpperCase());
-      const value = placeholder === undefined ? true : option.repeated === true ? ["7"] : "7";
+      const word = WORDS[placeholder ?? ""] ?? "7";
+      const value = placeholder === undefined ? true : option.repeated === true ? [word] : word;
       expect([words, flag, filled({ options: { [name]: value } })]).toEqual([words, flag, [filledBy(option)]]);
     }
     for (const [at, { name, fills }] of args.entries()) {
