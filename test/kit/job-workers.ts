@@ -31,6 +31,7 @@ export function startWorkers(agreed: Readonly<Record<string, readonly string[]>>
   const offers = new Offers();
   const blobs: { space: string; sha256: string; bytes: number }[] = [];
   const cut = new Set<string>();
+  let asked = 0;
   jobs.services.provide(OFFERS, offers).provide(FULL_MEMBERS, {
     self: () => `n-${first}`,
     others: () => names.slice(1).map((name) => ({ node: `n-${name}`, name })),
@@ -48,11 +49,11 @@ export function startWorkers(agreed: Readonly<Record<string, readonly string[]>>
   const workers = new Map<string, Worker>();
   const begin = (name: string) => {
     const worker = new Worker({
-      ...{ reader: jobs.store.reader, changes: () => jobs.log.changes, declarations: jobs.declarations },
-      self: () => `n-${name}`,
+      ...{ reader: jobs.store.reader, log: () => jobs.log, declarations: jobs.declarations },
       agrees: (action) => (agreed[name] ?? []).some((entry) => entry === "*" || entry === action),
       ...{ slots: 2, parts: parts(name), clock: openSleepClock(), say: () => {} },
       ask: async (report) => {
+        asked += 1;
         if (cut.has(name)) throw new Error("the leader is not reached");
         const id = name === first ? "local" : `local@n-${name}`;
         return jobs.call("job_work", report, callerWith({ kind: "local", id, node: `n-${name}`, login: "" }));
@@ -75,6 +76,8 @@ export function startWorkers(agreed: Readonly<Record<string, readonly string[]>>
   return {
     ...jobs,
     ...{ folder, blobs, cut, workers },
+    /** How often workers have called the leader. */
+    asked: () => asked,
     /** Offers in the name of a node what it would run. */
     offer: (name: string, ...actions: string[]) =>
       offers.put({

@@ -5,6 +5,7 @@ import { agentFeature } from "../../src/features/agent/index.ts";
 import { ACTION } from "../../src/features/job/action.ts";
 import { CLAIMS, Claims } from "../../src/features/job/claims.ts";
 import { jobFeature } from "../../src/features/job/index.ts";
+import { OFFERS } from "../../src/features/job/offer.ts";
 import type { DeclaredKind } from "../../src/operation/declared-kind.ts";
 import { callerWith } from "./core.ts";
 import { startDeclarations } from "./declarations.ts";
@@ -63,6 +64,7 @@ export function startJobs({
   const node = startDeclarations({ kinds, others: [agentFeature, jobFeature], nowMs });
   const claims = new Claims({
     ...{ reader: node.store.reader, log: () => node.log, say: () => {} },
+    onLost: (worker) => node.services.find(OFFERS)?.forget(worker),
     clock: { nowMs: passedMs, since: "test", stepMs: 0 },
   });
   node.services.provide(CLAIMS, claims);

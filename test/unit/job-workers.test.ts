@@ -3,6 +3,7 @@
 
 import { expect, test } from "bun:test";
 import { join } from "node:path";
+import { eventually } from "../kit/eventually.ts";
 import { startWorkers } from "../kit/job-workers.ts";
 import { isRunning } from "../kit/processes.ts";
 
@@ -173,4 +174,15 @@ test("a node that is stopped says so: another one need not wait for the end of t
   const { worker = "" } = await node.until(job.id, "running");
   await node.workers.get(worker.slice(2))?.stop();
   expect(await node.until(job.id, "succeeded")).toMatchObject({ attempt: 2 });
+});
+
+test("an offer that is not taken is repeated less and less often", async () => {
+  await using node = startWorkers({ a: ["*"] });
+  await node.declareAction("nowhere", { ...sh("true"), where: "label:no-such" });
+  const job = await node.start("nowhere");
+  await eventually("an offer", () => node.asked() > 0);
+  // After 1, 3 and 7 s. Each is an entry of the log, which wears SD cards, and wakes the worker itself.
+  await Bun.sleep(2500);
+  expect(node.asked()).toBeLessThan(5);
+  expect((await node.get(job.id)).job.state).toBe("queued");
 });

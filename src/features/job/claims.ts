@@ -22,6 +22,8 @@ const LOOK_MS = 500;
 export interface ClaimsOptions {
   reader: Reader;
   log: () => Log;
+  /** Is told of a worker that was not heard in time. */
+  onLost: (worker: string) => void;
   /** Counts the sleep of the machine. */
   clock: SleepClock;
   say: LogLine;
@@ -125,6 +127,7 @@ export class Claims {
         () => this.#everythingApplied(),
       );
     for (const job of jobs) {
+      this.#options.onLost(job.worker);
       const key = claimText(job) ?? "";
       this.#ending.set(
         key,

@@ -22,8 +22,8 @@ import { JOB_LEVEL, type JobHead } from "./rows.ts";
 const LOOK_MS = 250;
 /** So long after the first job became ready nodes may offer, before one is chosen, in ms. */
 const GATHER_MS = 600;
-/** An offer holds so long, in ms: nodes offer each second while something is ready. */
-const OFFER_MS = 4000;
+/** An offer holds so long, in ms: nodes repeat it each 30 s at least while something is ready. */
+const OFFER_MS = 40_000;
 /** Jobs that are ready for so long without an offer are a condition, in ms. */
 const UNWANTED_MS = 60_000;
 
@@ -105,8 +105,8 @@ export class Dispatcher {
     signal.throwIfAborted();
     if (chosen.length === 0) return;
     await this.#propose(chosen);
-    // Until its next offer a node has what is left.
-    for (const offer of offers) this.#options.offers.put({ ...offer, free: free.get(offer.node) ?? 0 });
+    // Who is given something comes to take it, and offers anew. Who does not is given nothing more.
+    for (const { worker } of chosen) this.#options.offers.forget(worker);
   }
 
   async #choose(

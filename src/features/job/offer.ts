@@ -41,6 +41,11 @@ export class Offers {
     this.#byNode.set(offer.node, offer);
   }
 
+  /** Forgets that of a node, until it makes another one. */
+  forget(node: string): void {
+    this.#byNode.delete(node);
+  }
+
   /** Returns those that are younger than so many ms, and forgets the others. */
   fresh(ageMs: number): Offer[] {
     const nowMs = performance.now();
@@ -105,11 +110,11 @@ export const jobWork = (node: Services): Operation =>
       for (const { id, n, seq, progress } of attempts)
         await node.get(CLAIMS).renew({ name: id, n, seq }, progress, context.signal).catch(ignoreLost);
       await keep(attempts, reader, context);
-      node.get(OFFERS).put({ node: member, boot, free, actions: new Set(actions), atMs: performance.now() });
       const known = new Set(attempts.map(({ id, n, seq }) => `${id}@${n}-${seq}`));
       const claims: GivenClaim[] = [];
       for (const job of activeJobs(reader)) {
-        if (job.worker !== member || job.boot !== boot) continue;
+        // A node that was on no tailnet when it was given the job had no id then.
+        if (job.boot !== boot || (job.worker !== member && job.worker !== "")) continue;
         const { id, claim_n: n, claim_seq: seq, action, space, attempt, timeout_ms, ttl_ms, keep_ms, cancel } = job;
         const isKnown = known.has(claimText(job) ?? "");
         // Its time begins with the call that gives it: that was sent before.
@@ -120,6 +125,9 @@ export const jobWork = (node: Services): Operation =>
           ...(row === undefined ? {} : { input: parseObject(row.input) ?? {}, checkpoint: row.checkpoint }),
         });
       }
+      // What it is given now takes places that it does not know of yet.
+      const left = Math.max(0, free - claims.filter(({ input: given }) => given !== undefined).length);
+      node.get(OFFERS).put({ node: member, boot, free: left, actions: new Set(actions), atMs: performance.now() });
       return { claims };
     },
   });

@@ -42,10 +42,10 @@ export function openJobs(node: Services): void {
   const { command, env } = node.get(HOST);
   const agreed = valuesOf(fleetRunSettings, settings)["fleet.run"];
   const clock = openSleepClock();
+  const offers = new Offers();
   const worker = new Worker({
     ...{ reader: store.reader, declarations: node.get(DECLARATIONS), clock, say: logFor("job") },
-    changes: () => node.get(LOG).changes,
-    self: () => node.get(FULL_MEMBERS).self(),
+    log: () => node.get(LOG),
     agrees: (name, { labels }) => command !== undefined && agreesToRun(agreed, { kind: ACTION.kind, name, labels }),
     slots: valuesOf(jobSettings, settings)["fleet.jobs"],
     parts: {
@@ -60,8 +60,14 @@ export function openJobs(node: Services): void {
     ask: (report, signal) => call(node, "job_work", { ...report }, signal),
   });
   node
-    .provide(CLAIMS, new Claims({ reader: store.reader, log: () => node.get(LOG), clock, say: logFor("job") }))
-    .provide(OFFERS, new Offers())
+    .provide(
+      CLAIMS,
+      new Claims({
+        ...{ reader: store.reader, log: () => node.get(LOG), clock, say: logFor("job") },
+        onLost: (lost) => offers.forget(lost),
+      }),
+    )
+    .provide(OFFERS, offers)
     .provide(WORKER, worker)
     .provide(LIVE_OUTPUT, async (job, signal) => {
       const fence = claimText(job) ?? "";
@@ -88,7 +94,8 @@ export function jobDuties(node: Services): Duty[] {
       for (const { node: id, name } of await node.get(SURROUNDINGS).members()) names.set(id, name);
       const wanted = { labels, ...(kind === undefined ? {} : { kind }) };
       const { candidates } = (await call(node, "fleet_pick", wanted, signal)) as { candidates: { node: string }[] };
-      return candidates.map((each) => each.node);
+      // On no tailnet (`cairn dev`) the only member has no id.
+      return candidates.map((each) => each.node || node.get(FULL_MEMBERS).self());
     },
   });
   const schedules = new Schedules(shared);

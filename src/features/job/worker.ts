@@ -5,8 +5,8 @@ import { mkdirSync, rmSync } from "node:fs";
 import { pause } from "../../lib/pause.ts";
 import { reasonOf } from "../../lib/reason-of.ts";
 import type { SleepClock } from "../../lib/sleep-clock.ts";
-import type { Changes } from "../../log/changes.ts";
 import { levelOf } from "../../log/level.ts";
+import type { Log } from "../../log/log.ts";
 import type { LogLine } from "../../observe/logging.ts";
 import type { Declarations } from "../../operation/declared-kind.ts";
 import type { Job } from "../../operation/feature.ts";
@@ -17,8 +17,10 @@ import { type GivenClaim, MAX_OFFERED, type WorkReport, workAnswer } from "./off
 import { firstReady } from "./queue.ts";
 import { activeJobs, headOf, JOB_LEVEL } from "./rows.ts";
 
-/** Between two offers while something is ready, and two looks at what runs, in ms. */
+/** Between two looks at what runs, in ms. */
 const LOOK_MS = 1000;
+/** An offer is made again after so long, then after twice as long, up to the longest: each is an entry of the log. */
+const OFFER_MS = { first: 1000, longest: 30_000 };
 /** Changes that come close together are looked at once, in ms. */
 const GATHER_MS = 50;
 /** Longest time between two reports of what runs, in ms; a claim that is shorter has three in its time. */
@@ -36,10 +38,8 @@ const NOTHING = JSON.stringify([false, null]);
 /** What the worker needs of its node. */
 export interface WorkerOptions {
   reader: Reader;
-  changes: () => Changes;
+  log: () => Pick<Log, "changes" | "onLeadership">;
   declarations: Declarations;
-  /** Member id of this node; "": not known yet. */
-  self: () => string;
   /** Whether this node agrees to run an action. */
   agrees: (name: string, action: ActionShape) => boolean;
   slots: number;
@@ -72,6 +72,8 @@ export class Worker implements Job {
   #stopping = new AbortController();
   #done: Promise<void> | undefined;
   #wake = Promise.withResolvers<void>();
+  /** What was offered last, and when it is offered again. */
+  #offer = { what: "", dueMs: 0, waitMs: OFFER_MS.first };
 
   constructor(options: WorkerOptions) {
     this.#options = options;
@@ -104,20 +106,27 @@ export class Worker implements Job {
   }
 
   async #work(signal: AbortSignal): Promise<void> {
-    const { changes, say } = this.#options;
-    const off = changes().onHead(() => this.#wake.resolve());
+    const { log, say } = this.#options;
+    const { changes } = log();
+    const off = [
+      changes.onHead(() => this.#wake.resolve()),
+      // A new leader knows no offers.
+      log().onLeadership(() => this.#forgetOffer()),
+    ];
     try {
-      while (!signal.aborted && !changes().ended) {
+      while (!signal.aborted && !changes.ended) {
+        // Also before the first call: the node is not whole yet while its parts are started.
+        await this.#pause(signal);
+        if (signal.aborted) return;
         try {
           if (this.#isDue()) await this.#sync(signal);
         } catch (error) {
           if (!signal.aborted) say("info", `the leader is told of jobs later: ${reasonOf(error)}`);
           await pause(LOOK_MS, signal).catch(() => {});
         }
-        await this.#pause(signal);
       }
     } finally {
-      off();
+      for (const stop of off) stop();
     }
   }
 
@@ -133,8 +142,8 @@ export class Worker implements Job {
 
   /** Reports whether the leader is to be asked now. */
   #isDue(): boolean {
-    const { reader, self, clock } = this.#options;
-    if (self() === "" || levelOf(reader) < JOB_LEVEL) return false;
+    const { reader, clock } = this.#options;
+    if (levelOf(reader) < JOB_LEVEL) return false;
     const nowMs = clock.nowMs();
     for (const held of this.#held.values()) {
       const { claim, attempt, dueMs, told } = held;
@@ -143,12 +152,24 @@ export class Worker implements Job {
       if (nowMs >= dueMs || attempt.ending !== undefined || isAsked || told !== this.#news(held, nowMs)) return true;
     }
     const isGiven = activeJobs(reader).some(
-      ({ worker, boot, id, claim_n: n, claim_seq: seq }) =>
-        worker === self() && boot === this.boot && !this.#held.has(keyOf({ id, n, seq })),
+      ({ boot, id, claim_n: n, claim_seq: seq }) => boot === this.boot && !this.#held.has(keyOf({ id, n, seq })),
     );
-    return (
-      isGiven || (this.#free() > 0 && this.#offered().some(({ name, value }) => isReady(reader, value.space, name)))
-    );
+    return isGiven || this.#isToOffer(nowMs);
+  }
+
+  /** Reports whether there is something to offer that was not offered, or not lately. */
+  #isToOffer(nowMs: number): boolean {
+    const { reader } = this.#options;
+    const free = this.#free();
+    const ready = free === 0 ? [] : this.#offered().filter(({ name, value }) => isReady(reader, value.space, name));
+    const what = ready.length === 0 ? "" : JSON.stringify([free, ...ready.map(({ name }) => name)]);
+    if (what !== this.#offer.what) this.#offer = { what, dueMs: 0, waitMs: OFFER_MS.first };
+    return what !== "" && nowMs >= this.#offer.dueMs;
+  }
+
+  #forgetOffer(): void {
+    this.#offer = { what: "", dueMs: 0, waitMs: OFFER_MS.first };
+    this.#wake.resolve();
   }
 
   #free(): number {
@@ -187,6 +208,8 @@ export class Worker implements Job {
     };
     const within = AbortSignal.any([signal, AbortSignal.timeout(ASK_MS)]);
     const { claims } = workAnswer.parse(await ask(report, within));
+    const { what, waitMs } = this.#offer;
+    this.#offer = { what, dueMs: sentMs + waitMs, waitMs: Math.min(OFFER_MS.longest, 2 * waitMs) };
     const given = new Map(claims.map((claim) => [keyOf(claim), claim]));
     for (const { key, held, ending } of reported) {
       const claim = given.get(key);
