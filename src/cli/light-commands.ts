@@ -30,6 +30,8 @@ const LOADERS: ReadonlyMap<string, Load> = new Map<string, Load>([
   ["inbox", sessionCommands],
   ["search", async () => rows((await import("../features/search/commands.ts")).searchCommands)],
   ["memory", async () => rows((await import("../features/memory/commands.ts")).memoryCommands)],
+  ["probe", async () => rows((await import("../features/probe/commands.ts")).probeCommands)],
+  ["job", async () => rows((await import("../features/job/commands.ts")).jobCommands)],
   ["version", async () => [(await import("./version.ts")).version]],
 ]);
 

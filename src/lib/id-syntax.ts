@@ -5,6 +5,9 @@
 export const MAX_ID = 256;
 const MAX_ID_BYTES = 512;
 
+/** A space as declarations name it. */
+export const DECLARED_SPACE = /^[a-z0-9][a-z0-9._-]{0,63}$/;
+
 /** The characters of a space. */
 const PLAIN = /^[A-Za-z0-9._~:@-]+$/;
 /** Letters, marks, numbers, punctuation, symbols and the space of ASCII: what names are made of. */

@@ -1,6 +1,7 @@
 // How actions are declared: contexts fleet/actions/NAME. Only values: apply and the node that prepares a start use it.
 
 import { z } from "zod";
+import { DECLARED_SPACE } from "../../lib/id-syntax.ts";
 import { LABEL } from "../../lib/machine-label.ts";
 import { DECLARED_NAME, type DeclaredKind } from "../../operation/declared-kind.ts";
 
@@ -139,7 +140,7 @@ export const actionShape = z.strictObject({
   labels: z.array(z.string().regex(LABEL)).max(16).default([]),
   space: z
     .string()
-    .regex(/^[a-z0-9][a-z0-9._-]{0,63}$/, "is the name of a space")
+    .regex(DECLARED_SPACE, "is the name of a space")
     .default("fleet")
     .describe("Space of its jobs: who may write there may start them; in fleet only admins may"),
   description: z.string().max(MAX_TEXT).optional(),

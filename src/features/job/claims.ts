@@ -8,6 +8,7 @@ import type { SleepClock } from "../../lib/sleep-clock.ts";
 import type { Lead } from "../../log/duties.ts";
 import type { Log } from "../../log/log.ts";
 import type { LogLine } from "../../observe/logging.ts";
+import { decided } from "../../operation/decided.ts";
 import { type Fence, fenceText } from "../../operation/fence.ts";
 import { ServiceKey } from "../../operation/services.ts";
 import type { Reader } from "../../store/store.ts";
@@ -119,31 +120,15 @@ export class Claims {
   #end(jobs: readonly JobHead[]): void {
     const { name, v } = jobExpire;
     const claims = jobs.map(({ id, claim_n: n, claim_seq: seq }) => ({ id, n, seq }));
-    const decided = this.#options
-      .log()
-      .propose({ name, v, input: { claims }, caller: "node", via: "", key: "" })
-      .then(
-        () => {},
-        () => this.#everythingApplied(),
-      );
+    const command = { name, v, input: { claims }, caller: "node", via: "", key: "" };
+    const outcome = decided(this.#options.log, command, () => this.#leading);
     for (const job of jobs) {
       this.#options.onLost(job.worker);
       const key = claimText(job) ?? "";
       this.#ending.set(
         key,
-        decided.finally(() => this.#ending.delete(key)),
+        outcome.finally(() => this.#ending.delete(key)),
       );
-    }
-  }
-
-  /** Resolves when a proposal that failed is known to have been applied or not. */
-  async #everythingApplied(): Promise<void> {
-    while (!this.#leading.aborted) {
-      try {
-        return await this.#options.log().barrier();
-      } catch {
-        await pause(LOOK_MS);
-      }
     }
   }
 }

@@ -4,6 +4,7 @@
 import { z } from "zod";
 import { canonicalJson } from "../../lib/canonical-json.ts";
 import { Fault } from "../../lib/fault.ts";
+import { DECLARED_SPACE } from "../../lib/id-syntax.ts";
 import { parseObject } from "../../lib/json-object.ts";
 import { WRITE_ROW } from "../../lib/work.ts";
 import { DECLARATIONS, DECLARED_NAME, type Declaration } from "../../operation/declared-kind.ts";
@@ -27,7 +28,7 @@ const MAX_KEY = 128;
 /** Space of jobs. */
 export const jobSpace = z
   .string()
-  .regex(/^[a-z0-9][a-z0-9._-]{0,63}$/, "is the name of a space")
+  .regex(DECLARED_SPACE, "is the name of a space")
   .describe("Space that the action declares (default fleet).");
 
 /** What one who starts a job may say of it. */

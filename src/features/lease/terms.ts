@@ -2,12 +2,13 @@
 // of a term becomes a command. A new leader knows no renewals, so it gives each lease a full term.
 
 import { Fault } from "../../lib/fault.ts";
-import { pause, rejectOnAbort } from "../../lib/pause.ts";
+import { rejectOnAbort } from "../../lib/pause.ts";
 import type { SleepClock } from "../../lib/sleep-clock.ts";
 import type { Cursor } from "../../log/changes.ts";
 import type { Lead } from "../../log/duties.ts";
 import { levelOf } from "../../log/level.ts";
 import type { Log } from "../../log/log.ts";
+import { decided } from "../../operation/decided.ts";
 import { FENCE_LEVEL, type Fence, fenceText } from "../../operation/fence.ts";
 import type { Reader } from "../../store/store.ts";
 import { lost } from "./claims.ts";
@@ -160,35 +161,12 @@ export class LeaseTerms {
   }
 
   #expire({ name, n, seq, revision }: LeaseRow): void {
-    const proposed = this.#options.log().propose({
-      name: leaseExpire.name,
-      v: leaseExpire.v,
-      input: { name, n, seq, revision },
-      caller: "node",
-      via: "",
-      key: "",
-    });
-    const decided = proposed.then(
-      () => {},
-      () => this.#everythingApplied(),
-    );
+    const input = { name, n, seq, revision };
+    const command = { name: leaseExpire.name, v: leaseExpire.v, input, caller: "node", via: "", key: "" };
+    const outcome = decided(this.#options.log, command, () => this.#leading);
     this.#expiring.set(
       name,
-      decided.finally(() => this.#expiring.delete(name)),
+      outcome.finally(() => this.#expiring.delete(name)),
     );
-  }
-
-  /**
-   * Resolves when a proposal that failed is known to have been applied or not. One that this node sent is before the
-   * barrier, and before the first entry of its next term of leadership.
-   */
-  async #everythingApplied(): Promise<void> {
-    while (!this.#leading.aborted) {
-      try {
-        return await this.#options.log().barrier();
-      } catch {
-        await pause(LOOK_MS);
-      }
-    }
   }
 }

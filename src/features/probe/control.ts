@@ -2,6 +2,7 @@
 
 import { z } from "zod";
 import { Fault } from "../../lib/fault.ts";
+import { DECLARED_SPACE } from "../../lib/id-syntax.ts";
 import { parseObject } from "../../lib/json-object.ts";
 import { timeOf } from "../../lib/time-of.ts";
 import type { Changed } from "../../log/log.ts";
@@ -25,7 +26,7 @@ export const probeName = z
 /** Space of a probe. */
 export const probeSpace = z
   .string()
-  .regex(/^[a-z0-9][a-z0-9._-]{0,63}$/, "is the name of a space")
+  .regex(DECLARED_SPACE, "is the name of a space")
   .optional()
   .describe("Space that the probe declares (default fleet).");
 /** Space of a probe that says none. */

@@ -2,6 +2,7 @@
 
 import { Cron } from "croner";
 import { z } from "zod";
+import { DECLARED_SPACE } from "../../lib/id-syntax.ts";
 import { LABEL } from "../../lib/machine-label.ts";
 import { reasonOf } from "../../lib/reason-of.ts";
 import { DECLARED_NAME, type DeclaredKind } from "../../operation/declared-kind.ts";
@@ -151,7 +152,7 @@ export const probeShape = z.strictObject({
   labels: z.array(z.string().regex(LABEL)).max(16).default([]),
   space: z
     .string()
-    .regex(/^[a-z0-9][a-z0-9._-]{0,63}$/, "is the name of a space")
+    .regex(DECLARED_SPACE, "is the name of a space")
     .default("fleet")
     .describe(
       "Space of its events, whose operators may mute it and whose members send beats; in fleet only admins may",

@@ -2,6 +2,7 @@
 
 import { z } from "zod";
 import { SECRET_REFERENCE } from "../../../../config/secret-reference.ts";
+import { DECLARED_SPACE } from "../../../../lib/id-syntax.ts";
 import { SHAPES } from "../shape-names.ts";
 
 const MAX_URL = 2048;
@@ -221,7 +222,7 @@ export const peerTarget = z.strictObject({
     .describe("A full node of the other fleet, by its name on the tailnet"),
   space: z
     .string()
-    .regex(/^[a-z0-9][a-z0-9._-]{0,63}$/, "takes the name of a space")
+    .regex(DECLARED_SPACE, "takes the name of a space")
     .optional()
     .describe("Of the other fleet; that of the event by default"),
   fleet: z
