@@ -22,12 +22,12 @@ export interface InForceOptions {
   conditions: ConditionsOf<keyof typeof declareConditions>;
 }
 
-/** Reads them, and tells when they change. Before it is started it reads them anew each time. */
+/** Reads them, and tells when they change. Before it is started it reads them again each time. */
 export class InForce implements Declarations, Job {
   readonly name = "the declarations";
   readonly #options: InForceOptions;
   readonly #lists = new Map<string, readonly Declaration[]>();
-  /** What came of each text: all are read anew with any news, and a pattern of time takes long to judge. */
+  /** What came of each text: all are read again with any news, and a pattern of time takes long to judge. */
   readonly #judged = new Map<string, { text: string; judged: Judged<unknown> }>();
   readonly #listeners = new Set<() => void>();
   #stop: (() => void) | undefined;

@@ -49,7 +49,7 @@ export class Dispatcher {
   readonly #options: DispatchOptions;
   /** Since when something is ready, by the monotonic clock. */
   #readySinceMs: number | undefined;
-  /** Since when an action has jobs that nobody offers to run; as many as there are actions. */
+  /** Since when an action has jobs that no one offers to run; as many as there are actions. */
   readonly #unwanted = new Map<string, number>();
 
   constructor(options: DispatchOptions) {
@@ -105,7 +105,7 @@ export class Dispatcher {
     signal.throwIfAborted();
     if (chosen.length === 0) return;
     await this.#propose(chosen);
-    // Who is given something comes to take it, and offers anew. Who does not is given nothing more.
+    // Who is given something comes to take it, and offers again. Who does not is given nothing more.
     for (const { worker } of chosen) this.#options.offers.forget(worker);
   }
 
@@ -134,7 +134,7 @@ export class Dispatcher {
     await this.#options.log().propose({ name, v, input: { jobs }, caller: "node", via: "", key: "" });
   }
 
-  /** Says which actions have jobs that nobody offers to run. */
+  /** Says which actions have jobs that no one offers to run. */
   #tell(unwanted: readonly string[]): void {
     const { conditions } = this.#options;
     for (const action of this.#unwanted.keys()) if (!unwanted.includes(action)) this.#unwanted.delete(action);

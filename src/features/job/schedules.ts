@@ -22,7 +22,7 @@ import { newJobOf, startChoices } from "./start.ts";
 
 /** Between two looks, in ms. */
 const LOOK_MS = 1000;
-/** An instant that is later than this was missed, in ms: nobody led. */
+/** An instant that is later than this was missed, in ms: no one led. */
 const LATE_MS = 60_000;
 /** What is missed for longer is not looked for, in ms. */
 const MAX_BACK_MS = 32 * 86_400_000;

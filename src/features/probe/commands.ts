@@ -111,7 +111,7 @@ const check: FeatureCommand = {
 
 const mute: FeatureCommand = {
   words: ["probe", "mute"],
-  summary: "tell nobody what becomes of a health check, for a time that ends by itself",
+  summary: "tell no one what becomes of a health check, for a time that ends by itself",
   more: "Examples:\n  cairn probe mute website 2h --reason 'new disk'\n  cairn probe mute website 0",
   args: [NAME, { name: "TIME", help: "how long, such as 90m or 2h, at most 30d; 0 ends a mute", fills: "seconds" }],
   options: [SPACE, REASON],

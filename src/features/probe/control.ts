@@ -71,7 +71,7 @@ export const probeMute = write({
   title: "Mute a probe",
   search: "silence an alert, maintenance, stop notifications, unmute",
   description:
-    "Nobody is told what becomes of the probe for so many seconds; it is checked meanwhile. When the mute ends and it is down, that is said then. seconds 0 ends a mute.",
+    "No one is told what becomes of the probe for so many seconds; it is checked meanwhile. When the mute ends and it is down, that is said then. seconds 0 ends a mute.",
   input: z.object({
     name: probeName,
     space: probeSpace,
@@ -101,7 +101,7 @@ function pauses(isPaused: boolean) {
     v: 1,
     level: PROBE_LEVEL,
     description: isPaused
-      ? "The probe is not checked, and nobody is told anything of it, until probe_resume. Mute it where the pause should end by itself."
+      ? "The probe is not checked, and no one is told anything of it, until probe_resume. Mute it where the pause should end by itself."
       : "A paused probe is checked again.",
     input: z.object({ name: probeName, space: probeSpace, reason }),
     example: { name: "website" },

@@ -148,7 +148,7 @@ export const probeShape = z.strictObject({
     .max(16)
     .default([])
     .describe("Probes without which this one says nothing"),
-  maintenance: z.array(window).max(8).default([]).describe("Times in which nobody is told"),
+  maintenance: z.array(window).max(8).default([]).describe("Times in which no one is told"),
   labels: z.array(z.string().regex(LABEL)).max(16).default([]),
   space: z
     .string()

@@ -15,7 +15,7 @@ import schema from "./schema.sql" with { type: "text" };
 import { probeEvents, probeTransition } from "./transition.ts";
 import { probeProblem } from "./verify.ts";
 
-/** Probes. A new history begins with the states as they were: it alarms nobody twice. */
+/** Probes. A new history begins with the states as they were: it alarms no one twice. */
 export const probeFeature: Feature = {
   name: "probe",
   migrations: [{ id: 30, level: PROBE_LEVEL, sql: schema }],

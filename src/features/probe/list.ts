@@ -34,7 +34,7 @@ export const shownProbe = z.object({
   target: z.string().optional(),
   where: z.string(),
   state: z.enum([...STATES, "paused"]).describe("The worst of its places."),
-  muted_until: z.string().optional().describe("Nobody is told until then; absent: it is not muted."),
+  muted_until: z.string().optional().describe("No one is told until then; absent: it is not muted."),
   reason: z.string().optional().describe("Why it is paused or muted."),
   by: z.string().optional().describe("Who paused or muted it."),
   labels: z.array(z.string()),
@@ -49,7 +49,7 @@ export const probeList = read({
   title: "List probes",
   search: "health checks, monitoring, is the service up, what is down, uptime, status page",
   description:
-    "Lists health checks with their state: up, suspect, down, unknown (nobody can tell), starting, paused; since when, why, and where they are checked. probe_get has the last results of one.",
+    "Lists health checks with their state: up, suspect, down, unknown (no one can tell), starting, paused; since when, why, and where they are checked. probe_get has the last results of one.",
   input: z.object({
     space: z
       .string()

@@ -32,7 +32,7 @@ export interface RunnerOptions {
   parts: CheckParts;
   /** Whether the control server answers; undefined where there is none. */
   control: () => boolean | undefined;
-  /** Reads the members anew; `parts.members` has them then. */
+  /** Reads the members again; `parts.members` has them then. */
   look: () => Promise<void>;
   log: LogLine;
 }

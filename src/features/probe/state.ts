@@ -31,7 +31,7 @@ export interface Live {
   bad: number;
 }
 
-/** Where a probe begins: as the log has it, so that a new leader goes on and alarms nobody. */
+/** Where a probe begins: as the log has it, so that a new leader goes on and alarms no one. */
 export function beginning(state: ProbeState = "starting", cause: Cause = "", detail = ""): Live {
   // What was suspect must fail again from the start.
   return { state: state === "suspect" ? "up" : state, cause, detail, good: 0, bad: 0 };

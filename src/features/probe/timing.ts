@@ -1,4 +1,4 @@
-// When a probe is checked, and whether nobody is to be told: by interval, by cron expressions in their zones, by
+// When a probe is checked, and whether no one is to be told: by interval, by cron expressions in their zones, by
 // windows.
 
 import { Cron } from "croner";

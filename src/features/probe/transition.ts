@@ -23,7 +23,7 @@ const transition = z.object({
   state: z.enum([...STATES, "gone"]),
   cause: z.enum(CAUSES),
   detail: z.string().max(MAX_DETAIL),
-  /** In a maintenance window: nobody is told. */
+  /** In a maintenance window: no one is told. */
   quiet: z.boolean(),
 });
 

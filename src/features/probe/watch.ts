@@ -148,7 +148,7 @@ export class Watch {
     );
   }
 
-  /** What a member said holds until it is silent for long: then nothing is known, and nobody is alarmed. */
+  /** What a member said holds until it is silent for long: then nothing is known, and no one is alarmed. */
   #saidByOthers(nowMs: number): Said[] {
     return [...this.#others].flatMap(([node, { reports, atMs }]) =>
       reports.map((each): Said => {
@@ -221,12 +221,12 @@ function placeOf({ name, node }: Pick<StateRow, "name" | "node">): string {
   return `${name} ${node}`;
 }
 
-/** Reports whether nobody is to be told of a probe now. */
+/** Reports whether no one is to be told of a probe now. */
 function isQuiet(probe: ProbeShape, control: ControlRow | undefined, nowMs: number): boolean {
   return control?.paused === 1 || (control?.muted_until ?? 0) > nowMs || inMaintenance(probe, nowMs);
 }
 
-/** Returns what is not as the log has it; also a `down` of which nobody was told while it was to be quiet. */
+/** Returns what is not as the log has it; also a `down` of which no one was told while it was to be quiet. */
 function transitionOf(
   { name, node, state, cause, detail }: Said,
   declaration: Declaration<ProbeShape> | undefined,
