@@ -6,6 +6,7 @@ import { dirname, join } from "node:path";
 import { ensureBundle } from "./bundle.ts";
 import { type Counts, runChecks } from "./check.ts";
 import { BuildError, ensureHostParts, goTestFlags } from "./native.ts";
+import { runWatched } from "./run-watched.ts";
 import { host, planFor } from "./targets.ts";
 import { testEnvironment } from "./test-environment.ts";
 import { addUp, type FileTime } from "./test-report.ts";
@@ -91,16 +92,8 @@ function bunTests(folder: string, options: readonly string[]): Part["run"] {
   };
 }
 
-/** Runs a program in the root, writes all that it prints, and returns its exit code. */
 async function run(cmd: string[], write: Write, env: NodeJS.ProcessEnv): Promise<number> {
-  const child = Bun.spawn({ cmd, cwd: root, env, stdio: ["ignore", "pipe", "pipe"] });
-  await Promise.all([child.stdout, child.stderr].map((stream) => copy(stream, write)));
-  return child.exited;
-}
-
-async function copy(stream: ReadableStream<Uint8Array>, write: Write): Promise<void> {
-  const decoder = new TextDecoder();
-  for await (const chunk of stream) write(decoder.decode(chunk, { stream: true }));
+  return runWatched(cmd, { cwd: root, env, write });
 }
 
 async function goTests(write: Write, only?: readonly string[]): Promise<Outcome> {
@@ -121,8 +114,9 @@ async function goPackageTests(write: Write, flags: readonly string[], folders: r
     env: { ...process.env, GOFLAGS: "-buildvcs=false", GOTOOLCHAIN: "local" },
     stdio: ["ignore", "pipe", "pipe"],
   });
-  const [events] = await Promise.all([new Response(child.stdout).text(), copy(child.stderr, write)]);
-  const results = readGoEvents(events);
+  const [events, errors] = await Promise.all([child.stdout, child.stderr].map((stream) => new Response(stream).text()));
+  write(errors ?? "");
+  const results = readGoEvents(events ?? "");
   for (const line of results.lines) write(`${line}\n`);
   if ((await child.exited) !== 0 && results.counts.failed === 0) results.counts.failed = 1;
   return results.counts;

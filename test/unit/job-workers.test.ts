@@ -90,8 +90,10 @@ test("a flood of output is kept up to its bound as a blob, and its end with the 
   expect(shown.output.length).toBeLessThan(9000);
   const live = await node.start("flood", { input: { waits: "y" } });
   await node.until(live.id, "running");
-  let seen: Record<string, unknown> = {};
-  while (!String(seen["output"]).includes("the end")) seen = await node.as("ray", "job_output", { id: live.id });
+  const seen = await eventually("its output", async () => {
+    const shown = (await node.as("ray", "job_output", { id: live.id })) as { output: string };
+    return shown.output.includes("the end") && shown;
+  });
   expect(seen).toMatchObject({ running: true, bytes: 2000 * 501 + 8 });
   await node.as("ann", "job_cancel", { id: live.id });
   await node.until(live.id, "cancelled");
