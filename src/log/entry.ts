@@ -7,7 +7,7 @@ import { MAX_DOCUMENT_BYTES, TRAVEL_ROOM_BYTES } from "../lib/bounds.ts";
 import { MAX_CALLER_NAME } from "../lib/caller-name.ts";
 import { MAX_CLIENT } from "../lib/client-claim.ts";
 import { Fault } from "../lib/fault.ts";
-import { plainPackr } from "../lib/plain-packr.ts";
+import { plainPackr, withoutUndefined } from "../lib/plain-packr.ts";
 import type { Command } from "./log.ts";
 
 const ENTRY_FORMAT = 1;
@@ -76,13 +76,14 @@ const commands = z.array(packedCommand).min(1).max(MAX_ENTRY_COMMANDS);
 /**
  * Packs one command when it is proposed, so that its size is known before commands are batched, and reads back all
  * but its input: an entry that cannot be decoded would stop every member. An entry takes any input, which consists
- * of plain values of bounded depth. Throws `invalid_input` for a field that no entry may hold.
+ * of plain values of bounded depth. Members that are undefined are left out, so apply never finds null for them.
+ * Throws `invalid_input` for a field that no entry may hold.
  */
 export function packCommand(command: Command): Uint8Array {
   const { name, v, input, caller, via, key } = command;
   const packed = (input: unknown) => packr.pack([name, v, input, caller, via, key, ...furtherFields(command)]);
   const unpacked: unknown = packr.unpack(packed(null));
-  if (packedCommand.safeParse(unpacked).success) return packed(input);
+  if (packedCommand.safeParse(unpacked).success) return packed(withoutUndefined(input));
   const fields = Array.isArray(unpacked) ? unpacked : [];
   const at = FIELDS.findIndex((field, index) => !field.safeParse(fields[index]).success);
   throw new Fault("invalid_input", `The log cannot hold the ${FIELD_NAMES[at] ?? "command"} of this write`, {

@@ -5,7 +5,7 @@
 import { isUtf8 } from "node:buffer";
 import { MAX_FRAME_BYTES } from "../lib/bounds.ts";
 import { Fault } from "../lib/fault.ts";
-import { plainPackr } from "../lib/plain-packr.ts";
+import { plainPackr, withoutUndefined } from "../lib/plain-packr.ts";
 import { reasonOf } from "../lib/reason-of.ts";
 
 /** Frames are flat: documents and inputs travel as text inside. */
@@ -15,9 +15,9 @@ export const FRAME_TYPE = "application/x-cairn-frame";
 
 const packr = plainPackr();
 
-/** Returns a value as bytes. Throws Fault `too_large` above MAX_FRAME_BYTES. */
+/** Returns a value as bytes, without its undefined members. Throws Fault `too_large` above MAX_FRAME_BYTES. */
 export function encodeFrame(value: unknown): Uint8Array<ArrayBuffer> {
-  const bytes = new Uint8Array(packr.pack(value));
+  const bytes = new Uint8Array(packr.pack(withoutUndefined(value)));
   if (bytes.byteLength > MAX_FRAME_BYTES) {
     throw new Fault("too_large", `A message between nodes would have ${bytes.byteLength} bytes of ${MAX_FRAME_BYTES}`, {
       hint: "Send or ask for less at once.",

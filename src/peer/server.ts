@@ -156,7 +156,7 @@ export class PeerServer {
   #send(value: unknown, caller: Caller, signal: AbortSignal): Response {
     const isMember = caller.kind !== "local" && this.#options.members(caller.id) !== undefined;
     const budget = this.#answers[isMember ? "members" : "strangers"];
-    const response = frameResponse(200, encodeFrame({ value }), { budget, key: caller.id, signal });
+    const response = frameResponse(200, encodeFrame({ value: value ?? null }), { budget, key: caller.id, signal });
     if (response === undefined) throw answerNotSent();
     return response;
   }
