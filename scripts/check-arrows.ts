@@ -160,7 +160,10 @@ export const RESERVED: readonly Reserved[] = [
   {
     what: "an outgoing request",
     pattern: /\bfrom\s*["'][^"']*direct-fetch\.ts["']/,
-    allowed: ["cli/client.ts", "bridge/endpoint.ts", "peer/link.ts", "node/tailnet/outbound.ts"],
+    allowed: [
+      ...["cli/client.ts", "bridge/endpoint.ts", "peer/link.ts", "node/tailnet/outbound.ts"],
+      "features/service/loopback.ts",
+    ],
   },
   {
     // Code decides by `facts`; `details` are what clients are shown.

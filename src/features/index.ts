@@ -29,12 +29,13 @@ import { graphFeature, memoryFeature, memoryToolFeature } from "./memory/index.t
 import { openaiFeature } from "./openai/index.ts";
 import { probeFeature } from "./probe/index.ts";
 import { searchFeature } from "./search/index.ts";
+import { serviceFeature } from "./service/index.ts";
 import { sessionFeature } from "./session/index.ts";
 
 /** Every feature of this build. */
 export const FEATURES: readonly Feature[] = [
   ...[logFeature, accessFeature, fenceFeature, blobReferenceFeature, agentFeature, contextFeature, fleetFeature],
-  ...[backupFeature, leaseFeature, blobFeature, declareFeature, probeFeature, jobFeature],
+  ...[backupFeature, leaseFeature, blobFeature, declareFeature, probeFeature, jobFeature, serviceFeature],
   ...[
     eventFeature,
     subscriptionFeature,

@@ -1,8 +1,10 @@
 // The rows of declarations, and their end by a purge. Apart from features/declare, because contexts are purged by a
 // feature of their own (as blob-references.ts).
 
+import { parseObject } from "../lib/json-object.ts";
 import { levelOf } from "../log/level.ts";
 import type { Reader, Writer } from "../store/store.ts";
+import { type DeclaredKind, declaredId } from "./declared-kind.ts";
 
 /** The fleet level from which on there are declarations. */
 export const DECLARE_LEVEL = 3;
@@ -33,6 +35,16 @@ const PURGED = "it was purged";
 export function declaredRows(reader: Reader): DeclaredRow[] {
   if (levelOf(reader) < DECLARE_LEVEL) return [];
   return reader.all<DeclaredRow>("SELECT * FROM declarations ORDER BY id");
+}
+
+/** Returns what the rows declare of a kind, as this build reads it, by name; on any full member the same. */
+export function declaredValues<T>(reader: Reader, kind: DeclaredKind<T>): { name: string; value: T }[] {
+  const prefix = declaredId(kind, "");
+  return declaredRows(reader).flatMap(({ id, version, text }) => {
+    if (version === 0 || !id.startsWith(prefix)) return [];
+    const value = kind.schema.safeParse(parseObject(text)).data;
+    return value === undefined ? [] : [{ name: id.slice(prefix.length), value }];
+  });
 }
 
 /** Returns the row of a context. */

@@ -90,3 +90,8 @@ export function noteEnd(tx: Writer, name: string): void {
 export function forgetGrant(tx: Writer, name: string): void {
   tx.run("DELETE FROM fences WHERE name = ?", name);
 }
+
+/** Returns the number of the present epoch, the first one of a fence. */
+export function epochNumber(reader: Reader): number {
+  return reader.get<{ n: number }>("SELECT n FROM epochs ORDER BY n DESC LIMIT 1")?.n ?? 1;
+}

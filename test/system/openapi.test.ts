@@ -380,12 +380,12 @@ const OF_SEVERAL: Readonly<Record<string, string>> = {
   lease_renew: "lease_lost",
   job_heartbeat: "lease_lost",
   job_finish: "lease_lost",
-  // The number of the example is that of no job.
-  job_get: "not_found",
-  job_wait: "not_found",
-  job_output: "not_found",
-  job_cancel: "not_found",
-  job_redrive: "not_found",
+  // The number of the example is that of no job; its service is not declared, and its member runs none.
+  ...Object.fromEntries(
+    ["job_get", "job_wait", "job_output", "job_cancel", "job_redrive", "service_get", "service_output"]
+      .concat("service_move", "service_restart", "fleet_drain", "fleet_undrain")
+      .map((name) => [name, "not_found"]),
+  ),
 };
 
 /** Needs a bucket, which test/system/backups.test.ts has; test/unit/examples.test.ts parses the example. */

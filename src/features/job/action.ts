@@ -4,22 +4,14 @@ import { z } from "zod";
 import { DECLARED_SPACE } from "../../lib/id-syntax.ts";
 import { LABEL } from "../../lib/machine-label.ts";
 import { DECLARED_NAME, type DeclaredKind } from "../../operation/declared-kind.ts";
+import { programFields, programFolder, programWords } from "../../operation/program-fields.ts";
 
 const MAX_TEXT = 512;
 const MAX_WORD = 4096;
 const PARAMETER = /^[a-z][a-z0-9_]{0,31}$/;
 /** How a word of an action names a parameter. */
 export const PLACEHOLDER = /\{([a-z][a-z0-9_]{0,31})\}/g;
-/** A variable of the environment. */
-const VARIABLE = /^[A-Za-z_][A-Za-z0-9_]{0,63}$/;
-/** What no child gets (features/process), and what the worker sets itself. */
-const OWN_VARIABLE = /^(?:TS_|TAILSCALE_|BUN_|LD_|DYLD_|CAIRN_)|^NODE_OPTIONS$/;
 const DAY_SECONDS = 86_400;
-
-const variable = z
-  .string()
-  .regex(VARIABLE, "is no name of a variable")
-  .refine((name) => !OWN_VARIABLE.test(name), { message: "is a variable that no action gets" });
 
 const parameter = z.strictObject({
   type: z.enum(["string", "integer", "number", "boolean"]),
@@ -51,10 +43,7 @@ export type Parameter = z.output<typeof parameter>;
 
 /** What is declared of an action. */
 export const actionShape = z.strictObject({
-  argv: z
-    .array(z.string().max(MAX_WORD))
-    .min(1)
-    .max(64)
+  argv: programWords
     .optional()
     .describe("Program and words, without a shell; {name} is a parameter. Without argv, agents do it (job_claim)"),
   parameters: z
@@ -82,7 +71,7 @@ export const actionShape = z.strictObject({
     .max(7 * DAY_SECONDS)
     .default(3600)
     .describe("Seconds of one attempt"),
-  grace: z.number().int().min(0).max(300).default(10).describe("Seconds between SIGTERM and SIGKILL"),
+  grace: programFields.grace,
   claim: z
     .number()
     .int()
@@ -105,26 +94,11 @@ export const actionShape = z.strictObject({
     .max(90 * DAY_SECONDS)
     .default(7 * DAY_SECONDS)
     .describe("Seconds that an ended job is kept"),
-  user: z.string().min(1).max(64).optional().describe("The account that it runs as; needs a node that runs as root"),
-  folder: z.string().max(MAX_WORD).startsWith("/").optional().describe("Working folder; default: one of the attempt"),
-  environment: z.array(variable).max(32).default([]).describe("Variables of the node that it gets"),
-  secrets: z
-    .record(variable, z.string().regex(/^secret:[A-Z0-9_]{1,64}$/, "is secret:NAME"))
-    .refine((all) => Object.keys(all).length <= 16, { message: "has more than 16 secrets" })
-    .default({})
-    .describe("Variables with values that the node reads as secret:NAME"),
-  limits: z
-    .strictObject({
-      memory_bytes: z
-        .number()
-        .int()
-        .min(1_048_576)
-        .max(2 ** 50)
-        .optional(),
-      processes: z.number().int().min(1).max(100_000).optional(),
-      cpus: z.number().min(0.01).max(1024).optional(),
-    })
-    .default({}),
+  user: programFields.user,
+  folder: programFolder.optional().describe("Working folder; default: one of the attempt"),
+  environment: programFields.environment,
+  secrets: programFields.secrets,
+  limits: programFields.limits,
   output_bytes: z
     .number()
     .int()

@@ -8,7 +8,7 @@ import { printableLine } from "../../lib/printable.ts";
 import { reasonOf } from "../../lib/reason-of.ts";
 import { Sha256 } from "../../lib/sha256.ts";
 import { redactText } from "../../observe/redact.ts";
-import { environmentFor, GuardedProcess, OutputRing, type ProcessEnd } from "../process/index.ts";
+import { GuardedProcess, OutputRing, type ProcessEnd, type ReadSecret, specOf } from "../process/index.ts";
 import type { ActionShape } from "./action.ts";
 import { AttemptFolder } from "./attempt-folder.ts";
 import type { Ending } from "./queue.ts";
@@ -41,8 +41,7 @@ export interface AttemptParts {
   env: Environment;
   /** Where the folders of attempts are. */
   folder: string;
-  /** Returns the value of `secret:NAME`. Throws Fault `config_invalid`. */
-  readSecret: (reference: string) => string;
+  readSecret: ReadSecret;
   /** Stores a file as a blob of a space for so many hours. */
   storeBlob: (blob: { path: string; space: string; sha256: string; bytes: number; hours: number }) => Promise<void>;
 }
@@ -136,28 +135,20 @@ export class Attempt {
 
   #start(shape: ActionShape, leaseMs: number): GuardedProcess {
     const { id, fence, attempt, action, input, checkpoint } = this.spec;
-    const { command, env, folder, readSecret } = this.#parts;
-    const { argv = [], user, limits, grace } = shape;
+    const { command, folder } = this.#parts;
+    const { argv = [], user, grace } = shape;
     const values = judgeInput(action, shape, input);
     const own = new AttemptFolder(folder, crypto.randomUUID(), { input: JSON.stringify(values), checkpoint });
     this.#folder = own;
     this.#file = openSync(own.outputPath, "wx", 0o600);
-    const secrets = Object.entries(shape.secrets).map(([name, reference]) => [name, readSecret(reference)]);
     const given = {
-      ...Object.fromEntries(secrets),
       ...{ CAIRN_JOB: id, CAIRN_FENCE: fence, CAIRN_ATTEMPT: String(attempt) },
       // Another account cannot reach it, as it is in the data folder.
       ...(user === undefined ? { CAIRN_JOB_FOLDER: own.path } : {}),
     };
-    const environment = { names: shape.environment, values: given, ...(user === undefined ? {} : { user }) };
     const sink = (chunk: Uint8Array) => this.#take(chunk);
-    const spec = {
-      argv: wordsOf(argv, values),
-      env: environmentFor(env, environment),
-      cwd: shape.folder ?? own.path,
-      user,
-      limits: { memoryBytes: limits.memory_bytes, processes: limits.processes, cpus: limits.cpus },
-    };
+    const start = { argv: wordsOf(argv, values), cwd: shape.folder ?? own.path, values: given };
+    const spec = specOf(shape, start, this.#parts);
     this.#process = GuardedProcess.start(spec, {
       ...{ command, leaseMs, graceMs: Math.min(grace * 1000, leaseMs / 2), onNodeGone: "end" },
       ...{ ringBytes: 1024, stdout: sink, stderr: sink },

@@ -1,8 +1,7 @@
 // The claims of jobs, measured by the leader as leases are (replication.md 29): heartbeats stay in its memory, and the
 // end of a claim becomes a command. A new leader knows no heartbeats, so it gives each claim its whole time.
 
-import { Fault } from "../../lib/fault.ts";
-import { pause, rejectOnAbort } from "../../lib/pause.ts";
+import { pause } from "../../lib/pause.ts";
 import { reasonOf } from "../../lib/reason-of.ts";
 import type { SleepClock } from "../../lib/sleep-clock.ts";
 import type { Lead } from "../../log/duties.ts";
@@ -10,6 +9,7 @@ import type { Log } from "../../log/log.ts";
 import type { LogLine } from "../../observe/logging.ts";
 import { decided } from "../../operation/decided.ts";
 import { type Fence, fenceText } from "../../operation/fence.ts";
+import { HeldTerms } from "../../operation/held-terms.ts";
 import { ServiceKey } from "../../operation/services.ts";
 import type { Reader } from "../../store/store.ts";
 import { jobExpire, MAX_AT_ONCE } from "./internal.ts";
@@ -30,34 +30,25 @@ export interface ClaimsOptions {
   say: LogLine;
 }
 
-interface Term {
-  untilMs: number;
-  progress: string;
-}
-
 /** The claims of a node. */
 export const CLAIMS: ServiceKey<Claims> = new ServiceKey("the claims of jobs");
 
 /** The claims that the leader measures; as many as there are jobs with a worker. */
 export class Claims {
   readonly #options: ClaimsOptions;
-  /** By fence. */
-  readonly #terms = new Map<string, Term>();
-  /**
-   * Ends that were proposed and have no outcome yet: until then none of these claims is renewed. They outlive a term
-   * of leadership, because a command that was sent in one may be applied in the next.
-   */
-  readonly #ending = new Map<string, Promise<void>>();
-  #leading: AbortSignal = AbortSignal.abort();
+  readonly #terms: HeldTerms;
+  /** What workers said last, by fence. */
+  readonly #progress = new Map<string, string>();
 
   constructor(options: ClaimsOptions) {
     this.#options = options;
+    this.#terms = new HeldTerms(options.clock);
   }
 
   /** The duty. */
   lead({ signal }: Pick<Lead, "signal">): void {
-    this.#leading = signal;
-    this.#terms.clear();
+    this.#terms.begin(signal);
+    this.#progress.clear();
     void this.#watch(signal);
   }
 
@@ -70,7 +61,6 @@ export class Claims {
       }
       await pause(LOOK_MS, signal).catch(() => {});
     }
-    if (this.#leading === signal) this.#terms.clear();
   }
 
   /**
@@ -78,57 +68,37 @@ export class Claims {
    * `unavailable` where this node does not lead.
    */
   async renew(claim: Fence, progress: string | undefined, signal: AbortSignal): Promise<JobRow> {
-    const { reader } = this.#options;
-    await Promise.race([this.#ending.get(fenceText(claim)), rejectOnAbort(signal)]);
-    const job = requireClaim(reader, claim);
-    if (this.#leading.aborted)
-      throw new Fault("unavailable", "This node does not lead now, or does not know the jobs yet", {
-        hint: "Send it again at once: the claim goes on meanwhile.",
-      });
-    this.#begin(job, progress);
-    return job;
+    const find = () => requireClaim(this.#options.reader, claim);
+    const key = fenceText(claim);
+    await this.#terms.renew(key, () => ({ key, ttlMs: find().ttl_ms }), signal);
+    if (progress !== undefined) this.#progress.set(key, progress);
+    return find();
   }
 
   /** Returns what the worker of a job said last; "": nothing, or not to this leader. */
   progressOf(job: JobHead): string {
-    return this.#terms.get(claimText(job) ?? "")?.progress ?? "";
+    return this.#progress.get(claimText(job) ?? "") ?? "";
   }
 
   /** Begins terms of claims that are new here, and proposes the end of those whose time is over. */
   look(): void {
-    const { reader, clock } = this.#options;
-    const active = activeJobs(reader);
-    const known = new Set<string>();
-    const over: JobHead[] = [];
-    for (const job of active) {
-      const key = claimText(job) ?? "";
-      known.add(key);
-      const term = this.#terms.get(key);
-      if (term === undefined) this.#begin(job, undefined);
-      else if (term.untilMs <= clock.nowMs() && !this.#ending.has(key)) over.push(job);
-    }
-    for (const key of this.#terms.keys()) if (!known.has(key)) this.#terms.delete(key);
+    const active = activeJobs(this.#options.reader);
+    const held = active.map((job) => ({ key: claimText(job) ?? "", ttlMs: job.ttl_ms }));
+    const known = new Set(held.map(({ key }) => key));
+    for (const key of this.#progress.keys()) if (!known.has(key)) this.#progress.delete(key);
+    const ended = this.#terms.look(held);
+    const over = active.filter((job) => ended.has(claimText(job) ?? ""));
     for (let at = 0; at < over.length; at += MAX_AT_ONCE) this.#end(over.slice(at, at + MAX_AT_ONCE));
-  }
-
-  #begin(job: JobHead, progress: string | undefined): void {
-    const key = claimText(job) ?? "";
-    const before = this.#terms.get(key)?.progress ?? "";
-    this.#terms.set(key, { untilMs: this.#options.clock.nowMs() + job.ttl_ms, progress: progress ?? before });
   }
 
   #end(jobs: readonly JobHead[]): void {
     const { name, v } = jobExpire;
     const claims = jobs.map(({ id, claim_n: n, claim_seq: seq }) => ({ id, n, seq }));
     const command = { name, v, input: { claims }, caller: "node", via: "", key: "" };
-    const outcome = decided(this.#options.log, command, () => this.#leading);
+    const outcome = decided(this.#options.log, command, () => this.#terms.leading);
     for (const job of jobs) {
       this.#options.onLost(job.worker);
-      const key = claimText(job) ?? "";
-      this.#ending.set(
-        key,
-        outcome.finally(() => this.#ending.delete(key)),
-      );
+      this.#terms.end(claimText(job) ?? "", outcome);
     }
   }
 }

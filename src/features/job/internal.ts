@@ -9,19 +9,9 @@ import { stateHash } from "../../log/state-hash.ts";
 import { DECLARED_NAME } from "../../operation/declared-kind.ts";
 import { write } from "../../operation/define.ts";
 import { expiring, MAX_EXPIRED } from "../../operation/expiring.ts";
+import { epochNumber } from "../../operation/fence.ts";
 import type { Reader, Writer } from "../../store/store.ts";
-import {
-  begin,
-  claim,
-  end,
-  endAttempt,
-  enqueue,
-  epochOf,
-  forget,
-  keepCheckpoint,
-  promote,
-  requireClaim,
-} from "./queue.ts";
+import { begin, claim, end, endAttempt, enqueue, forget, keepCheckpoint, promote, requireClaim } from "./queue.ts";
 import { changeOfJob, headOf, JOB_LEVEL, type JobRow, jobId, PLACE } from "./rows.ts";
 import { newJob, rowOf } from "./start.ts";
 
@@ -199,7 +189,7 @@ export const jobFire = write({
     if (before !== undefined && before.last_at >= at) return { output: {}, changes: [] };
     note_(tx, { name, last_at: at, seq: stamp.seq });
     if (job === null) return { output: {}, changes: [changed("passed")] };
-    const made = { timeMs: stamp.timeMs, n: epochOf(tx), caller: "node", agent: "", schedule: name };
+    const made = { timeMs: stamp.timeMs, n: epochNumber(tx), caller: "node", agent: "", schedule: name };
     const row = rowOf(job, { ...made, seq: stamp.seq + 1 });
     try {
       return { output: { id: row.id }, changes: [changed("fired"), enqueue(tx, row)] };

@@ -2,12 +2,11 @@
 // its free places, reports on its attempts, keeps their claims, and learns which claims it has.
 
 import { z } from "zod";
-import type { Caller } from "../../access/caller.ts";
 import { Fault } from "../../lib/fault.ts";
 import { parseObject } from "../../lib/json-object.ts";
+import { callingMember } from "../../operation/ask-self.ts";
 import { DECLARED_NAME } from "../../operation/declared-kind.ts";
 import { type CallContext, type Operation, read } from "../../operation/define.ts";
-import { FULL_MEMBERS } from "../../operation/node-parts.ts";
 import { ServiceKey, type Services } from "../../operation/services.ts";
 import { refuseBelowLevel } from "../../operation/versions.ts";
 import type { Reader } from "../../store/store.ts";
@@ -106,7 +105,7 @@ export const jobWork = (node: Services): Operation =>
     hints: { idempotent: true },
     async run(reader, { boot, free, actions, attempts }, context) {
       refuseBelowLevel(reader, JOB_LEVEL, "job_work");
-      const member = memberOf(node, context.caller);
+      const member = callingMember(node, context.caller, "An agent claims jobs with job_claim.");
       for (const { id, n, seq, progress } of attempts)
         await node.get(CLAIMS).renew({ name: id, n, seq }, progress, context.signal).catch(ignoreLost);
       await keep(attempts, reader, context);
@@ -157,14 +156,4 @@ async function keep(attempts: WorkReport["attempts"], reader: Reader, { writes }
 /** A claim that is over is no error here: the answer has no such claim, and its node stops it. */
 function ignoreLost(error: unknown): void {
   if (!(error instanceof Fault) || error.code !== "lease_lost") throw error;
-}
-
-/** Returns the full member whose machine calls. Throws Fault `forbidden`. */
-function memberOf(node: Services, { kind, id, node: of }: Caller): string {
-  const members = node.get(FULL_MEMBERS);
-  if (kind === "local" && id === "local") return members.self();
-  if (kind === "local" && id === `local@${of}` && members.others().some((each) => each.node === of)) return of;
-  throw new Fault("forbidden", "Only the full members of the fleet report their work", {
-    hint: "An agent claims jobs with job_claim.",
-  });
 }

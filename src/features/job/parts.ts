@@ -2,20 +2,19 @@
 
 import { openAsBlob } from "node:fs";
 import { join } from "node:path";
-import type { Caller } from "../../access/caller.ts";
-import { namedSecret } from "../../config/named-secrets.ts";
 import { valuesOf } from "../../config/setting.ts";
 import { PART_BYTES } from "../../lib/bounds.ts";
 import { Fault } from "../../lib/fault.ts";
 import { openSleepClock } from "../../lib/sleep-clock.ts";
 import type { Duty } from "../../log/duties.ts";
 import { logFor } from "../../observe/logging.ts";
-import { registerSecret } from "../../observe/redact.ts";
+import { askSelf } from "../../operation/ask-self.ts";
 import { DECLARATIONS } from "../../operation/declared-kind.ts";
 import { agreesToRun, fleetRunSettings } from "../../operation/fleet-run.ts";
-import { CALL_AS, FULL_MEMBERS, HOST, LOG, NODE } from "../../operation/node-parts.ts";
+import { FULL_MEMBERS, HOST, LOG, NODE } from "../../operation/node-parts.ts";
 import { ServiceKey, type Services } from "../../operation/services.ts";
 import { SURROUNDINGS } from "../../operation/surroundings.ts";
+import { secretsOf } from "../process/index.ts";
 import { ACTION } from "./action.ts";
 import type { AttemptParts } from "./attempt.ts";
 import { CLAIMS, Claims } from "./claims.ts";
@@ -29,7 +28,6 @@ import { Schedules } from "./schedules.ts";
 import { jobSettings } from "./settings.ts";
 import { Worker } from "./worker.ts";
 
-const LOCAL: Caller = { kind: "local", id: "local", node: "", login: "", tags: [], own: false, grants: [] };
 /** A blob is asked about so often until enough members hold it. */
 const MAX_ASKED = 12;
 
@@ -50,14 +48,10 @@ export function openJobs(node: Services): void {
     slots: valuesOf(jobSettings, settings)["fleet.jobs"],
     parts: {
       ...{ command: command ?? [], env, folder: join(settings.data, "jobs") },
-      readSecret: (reference) => {
-        const value = namedSecret(reference, env);
-        registerSecret(value);
-        return value;
-      },
+      readSecret: secretsOf(env),
       storeBlob: (blob) => storeBlob(node, blob),
     },
-    ask: (report, signal) => call(node, "job_work", { ...report }, signal),
+    ask: (report, signal) => askSelf(node, "job_work", { ...report }, signal),
   });
   node
     .provide(
@@ -93,17 +87,13 @@ export function jobDuties(node: Services): Duty[] {
     rank: async ({ labels, kind }, signal) => {
       for (const { node: id, name } of await node.get(SURROUNDINGS).members()) names.set(id, name);
       const wanted = { labels, ...(kind === undefined ? {} : { kind }) };
-      const { candidates } = (await call(node, "fleet_pick", wanted, signal)) as { candidates: { node: string }[] };
+      const { candidates } = (await askSelf(node, "fleet_pick", wanted, signal)) as { candidates: { node: string }[] };
       // On no tailnet (`cairn dev`) the only member has no id.
       return candidates.map((each) => each.node || node.get(FULL_MEMBERS).self());
     },
   });
   const schedules = new Schedules(shared);
   return [(lead) => node.get(CLAIMS).lead(lead), (lead) => dispatcher.lead(lead), (lead) => schedules.lead(lead)];
-}
-
-async function call(node: Services, operation: string, input: Record<string, unknown>, signal: AbortSignal) {
-  return (await node.get(CALL_AS)({ operation, input, caller: LOCAL, signal, exact: true })).output;
 }
 
 /** Stores a file as a blob, in parts. Rejects with the Faults of blob_put. */
@@ -119,7 +109,10 @@ async function storeBlob(
     const part = received < bytes ? await file.slice(received, received + PART_BYTES).arrayBuffer() : undefined;
     const data = part === undefined ? {} : { offset: received, data: Buffer.from(part).toString("base64") };
     const within = AbortSignal.any([signal, AbortSignal.timeout(60_000)]);
-    const put = (await call(node, "blob_put", { ...about, ...data }, within)) as { stored: boolean; received: number };
+    const put = (await askSelf(node, "blob_put", { ...about, ...data }, within)) as {
+      stored: boolean;
+      received: number;
+    };
     if (put.stored) return;
     if (put.received <= received) asked += 1;
     ({ received } = put);

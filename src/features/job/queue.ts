@@ -3,7 +3,7 @@
 
 import { Fault } from "../../lib/fault.ts";
 import type { Changed } from "../../log/log.ts";
-import { type Fence, forgetGrant, noteGrant } from "../../operation/fence.ts";
+import { epochNumber, type Fence, forgetGrant, noteGrant } from "../../operation/fence.ts";
 import type { Reader, Writer } from "../../store/store.ts";
 import { changeOfJob, HEAD, type JobHead, type JobRow, type JobState, PLACE } from "./rows.ts";
 
@@ -125,7 +125,7 @@ export function claim(
   const claimed: JobHead = {
     ...job,
     ...{ state: "claimed", place: PLACE.active, attempt: job.attempt + 1, changed_at: at.timeMs, seq: at.seq },
-    ...{ worker, worker_agent: agent, boot, claim_n: epochOf(tx), claim_seq: at.seq, cancel: 0 },
+    ...{ worker, worker_agent: agent, boot, claim_n: epochNumber(tx), claim_seq: at.seq, cancel: 0 },
   };
   tx.run(
     "UPDATE jobs SET state = ?, place = ?, attempt = ?, changed_at = ?, worker = ?, worker_agent = ?, boot = ?, " +
@@ -338,9 +338,4 @@ function evict(tx: Writer): void {
     if (oldest === undefined) return;
     forget(tx, oldest);
   }
-}
-
-/** Returns the number of the present epoch. */
-export function epochOf(reader: Reader): number {
-  return reader.get<{ n: number }>("SELECT n FROM epochs ORDER BY n DESC LIMIT 1")?.n ?? 1;
 }

@@ -10,10 +10,11 @@ import { WRITE_ROW } from "../../lib/work.ts";
 import { DECLARATIONS, DECLARED_NAME, type Declaration } from "../../operation/declared-kind.ts";
 import { declaredRow } from "../../operation/declared-rows.ts";
 import { type Operation, write } from "../../operation/define.ts";
+import { epochNumber } from "../../operation/fence.ts";
 import type { Services } from "../../operation/services.ts";
 import type { Reader, Writer } from "../../store/store.ts";
 import { ACTION, type ActionShape, actionName } from "./action.ts";
-import { bytesOf, enqueue, epochOf } from "./queue.ts";
+import { bytesOf, enqueue } from "./queue.ts";
 import { actionId, JOB_LEVEL, type JobRow, PLACE, shownJob, shownOf } from "./rows.ts";
 import { judgeInput } from "./words.ts";
 
@@ -133,7 +134,7 @@ export const jobStart = (node: Services): Operation =>
     apply(tx, command, stamp) {
       requireAction(tx, command);
       const { seq, timeMs, caller, agent = "" } = stamp;
-      const job = rowOf(command, { seq, timeMs, n: epochOf(tx), caller, agent, schedule: "" });
+      const job = rowOf(command, { seq, timeMs, n: epochNumber(tx), caller, agent, schedule: "" });
       const change = enqueue(tx, job);
       return { output: shownOf({ ...job, ...placed(tx, job.id) }), changes: [change] };
     },

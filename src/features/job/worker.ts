@@ -2,7 +2,6 @@
 // the leader only while there is something to do, and in one call for all of its jobs.
 
 import { mkdirSync, rmSync } from "node:fs";
-import { pause } from "../../lib/pause.ts";
 import { reasonOf } from "../../lib/reason-of.ts";
 import type { SleepClock } from "../../lib/sleep-clock.ts";
 import { levelOf } from "../../log/level.ts";
@@ -10,6 +9,8 @@ import type { Log } from "../../log/log.ts";
 import type { LogLine } from "../../observe/logging.ts";
 import type { Declarations } from "../../operation/declared-kind.ts";
 import type { Job } from "../../operation/feature.ts";
+import { HeadLoop } from "../../operation/head-loop.ts";
+import { countedOnMs } from "../../operation/held-terms.ts";
 import type { Reader } from "../../store/store.ts";
 import { ACTION, type ActionShape } from "./action.ts";
 import { Attempt, type AttemptParts } from "./attempt.ts";
@@ -21,8 +22,6 @@ import { activeJobs, headOf, JOB_LEVEL } from "./rows.ts";
 const LOOK_MS = 1000;
 /** An offer is made again after so long, then after twice as long, up to the longest: each is an entry of the log. */
 const OFFER_MS = { first: 1000, longest: 30_000 };
-/** Changes that come close together are looked at once, in ms. */
-const GATHER_MS = 50;
 /** Longest time between two reports of what runs, in ms; a claim that is shorter has three in its time. */
 const REPORT_MS = 10_000;
 /** Between two checkpoints of a program, in ms. */
@@ -71,12 +70,22 @@ export class Worker implements Job {
   readonly #held = new Map<string, Held>();
   #stopping = new AbortController();
   #done: Promise<void> | undefined;
-  #wake = Promise.withResolvers<void>();
+  readonly #loop: HeadLoop;
   /** What was offered last, and when it is offered again. */
   #offer = { what: "", dueMs: 0, waitMs: OFFER_MS.first };
 
   constructor(options: WorkerOptions) {
+    const { log, say } = options;
     this.#options = options;
+    this.#loop = new HeadLoop({
+      ...{ log, lookMs: LOOK_MS },
+      look: async (signal) => {
+        if (this.#isDue()) await this.#sync(signal);
+      },
+      // A new leader knows no offers.
+      onLeader: () => this.#forgetOffer(),
+      onFailure: (error) => say("info", `the leader is told of jobs later: ${reasonOf(error)}`),
+    });
   }
 
   start(): void {
@@ -85,7 +94,7 @@ export class Worker implements Job {
     rmSync(folder, { recursive: true, force: true });
     mkdirSync(folder, { recursive: true, mode: 0o711 });
     this.#stopping = new AbortController();
-    this.#done = this.#work(this.#stopping.signal);
+    this.#done = this.#loop.run(this.#stopping.signal);
   }
 
   /** Ends what runs, and says so, so that other nodes need not wait for the end of the claims. */
@@ -103,41 +112,6 @@ export class Worker implements Job {
   /** Returns the end of the output of an attempt that runs here. */
   tail(fence: string): { text: string; bytes: number } | undefined {
     return this.#held.get(fence)?.attempt.tail();
-  }
-
-  async #work(signal: AbortSignal): Promise<void> {
-    const { log, say } = this.#options;
-    const { changes } = log();
-    const off = [
-      changes.onHead(() => this.#wake.resolve()),
-      // A new leader knows no offers.
-      log().onLeadership(() => this.#forgetOffer()),
-    ];
-    try {
-      while (!signal.aborted && !changes.ended) {
-        // Also before the first call: the node is not whole yet while its parts are started.
-        await this.#pause(signal);
-        if (signal.aborted) return;
-        try {
-          if (this.#isDue()) await this.#sync(signal);
-        } catch (error) {
-          if (!signal.aborted) say("info", `the leader is told of jobs later: ${reasonOf(error)}`);
-          await pause(LOOK_MS, signal).catch(() => {});
-        }
-      }
-    } finally {
-      for (const stop of off) stop();
-    }
-  }
-
-  /** Waits for news, and while something runs or is ready at most a second. */
-  async #pause(signal: AbortSignal): Promise<void> {
-    const done = new AbortController();
-    const both = AbortSignal.any([signal, done.signal]);
-    await Promise.race([this.#wake.promise, pause(LOOK_MS, both).catch(() => {})]);
-    done.abort();
-    this.#wake = Promise.withResolvers<void>();
-    await pause(GATHER_MS, signal).catch(() => {});
   }
 
   /** Reports whether the leader is to be asked now. */
@@ -169,7 +143,6 @@ export class Worker implements Job {
 
   #forgetOffer(): void {
     this.#offer = { what: "", dueMs: 0, waitMs: OFFER_MS.first };
-    this.#wake.resolve();
   }
 
   #free(): number {
@@ -228,7 +201,7 @@ export class Worker implements Job {
     if (held.told !== told) held.checkpointMs = sentMs + CHECKPOINT_MS;
     held.told = told;
     if (claim.cancel) held.attempt.stop("it was cancelled");
-    else held.attempt.renew(this.#leftMs(claim, sentMs));
+    else held.attempt.renew(Math.max(1, this.#leftMs(claim, sentMs)));
   }
 
   #drop(key: string, { attempt }: Held): void {
@@ -240,21 +213,23 @@ export class Worker implements Job {
     const { declarations, agrees, parts, say } = this.#options;
     const declared = declarations.list(ACTION).find(({ name }) => name === claim.action)?.value;
     const { id, attempt, action, space, input = {}, checkpoint = "" } = claim;
+    const leftMs = this.#leftMs(claim, sentMs);
+    // It was too long on its way: the next call gives it again.
+    if (leftMs <= 0) return;
     const isStill = declared?.argv !== undefined && declared.space === space && agrees(action, declared);
     const spec = {
       ...{ id, fence: key, attempt, space, action, shape: isStill ? declared : undefined, input, checkpoint },
       ...{ timeoutMs: claim.timeout_ms, keepMs: claim.keep_ms },
     };
-    const begun = new Attempt(spec, parts, this.#leftMs(claim, sentMs));
+    const begun = new Attempt(spec, parts, leftMs);
     this.#held.set(key, { claim, attempt: begun, dueMs: sentMs + claim.ttl_ms / 3, told: NOTHING, checkpointMs: 0 });
     say("info", `attempt ${attempt} of the job ${id} begins`, { action });
-    void begun.ended.then(() => this.#wake.resolve());
+    void begun.ended.then(() => this.#loop.wake());
     if (claim.cancel) begun.stop("it was cancelled");
   }
 
-  /** Less than the leader waits: clocks differ in their rates, and it counts from when it saw the call. */
   #leftMs({ ttl_ms }: GivenClaim, sentMs: number): number {
-    return Math.max(1, sentMs + ttl_ms - ttl_ms / 50 - 1000 - this.#options.clock.nowMs());
+    return countedOnMs(ttl_ms, sentMs, this.#options.clock.nowMs());
   }
 }
 

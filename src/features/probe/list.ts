@@ -6,10 +6,9 @@ import { timeOf } from "../../lib/time-of.ts";
 import { SHOW_ROW } from "../../lib/work.ts";
 import { stateTimeMs } from "../../log/log-time.ts";
 import { declaredId } from "../../operation/declared-kind.ts";
-import { type DeclaredRow, declaredRows } from "../../operation/declared-rows.ts";
+import { type DeclaredRow, declaredValues } from "../../operation/declared-rows.ts";
 import { read } from "../../operation/define.ts";
 import { refuseBelowLevel } from "../../operation/versions.ts";
-import type { Reader } from "../../store/store.ts";
 import { PROBE, type ProbeShape, probeShape } from "./declared.ts";
 import { type ControlRow, controlRow, PROBE_LEVEL, type StateRow, stateRows } from "./rows.ts";
 import { CAUSES, STATES } from "./state.ts";
@@ -71,7 +70,7 @@ export const probeList = read({
     refuseBelowLevel(reader, PROBE_LEVEL, "probe_list");
     const states = Map.groupBy(stateRows(reader), ({ name }) => name);
     const timeMs = stateTimeMs(reader);
-    const probes = declaredProbes(reader).flatMap(({ name, value }) => {
+    const probes = declaredValues(reader, PROBE).flatMap(({ name, value }) => {
       if (space !== undefined && value.space !== space) return [];
       if (!visible(value.space) || (label !== undefined && !value.labels.includes(label))) return [];
       spend(SHOW_ROW);
@@ -81,14 +80,6 @@ export const probeList = read({
     return { probes };
   },
 });
-
-/** Returns the probes that the rows of declarations have, as this build reads them. */
-function declaredProbes(reader: Reader): { name: string; value: ProbeShape }[] {
-  return declaredRows(reader).flatMap((row) => {
-    const value = probeIn(row);
-    return value === undefined ? [] : [{ name: row.id.slice(PREFIX.length), value }];
-  });
-}
 
 const PREFIX = declaredId(PROBE, "");
 

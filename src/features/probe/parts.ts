@@ -1,16 +1,14 @@
 // The parts of a full member that probes have: the runner, and the leader's watch.
 
-import { namedSecret } from "../../config/named-secrets.ts";
 import { valuesOf } from "../../config/setting.ts";
 import { logFor } from "../../observe/logging.ts";
-import { registerSecret } from "../../observe/redact.ts";
 import { CONNECTIONS } from "../../operation/connections.ts";
 import { DECLARATIONS } from "../../operation/declared-kind.ts";
 import { agreesToRun, fleetRunSettings } from "../../operation/fleet-run.ts";
 import { FULL_MEMBERS, HOST, LOG, NODE } from "../../operation/node-parts.ts";
 import { ServiceKey, type Services } from "../../operation/services.ts";
 import { type SeenMember, SURROUNDINGS } from "../../operation/surroundings.ts";
-import { environmentFor, runProcess } from "../process/index.ts";
+import { environmentFor, runProcess, secretsOf } from "../process/index.ts";
 import { resolveName } from "./check/resolve.ts";
 import { probeConditions } from "./conditions.ts";
 import { PROBE } from "./declared.ts";
@@ -65,11 +63,7 @@ export function openProbes(node: Services): void {
     log: logFor("probe"),
     parts: {
       ...{ outbound, tailnet, connections: node.get(CONNECTIONS), resolve: resolveName },
-      readSecret: (reference) => {
-        const value = namedSecret(reference, env);
-        registerSecret(value);
-        return value;
-      },
+      readSecret: secretsOf(env),
       members: () => seen.list(),
       agrees: (name, labels) => agreesToRun(agreed, { kind: PROBE.kind, name, labels }),
       run: async (argv, values, timeoutMs, signal) => {

@@ -1,6 +1,7 @@
 // What other folders may use of child processes.
 
 export type { ProcessLimits } from "./cgroup.ts";
+export { type ReadSecret, secretsOf, specOf } from "./declared-program.ts";
 export { runGuard } from "./guard-process.ts";
 export { GUARD_WORD, GuardedProcess, type GuardOptions } from "./guarded.ts";
 export { environmentFor, type ProcessBounds, type ProcessSpec } from "./launch.ts";

@@ -1,0 +1,87 @@
+// Which members could run a service, the best one first, and why others cannot. Pure.
+
+import type { ServiceShape } from "./declared.ts";
+import { isNamed, type ServiceRow } from "./rows.ts";
+import { listOf } from "./transition.ts";
+
+/** A full member, as the leader knows it. */
+export interface SeenNode {
+  node: string;
+  name: string;
+  /** Its process, and what that agrees to run. */
+  boot: string;
+  offers: ReadonlySet<string>;
+  /** No beat of it has arrived for seconds. */
+  away: boolean;
+  labels: readonly string[];
+  drained: boolean;
+  /** For how long it has been there and not drained, in ms, as this leader knows. */
+  thereMs: number;
+}
+
+/** A member that a service names, or that fits its label. */
+export interface Candidate {
+  /** As the declaration names it where no member is known by that. */
+  name: string;
+  seen: SeenNode | undefined;
+  /** Why it cannot run it now; "": it can. */
+  problem: string;
+}
+
+/** What a service may run on, the best first, whether it can or not. `rank`: the order without a primary. */
+export function candidatesOf(
+  name: string,
+  service: ServiceShape,
+  pin: string,
+  nodes: readonly SeenNode[],
+  rank: readonly string[],
+): Candidate[] {
+  const named = service.primary === undefined ? [] : [service.primary, ...service.backups];
+  const words = [...(pin === "" ? [] : [pin]), ...named];
+  const label = labelOf(service);
+  const found = words.map((word) => ({ name: word, seen: nodes.find((each) => isNamed(word, each)) }));
+  const others = named.length > 0 ? [] : [...nodes].sort(byRank(rank)).map((seen) => ({ name: seen.name, seen }));
+  const seenBefore = new Set<string>();
+  return [...found, ...others]
+    .filter(({ name: word, seen }) => {
+      const key = seen?.node ?? word;
+      const isNew = !seenBefore.has(key);
+      seenBefore.add(key);
+      return isNew;
+    })
+    .map((each) => ({ ...each, problem: problemOf(name, each.seen, label) }));
+}
+
+/** Returns the label that a service asks for. */
+export function labelOf({ where }: ServiceShape): string | undefined {
+  return where.startsWith("label:") ? where.slice("label:".length) : undefined;
+}
+
+function problemOf(service: string, seen: SeenNode | undefined, label: string | undefined): string {
+  if (seen === undefined) return "no full member of that name has said what it runs";
+  if (seen.away) return "it is away";
+  if (seen.drained) return "it is drained";
+  if (!seen.offers.has(service)) return "it does not agree to run it (fleet.run)";
+  return label === undefined || seen.labels.includes(label) ? "" : `it lacks the label ${label}`;
+}
+
+/** By rank; those without one come last, by name. */
+function byRank(rank: readonly string[]): (one: SeenNode, other: SeenNode) => number {
+  const place = ({ node }: SeenNode) => (rank.includes(node) ? rank.indexOf(node) : rank.length);
+  const key = ({ name, node }: SeenNode) => `${name} ${node}`;
+  return (one, other) => place(one) - place(other) || (key(one) < key(other) ? -1 : 1);
+}
+
+/**
+ * Returns the member that gets a copy which runs nowhere: where it was to go, where it was, then the first one that
+ * fits; one on which all attempts failed only when no other is left.
+ */
+export function chosenOf(row: ServiceRow | undefined, candidates: readonly Candidate[]): SeenNode | undefined {
+  const fits = candidates.flatMap(({ seen, problem }) => (problem === "" && seen !== undefined ? [seen] : []));
+  const tried = listOf(row?.tried ?? "[]");
+  const fresh = fits.filter(({ node }) => !tried.includes(node));
+  const hasRun = row !== undefined && row.fence_seq > 0;
+  const next = fresh.find(({ node }) => node === (row?.next || undefined));
+  const last = hasRun ? fresh.find(({ node }) => node === row.node) : undefined;
+  return next ?? last ?? fresh[0] ?? fits[0];
+}

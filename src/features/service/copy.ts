@@ -1,0 +1,189 @@
+// One start of a service on this member: its program under a guard with the deadline of the lease, when it is ready,
+// whether it stays well, and how it ended.
+
+import type { Environment } from "../../config/environment.ts";
+import { pause } from "../../lib/pause.ts";
+import { printableLine } from "../../lib/printable.ts";
+import { reasonOf } from "../../lib/reason-of.ts";
+import { redactText } from "../../observe/redact.ts";
+import {
+  GuardedProcess,
+  OutputRing,
+  type ProcessEnd,
+  type ProcessSpec,
+  type ReadSecret,
+  runProcess,
+  specOf,
+} from "../process/index.ts";
+import { problemBy } from "./check.ts";
+import type { ServiceShape } from "./declared.ts";
+import { MAX_REASON } from "./rows.ts";
+
+/** Output that is kept in memory. */
+const RING_BYTES = 64 * 1024;
+/** Between two checks until it is ready, in ms; doubled up to the longest. */
+const READY_MS = { first: 100, longest: 1000 };
+
+/** What it starts. */
+export interface CopySpec {
+  name: string;
+  /** The start, such as `ops/services/wiki@1-57`. */
+  start: string;
+  /** The fence of the start, such as `1-57`. */
+  fence: string;
+  /** Undefined: this member does not run it any more, so the start fails at once. */
+  shape: ServiceShape | undefined;
+}
+
+/** What it needs of its node. */
+export interface CopyParts {
+  /** The command that runs this executable. */
+  command: readonly string[];
+  env: Environment;
+  readSecret: ReadSecret;
+}
+
+/** What a start has come to. */
+export type CopyState = "starting" | "ready" | "ended" | "failed";
+
+/** One start. */
+export class Copy {
+  readonly spec: CopySpec;
+  state: CopyState = "starting";
+  reason = "";
+  /** Resolves when nothing of it runs any more. */
+  readonly ended: Promise<void>;
+  readonly #parts: CopyParts;
+  readonly #onNews: () => void;
+  readonly #ring = new OutputRing(RING_BYTES);
+  readonly #over = new AbortController();
+  #process: GuardedProcess | undefined;
+  /** Why it is being ended; `failed`: it was not asked to. */
+  #stopped: { reason: string; failed: boolean } | undefined;
+
+  /** Begins it. `leaseMs`: until when it may run without a renewal. */
+  constructor(spec: CopySpec, parts: CopyParts, leaseMs: number, onNews: () => void) {
+    this.spec = spec;
+    this.#parts = parts;
+    this.#onNews = onNews;
+    this.ended = this.#run(leaseMs).then(({ failed, reason }) => {
+      this.#over.abort();
+      this.state = failed ? "failed" : "ended";
+      this.reason = textOf(reason);
+      onNews();
+    });
+  }
+
+  /** Moves its deadline: from now it may run for so long. */
+  renew(leaseMs: number): void {
+    this.#process?.renew(leaseMs);
+  }
+
+  /** Ends it because it is asked to. */
+  stop(reason: string): void {
+    this.#stop({ reason, failed: false });
+  }
+
+  /** Returns the end of what it has written, and how many bytes that was in all. */
+  tail(): { text: string; bytes: number } {
+    return { text: redactText(this.#ring.text()), bytes: this.#ring.totalBytes };
+  }
+
+  #stop(why: { reason: string; failed: boolean }): void {
+    if (this.#stopped !== undefined) return;
+    this.#stopped = why;
+    this.#over.abort();
+    void this.#endProcess();
+  }
+
+  /** Asks it to end by its own program, if it has one, then by signals. */
+  async #endProcess(): Promise<void> {
+    const { shape } = this.spec;
+    const graceMs = (shape?.grace ?? 0) * 1000;
+    const child = this.#process;
+    if (child === undefined) return;
+    const beganMs = performance.now();
+    if (shape?.stop !== undefined) {
+      const asked = { timeoutMs: Math.max(1, graceMs), signal: new AbortController().signal, graceMs: 0 };
+      const asking = runProcess(this.#specOf(shape, shape.stop), asked).catch(() => {});
+      await Promise.race([asking, child.ended.catch(() => {})]);
+    }
+    const leftMs = Math.max(0, graceMs - (performance.now() - beganMs));
+    await child.stop(leftMs).catch(() => {});
+  }
+
+  #specOf(shape: ServiceShape, argv: readonly string[]): ProcessSpec {
+    const { name, start, fence } = this.spec;
+    const values = { CAIRN_SERVICE: name, CAIRN_FENCE: fence, CAIRN_LEASE: start };
+    return specOf(shape, { argv, cwd: shape.folder, values }, this.#parts);
+  }
+
+  async #run(leaseMs: number): Promise<{ failed: boolean; reason: string }> {
+    const { shape } = this.spec;
+    try {
+      if (shape === undefined) return { failed: true, reason: "this member does not run it any more" };
+      const sink = (chunk: Uint8Array) => this.#ring.push(chunk);
+      const child = GuardedProcess.start(this.#specOf(shape, shape.argv), {
+        ...{ command: this.#parts.command, leaseMs, onNodeGone: "end", ringBytes: 1024, stdout: sink, stderr: sink },
+        // At the deadline of the lease; when it is asked to end it has its whole grace.
+        graceMs: Math.min(shape.grace * 1000, leaseMs / 4),
+      });
+      this.#process = child;
+      if (this.#stopped !== undefined) void this.#endProcess();
+      await child.started;
+      void this.#watch(shape).catch((error: unknown) => {
+        if (!this.#over.signal.aborted) this.#stop({ reason: reasonOf(error), failed: true });
+      });
+      return this.#endOf(await child.ended);
+    } catch (error) {
+      return this.#stopped ?? { failed: true, reason: reasonOf(error) };
+    }
+  }
+
+  /** Waits until it is ready, then looks whether it stays well. */
+  async #watch(shape: ServiceShape): Promise<void> {
+    const { signal } = this.#over;
+    await this.#becomeReady(shape, signal);
+    const status = shape.status ?? shape.ready;
+    if (status === undefined) return;
+    for (let failures = 0; !signal.aborted; ) {
+      await pause(shape.status_interval * 1000, signal);
+      const problem = await problemBy(status, shape.port, (argv) => this.#specOf(shape, argv), signal);
+      failures = problem === undefined ? 0 : failures + 1;
+      if (failures >= shape.status_failures) this.#stop({ reason: `it is not well: ${problem}`, failed: true });
+    }
+  }
+
+  async #becomeReady({ ready, ready_timeout: seconds, ...shape }: ServiceShape, signal: AbortSignal): Promise<void> {
+    const untilMs = performance.now() + seconds * 1000;
+    let waitMs = READY_MS.first;
+    while (ready !== undefined) {
+      const whole = { ...shape, ready, ready_timeout: seconds };
+      const problem = await problemBy(ready, shape.port, (argv) => this.#specOf(whole, argv), signal);
+      if (problem === undefined) break;
+      if (performance.now() >= untilMs) {
+        this.#stop({ reason: `it was not ready within ${seconds} s: ${problem}`, failed: true });
+        signal.throwIfAborted();
+      }
+      await pause(waitMs, signal);
+      waitMs = Math.min(READY_MS.longest, 2 * waitMs);
+    }
+    signal.throwIfAborted();
+    this.state = "ready";
+    this.#onNews();
+  }
+
+  #endOf({ cause, code, signal, outOfMemory, left }: ProcessEnd): { failed: boolean; reason: string } {
+    const rest = left.length === 0 ? "" : `; ${left.length} of its processes could not be ended`;
+    if (this.#stopped !== undefined) return { ...this.#stopped, reason: `${this.#stopped.reason}${rest}` };
+    if (outOfMemory) return { failed: true, reason: "it used more memory than it may" };
+    if (cause !== "exited") return { failed: true, reason: `it was ended: ${cause}${rest}` };
+    const last = this.tail().text.trim().split("\n").at(-1) ?? "";
+    const how = `it ended by itself with ${code === undefined ? `the signal ${signal}` : `the exit code ${code}`}`;
+    return { failed: true, reason: last === "" ? how : `${how}: ${last}` };
+  }
+}
+
+function textOf(text: string): string {
+  return printableLine(redactText(text)).slice(0, MAX_REASON);
+}

@@ -1,0 +1,188 @@
+// What the leader does next about services. Pure: from declarations, rows and what is known of members comes the next
+// step of each copy, and why. Members act; apply refuses what is stale (transition.ts).
+
+import { type Candidate, candidatesOf, chosenOf, labelOf, type SeenNode } from "./candidates.ts";
+import { hashOfProgram, type ServiceShape } from "./declared.ts";
+import { isHeld, isNamed, offersOf, type ServiceRow } from "./rows.ts";
+import type { Step } from "./transition.ts";
+
+/** After an instant of `failback: at:HH:MM` it may be made up for so long, in ms. */
+const FAILBACK_WINDOW_MS = 600_000;
+const DAY_MS = 86_400_000;
+
+/** All that decisions depend on. */
+export interface World {
+  /** Log time. */
+  timeMs: number;
+  term: number;
+  services: readonly { name: string; value: ServiceShape }[];
+  rows: readonly ServiceRow[];
+  /** The full members that have said what they run. */
+  nodes: readonly SeenNode[];
+  /** Whether the lease of a copy is over, by the clock of the leader. */
+  isOver: (row: ServiceRow) => boolean;
+  /** The order of members for a service without primary, by id. */
+  rank: (service: ServiceShape) => readonly string[];
+}
+
+/** What is to be done about a copy. */
+export interface Decision {
+  name: string;
+  copy: string;
+  /** Undefined: nothing now. */
+  step: Step | undefined;
+  /** In words. */
+  why: string;
+  candidates: readonly Candidate[];
+}
+
+/** A service that is to run, with one of its copies. */
+interface Wanted {
+  name: string;
+  copy: string;
+  value: ServiceShape;
+  candidates: readonly Candidate[];
+}
+
+/** Decides about every copy: those that are to run first, by name, then those that are not. */
+export function decide(world: World): Decision[] {
+  const wanted = world.services.filter(({ value }) => value.enabled).flatMap((each) => copiesOf(each, world));
+  const known = new Set(wanted.map(keyOf));
+  const rows = new Map(world.rows.map((row) => [keyOf(row), row]));
+  const over = world.rows.filter((row) => !known.has(keyOf(row)));
+  return [
+    ...wanted.map((each) => decideWanted(each, rows.get(keyOf(each)), world)),
+    ...over.map((row) => decideUnwanted(row, world)),
+  ];
+}
+
+function keyOf({ name, copy }: { name: string; copy: string }): string {
+  return `${name} ${copy}`;
+}
+
+/** A copy of a label stays wanted while its member is away, as its labels are not known then. */
+function copiesOf({ name, value }: World["services"][number], world: World): Wanted[] {
+  const { nodes, rows } = world;
+  const rank = world.rank(value);
+  if (value.copies === "one") {
+    const pin = rows.find((row) => row.name === name && row.copy === "")?.pin ?? "";
+    return [{ name, copy: "", value, candidates: candidatesOf(name, value, pin, nodes, rank) }];
+  }
+  const label = labelOf(value) ?? "";
+  const hasRow = (node: string) => rows.some((row) => row.name === name && row.copy === node);
+  return nodes
+    .filter((each) => each.labels.includes(label) || (each.away && hasRow(each.node)))
+    .filter((each) => each.offers.has(name) || hasRow(each.node))
+    .map((each) => ({ name, copy: each.node, value, candidates: candidatesOf(name, value, "", [each], []) }));
+}
+
+function decideUnwanted(row: ServiceRow, world: World): Decision {
+  const why = "it is declared no more, or is not to run there";
+  const isDone = !isHeld(row);
+  if (row.state === "stopping" && !world.isOver(row)) return decided(row, undefined, "waits until it has ended", []);
+  const to = isDone ? "gone" : row.state === "stopping" || world.isOver(row) ? "idle" : "stopping";
+  return decided(row, stepOf(row, to, world, { reason: why }), why, []);
+}
+
+function decideWanted(wanted: Wanted, row: ServiceRow | undefined, world: World): Decision {
+  if (row === undefined || !isHeld(row)) return decideStart(wanted, row, world);
+  const { candidates } = wanted;
+  if (world.isOver(row)) {
+    const reason = `nothing was heard of its member for ${row.lease_ms / 1000} s`;
+    return decided(row, stepOf(row, "idle", world, { reason }), reason, candidates);
+  }
+  if (row.state === "stopping") return decided(row, undefined, `waits until it has ended: ${row.reason}`, candidates);
+  const end = reasonToStop(wanted, row, world);
+  const why = row.state === "ready" ? "is ready" : "starts";
+  if (end === undefined) {
+    // Asked to move, and already at its best place.
+    const stay = row.asked === "" ? undefined : stepOf(row, "stay", world, { reason: row.reason });
+    return decided(row, stay, why, candidates);
+  }
+  return decided(row, stepOf(row, "stopping", world, end), end.reason, candidates);
+}
+
+/** Returns why a copy is to end where it is, and where it goes then. */
+function reasonToStop(
+  { value, candidates }: Wanted,
+  row: ServiceRow,
+  world: World,
+): { reason: string; next?: string } | undefined {
+  const best = candidates.find(({ problem }) => problem === "")?.seen;
+  if (row.asked === "restart") return { reason: "an operator restarts it", next: row.node };
+  if (row.asked === "move" && best !== undefined && best.node !== row.node)
+    return { reason: `an operator moves it to ${best.name}`, next: best.node };
+  if (row.program !== hashOfProgram(value)) return { reason: "its declaration has changed", next: row.node };
+  const here = candidates.find(({ seen }) => seen?.node === row.node);
+  if (here === undefined) return { reason: "its declaration names this member no more" };
+  // What is away is not asked to end: its lease is waited for.
+  if (here.problem !== "" && here.seen?.away !== true) return { reason: `on ${here.name}: ${here.problem}` };
+  if (row.state !== "ready" || best === undefined || best.node === row.node) return undefined;
+  const isFirst = candidates[0]?.seen?.node === best.node;
+  return isFirst && goesBack(value, best, row, world.timeMs)
+    ? { reason: `it goes back to ${best.name}`, next: best.node }
+    : undefined;
+}
+
+/** Reports whether a service that is ready elsewhere goes back to its first member now. */
+function goesBack({ failback }: ServiceShape, first: SeenNode, row: ServiceRow, timeMs: number): boolean {
+  if (failback.startsWith("stable:")) return first.thereMs >= 1000 * Number(failback.slice("stable:".length));
+  const [, hour, minute] = /^at:([0-9]{2}):([0-9]{2})$/.exec(failback) ?? [];
+  if (hour === undefined) return false;
+  const ofDayMs = (Number(hour) * 60 + Number(minute)) * 60_000;
+  const lastMs = Math.floor((timeMs - ofDayMs) / DAY_MS) * DAY_MS + ofDayMs;
+  return row.ready_at < lastMs && timeMs - lastMs < FAILBACK_WINDOW_MS;
+}
+
+function decideStart(wanted: Wanted, row: ServiceRow | undefined, world: World): Decision {
+  const { name, copy, value, candidates } = wanted;
+  const at = row ?? { name, copy };
+  const chosen = chosenOf(row, candidates);
+  if (chosen === undefined) {
+    const why = candidates.map(({ name: member, problem }) => `${member}: ${problem}`).join("; ");
+    return decided(at, undefined, `no member can run it: ${why || "none is known"}`, candidates);
+  }
+  const isWaiting = row !== undefined && row.node === chosen.node && row.not_before > world.timeMs;
+  if (isWaiting) return decided(at, undefined, `is started again on ${chosen.name} soon: ${row.reason}`, candidates);
+  const reason = `starts on ${chosen.name}`;
+  const step: Step = {
+    ...{ name, copy, revision: row?.revision ?? 0, term: world.term, to: "starting", space: value.space },
+    ...{ node: chosen.node, boot: chosen.boot, next: "", program: hashOfProgram(value), attempts: value.attempts },
+    ...{ backoff_ms: 1000 * value.backoff, lease_ms: 1000 * value.lease, reason },
+  };
+  return decided(at, step, reason, candidates);
+}
+
+function stepOf(
+  row: ServiceRow,
+  to: Step["to"],
+  { term }: World,
+  { reason, next = "" }: { reason: string; next?: string },
+): Step {
+  const { name, copy, revision, space, node, boot, program, attempts, backoff_ms, lease_ms } = row;
+  return { name, copy, revision, term, to, space, node, boot, next, program, attempts, backoff_ms, lease_ms, reason };
+}
+
+function decided(
+  { name, copy }: { name: string; copy: string },
+  step: Step | undefined,
+  why: string,
+  candidates: readonly Candidate[],
+): Decision {
+  return { name, copy, step, why, candidates };
+}
+
+/** What a member says of itself, joined with what the leader sees of it. */
+export function seenNode(
+  row: { node: string; name: string; boot: string; offers: string },
+  seen: { away: boolean; labels: readonly string[] },
+  { drained, thereMs }: { drained: boolean; thereMs: number },
+): SeenNode {
+  const { node, name, boot } = row;
+  return { node, name, boot, offers: new Set(offersOf(row)), ...seen, drained, thereMs };
+}
+
+/** Returns the member that a word names. */
+export function nodeNamed(word: string, nodes: readonly SeenNode[]): SeenNode | undefined {
+  return nodes.find((each) => isNamed(word, each));
+}

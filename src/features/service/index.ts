@@ -1,0 +1,3 @@
+// What other folders may import from the feature of services.
+
+export { serviceFeature } from "./feature.ts";

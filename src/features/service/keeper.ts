@@ -1,0 +1,215 @@
+// The leader's duty: looks at declarations, rows and members, decides the next steps (decide.ts), and proposes them.
+// It measures the leases of copies, and says which services run nowhere.
+
+import { pause } from "../../lib/pause.ts";
+import { printableLine } from "../../lib/printable.ts";
+import { reasonOf } from "../../lib/reason-of.ts";
+import type { Lead } from "../../log/duties.ts";
+import { levelOf } from "../../log/level.ts";
+import type { Log } from "../../log/log.ts";
+import type { ConditionsOf } from "../../observe/conditions.ts";
+import type { LogLine } from "../../observe/logging.ts";
+import { decided } from "../../operation/decided.ts";
+import type { Declarations } from "../../operation/declared-kind.ts";
+import type { HeldTerms } from "../../operation/held-terms.ts";
+import type { SeenMember } from "../../operation/surroundings.ts";
+import type { Reader } from "../../store/store.ts";
+import type { SeenNode } from "./candidates.ts";
+import type { serviceConditions } from "./conditions.ts";
+import { type Decision, decide, seenNode, type World } from "./decide.ts";
+import { SERVICE, type ServiceShape } from "./declared.ts";
+import { MAX_AT_ONCE, serviceNote, serviceStep } from "./internal.ts";
+import { drainRows, isHeld, nodeRows, SERVICE_LEVEL, serviceRow, serviceRows, startText } from "./rows.ts";
+
+/** Between two looks, in ms. */
+const LOOK_MS = 500;
+/** A service that is not ready for so long is a condition, in ms. */
+const DOWN_MS = 30_000;
+/** A new leader does not know yet who is away: it starts nothing for so long, in ms. */
+const SETTLE_MS = 3000;
+const MAX_SAID = 480;
+
+/** What the keeper needs of its node. */
+export interface KeeperOptions {
+  reader: Reader;
+  log: () => Log;
+  declarations: Declarations;
+  leases: HeldTerms;
+  /** Member id of this node. */
+  self: () => string;
+  /** The members as this node sees them. */
+  members: () => Promise<readonly SeenMember[]>;
+  /** Returns the members for services without primary, by id, the best one first. */
+  rank: (labels: readonly string[], signal: AbortSignal) => Promise<readonly string[]>;
+  conditions: ConditionsOf<keyof typeof serviceConditions>;
+  say: LogLine;
+  /** By a clock that only goes forward, in ms. */
+  monotonicMs: () => number;
+}
+
+/** Places services while its node leads. */
+export class Keeper {
+  readonly #options: KeeperOptions;
+  /** Since when a member is there and not drained, by id. */
+  readonly #thereSince = new Map<string, number>();
+  /** Since when a copy is to run and is not ready; as many as there are copies. */
+  readonly #downSince = new Map<string, number>();
+  #leadsSinceMs = 0;
+  #term = 0;
+
+  constructor(options: KeeperOptions) {
+    this.#options = options;
+  }
+
+  /** The duty. */
+  lead({ term, signal }: Lead): void {
+    this.#term = term;
+    this.#options.leases.begin(signal);
+    this.#thereSince.clear();
+    this.#downSince.clear();
+    this.#leadsSinceMs = this.#options.monotonicMs();
+    void this.#keep(signal);
+  }
+
+  async #keep(signal: AbortSignal): Promise<void> {
+    const { reader, say, conditions } = this.#options;
+    while (!signal.aborted) {
+      try {
+        if (levelOf(reader) >= SERVICE_LEVEL) await this.look(signal);
+      } catch (error) {
+        if (!signal.aborted) say("warning", `services are placed later: ${reasonOf(error)}`);
+      }
+      await pause(LOOK_MS, signal).catch(() => {});
+    }
+    conditions.clear("service_down");
+  }
+
+  /** Decides and proposes once. */
+  async look(signal: AbortSignal): Promise<void> {
+    const { leases } = this.#options;
+    const rows = serviceRows(this.#options.reader);
+    const isIdle = this.#options.declarations.list(SERVICE).length === 0 && rows.length === 0;
+    if (isIdle && nodeRows(this.#options.reader).length === 0) {
+      this.#options.conditions.clear("service_down");
+      return;
+    }
+    const world = await this.world(signal);
+    // From here to the proposals nothing waits: a renewal that comes meanwhile finds its lease over.
+    const over = leases.look(
+      serviceRows(this.#options.reader)
+        .filter(isHeld)
+        .map((row) => ({ key: startText(row), ttlMs: row.lease_ms })),
+    );
+    const decisions = decide({ ...world, isOver: (row) => over.has(startText(row)) });
+    const isSettled = this.#options.monotonicMs() - this.#leadsSinceMs >= SETTLE_MS;
+    const steps = decisions.flatMap(({ step }) => (step === undefined ? [] : [step]));
+    const taken = steps.filter(({ to }) => to !== "starting" || isSettled);
+    for (let at = 0; at < taken.length; at += MAX_AT_ONCE) await this.#propose(taken.slice(at, at + MAX_AT_ONCE));
+    this.#tell(decisions);
+    await this.#forgetLeft(world, signal);
+  }
+
+  /** Returns what decisions depend on now. No lease of it is over. */
+  async world(signal: AbortSignal): Promise<World> {
+    const { reader, log, declarations, members, self, monotonicMs } = this.#options;
+    const seen = await members();
+    const drained = new Set(drainRows(reader).map(({ node }) => node));
+    const nowMs = monotonicMs();
+    const nodes = nodeRows(reader).flatMap((row): SeenNode[] => {
+      // On no tailnet (`cairn dev`) the only member has no id.
+      const member = seen.find(({ node, sleeps }) => !sleeps && (node || self()) === row.node);
+      if (member === undefined) return [];
+      const isThere = !member.away && !drained.has(row.node);
+      if (!isThere) this.#thereSince.delete(row.node);
+      else if (!this.#thereSince.has(row.node)) this.#thereSince.set(row.node, nowMs);
+      const thereMs = isThere ? nowMs - (this.#thereSince.get(row.node) ?? nowMs) : 0;
+      return [seenNode(row, member, { drained: drained.has(row.node), thereMs })];
+    });
+    const services = declarations.list(SERVICE);
+    const ranks = await this.#ranks(
+      services.map(({ value }) => value),
+      signal,
+    );
+    return {
+      ...{ timeMs: log().timeMs(), term: this.#term, services, rows: serviceRows(reader), nodes },
+      isOver: () => false,
+      rank: (service) => ranks.get(service.where) ?? [],
+    };
+  }
+
+  /** The order is asked for only where something without primary runs nowhere. */
+  async #ranks(services: readonly ServiceShape[], signal: AbortSignal): Promise<Map<string, readonly string[]>> {
+    const { reader, declarations, rank } = this.#options;
+    const open = declarations
+      .list(SERVICE)
+      .filter(
+        ({ name, value }) => value.copies === "one" && !isHeld(serviceRow(reader, name, "") ?? { state: "idle" }),
+      );
+    const ranks = new Map<string, readonly string[]>();
+    for (const { value } of open) {
+      if (value.primary !== undefined || !value.enabled || ranks.has(value.where) || !services.includes(value))
+        continue;
+      const labels = value.where.startsWith("label:") ? [value.where.slice("label:".length)] : [];
+      ranks.set(value.where, await rank(labels, signal).catch(() => []));
+    }
+    return ranks;
+  }
+
+  /** Ends of leases are noted before anything is waited for. What is unknown of the outcome is found out. */
+  async #propose(steps: readonly NonNullable<Decision["step"]>[]): Promise<void> {
+    const { leases, log, reader } = this.#options;
+    const { name, v } = serviceStep;
+    const command = { name, v, input: { steps }, caller: "node", via: "", key: "" };
+    const outcome = decided(log, command, () => leases.leading);
+    for (const { name: service, copy, to } of steps) {
+      const row = to === "idle" ? serviceRow(reader, service, copy) : undefined;
+      if (row !== undefined) leases.end(startText(row), outcome);
+    }
+    await outcome;
+  }
+
+  /** Members that are none any more run nothing, and hold nothing that is not over. */
+  async #forgetLeft({ rows }: World, signal: AbortSignal): Promise<void> {
+    const { reader, members, self, log } = this.#options;
+    const seen = await members();
+    if (seen.length === 0) return;
+    const left = nodeRows(reader)
+      .map(({ node }) => node)
+      .filter((node) => !seen.some((member) => (member.node || self()) === node))
+      .filter((node) => !rows.some((row) => isHeld(row) && row.node === node))
+      .slice(0, MAX_AT_ONCE);
+    signal.throwIfAborted();
+    if (left.length === 0) return;
+    const { name, v } = serviceNote;
+    await log().propose({ name, v, input: { offer: null, said: [], left }, caller: "node", via: "", key: "" });
+  }
+
+  #tell(decisions: readonly Decision[]): void {
+    const { conditions, reader, declarations, monotonicMs } = this.#options;
+    const enabled = new Set(
+      declarations
+        .list(SERVICE)
+        .filter(({ value }) => value.enabled)
+        .map(({ name }) => name),
+    );
+    const nowMs = monotonicMs();
+    const down = decisions.filter(
+      ({ name, copy }) => enabled.has(name) && serviceRow(reader, name, copy)?.state !== "ready",
+    );
+    const keys = new Set(down.map(keyOf));
+    for (const key of this.#downSince.keys()) if (!keys.has(key)) this.#downSince.delete(key);
+    for (const key of keys) if (!this.#downSince.has(key)) this.#downSince.set(key, nowMs);
+    const long = down.filter((each) => nowMs - (this.#downSince.get(keyOf(each)) ?? nowMs) >= DOWN_MS);
+    if (long.length === 0) {
+      conditions.clear("service_down");
+      return;
+    }
+    const said = printableLine(long.map(({ name, why }) => `${name}: ${why}`).join("; "));
+    const more = said.length > MAX_SAID ? `… (${long.length} in all)` : "";
+    conditions.raise("service_down", `${said.slice(0, MAX_SAID)}${more}`);
+  }
+}
+
+function keyOf({ name, copy }: { name: string; copy: string }): string {
+  return `${name} ${copy}`;
+}

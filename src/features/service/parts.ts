@@ -1,0 +1,63 @@
+// The parts of a full member that services have: the worker, and the leader's keeper with the leases that it measures.
+
+import { valuesOf } from "../../config/setting.ts";
+import { openSleepClock } from "../../lib/sleep-clock.ts";
+import { logFor } from "../../observe/logging.ts";
+import { askSelf } from "../../operation/ask-self.ts";
+import { DECLARATIONS } from "../../operation/declared-kind.ts";
+import { agreesToRun, fleetRunSettings } from "../../operation/fleet-run.ts";
+import { HeldTerms } from "../../operation/held-terms.ts";
+import { FULL_MEMBERS, HOST, LOG, NODE } from "../../operation/node-parts.ts";
+import { ServiceKey, type Services } from "../../operation/services.ts";
+import { SURROUNDINGS } from "../../operation/surroundings.ts";
+import { secretsOf } from "../process/index.ts";
+import { serviceConditions } from "./conditions.ts";
+import { SERVICE } from "./declared.ts";
+import { Keeper } from "./keeper.ts";
+import { SERVICE_OUTPUT } from "./live.ts";
+import { askOutput } from "./peer-paths.ts";
+import { KEEPER } from "./plan.ts";
+import { startText } from "./rows.ts";
+import { LEASES } from "./work.ts";
+import { ServiceWorker } from "./worker.ts";
+
+/** The worker of a node. */
+export const SERVICE_WORKER: ServiceKey<ServiceWorker> = new ServiceKey("the services of the node");
+
+/** Provides the parts of a node. */
+export function openServices(node: Services): void {
+  const { store, settings, conditions } = node.get(NODE);
+  const { command, env } = node.get(HOST);
+  const agreed = valuesOf(fleetRunSettings, settings)["fleet.run"];
+  const clock = openSleepClock();
+  const leases = new HeldTerms(clock);
+  const shared = {
+    ...{ reader: store.reader, log: () => node.get(LOG), declarations: node.get(DECLARATIONS), say: logFor("service") },
+    self: () => node.get(FULL_MEMBERS).self(),
+  };
+  const worker = new ServiceWorker({
+    ...{ ...shared, clock, parts: { command: command ?? [], env, readSecret: secretsOf(env) } },
+    agrees: (name, { labels }) => command !== undefined && agreesToRun(agreed, { kind: SERVICE.kind, name, labels }),
+    ask: (report, signal) => askSelf(node, "service_work", { ...report }, signal),
+  });
+  const keeper = new Keeper({
+    ...{ ...shared, leases, conditions: conditions.of(serviceConditions), monotonicMs: () => clock.nowMs() },
+    members: () => node.get(SURROUNDINGS).members(),
+    rank: async (labels, signal) => {
+      const { candidates } = (await askSelf(node, "fleet_pick", { labels: [...labels] }, signal)) as {
+        candidates: { node: string }[];
+      };
+      return candidates.map((each) => each.node || shared.self());
+    },
+  });
+  node
+    .provide(LEASES, leases)
+    .provide(SERVICE_WORKER, worker)
+    .provide(KEEPER, keeper)
+    .provide(SERVICE_OUTPUT, async (row, signal) => {
+      const start = startText(row);
+      if (row.node === shared.self()) return worker.tail(start);
+      // A member that is away has nothing to show.
+      return askOutput(node.get(FULL_MEMBERS), row.node, start, signal).catch(() => undefined);
+    });
+}

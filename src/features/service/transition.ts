@@ -1,0 +1,148 @@
+// What becomes of the row of a copy by a step of the leader, or by what its member says. Pure, and used by apply, by
+// the plan, and by the property test. A copy gets another holder only from `idle`.
+
+import { isHeld, MAX_REASON, type ServiceRow } from "./rows.ts";
+
+/** A copy that was ready for so long, in ms, has not failed in a row with what was before. */
+export const STABLE_MS = 60_000;
+const MAX_BACKOFF_MS = 60_000;
+
+/** What a step does; `gone` removes the row. */
+export const STEPS = ["starting", "stopping", "idle", "stay", "gone"] as const;
+
+/** What the leader decides about a copy. It names the revision that it changes; 0: there is no row. */
+export interface Step {
+  name: string;
+  copy: string;
+  revision: number;
+  term: number;
+  /** starting: `node` gets it. stopping: its member is to end it. idle: its lease is over. stay: nothing is asked. */
+  to: (typeof STEPS)[number];
+  space: string;
+  node: string;
+  boot: string;
+  /** stopping: where it goes then; "": as declared. */
+  next: string;
+  program: string;
+  attempts: number;
+  backoff_ms: number;
+  lease_ms: number;
+  reason: string;
+}
+
+/** What a member says of a start. */
+export interface Said {
+  name: string;
+  copy: string;
+  n: number;
+  seq: number;
+  /** ended: nothing of it runs any more. failed: it ended although it was not asked to. */
+  what: "ready" | "ended" | "failed";
+  reason: string;
+}
+
+/** The change in which something happens. */
+export interface At {
+  seq: number;
+  timeMs: number;
+  /** Number of the epoch. */
+  n: number;
+}
+
+/** What became of a row; `row` undefined: it is gone. */
+export interface Made {
+  before: ServiceRow;
+  row: ServiceRow | undefined;
+  outcome: string;
+}
+
+/** Returns an idle row that has never been anything else. */
+export function newRow({ name, copy, space }: Pick<ServiceRow, "name" | "copy" | "space">, at: At): ServiceRow {
+  return {
+    ...{ name, copy, space, state: "idle", node: "", boot: "", n: 0, fence_seq: 0, term: 0, revision: 0, program: "" },
+    ...{ attempts: 0, backoff_ms: 0, lease_ms: 0, since: at.timeMs, ready_at: 0, ready_node: "", failures: 0 },
+    ...{ not_before: 0, tried: "[]", next: "", pin: "", asked: "", reason: "", seq: at.seq },
+  };
+}
+
+/** Takes a step. Returns undefined where it is stale: made for another revision, or by a leader of an earlier term. */
+export function takeStep(found: ServiceRow | undefined, step: Step, at: At): Made | undefined {
+  if ((found?.revision ?? 0) !== step.revision || (found?.term ?? 0) > step.term) return undefined;
+  const before = found ?? newRow(step, at);
+  const { to, term } = step;
+  const shared = { term, revision: before.revision + 1, since: at.timeMs, seq: at.seq, reason: cut(step.reason) };
+  if (to === "starting") {
+    if (isHeld(before)) return undefined;
+    const { node, boot, program, attempts, backoff_ms, lease_ms, space } = step;
+    const tried = listOf(before.tried);
+    const row: ServiceRow = {
+      ...{ ...before, ...shared, state: "starting", node, boot, program, attempts, backoff_ms, lease_ms, space },
+      ...{ n: at.n, fence_seq: at.seq, ready_at: 0, next: "", asked: "" },
+      failures: node === before.node ? before.failures : 0,
+      // Where all were tried, a new round begins.
+      tried: tried.includes(node) ? "[]" : before.tried,
+    };
+    return { before: row, row, outcome: "starting" };
+  }
+  if (found === undefined) return undefined;
+  if (to === "stopping") {
+    if (before.state !== "starting" && before.state !== "ready") return undefined;
+    return {
+      before,
+      row: { ...before, ...shared, state: "stopping", next: step.next, asked: "" },
+      outcome: "stopping",
+    };
+  }
+  if (to === "stay") return { before, row: { ...before, ...shared, since: before.since, asked: "" }, outcome: "kept" };
+  if (to === "idle") return isHeld(before) ? ended(before, { ...shared, failed: true }, at) : undefined;
+  return isHeld(before) ? undefined : { before, row: undefined, outcome: "removed" };
+}
+
+/** Takes what a member says of a start; undefined where that start is over, or it is known already. */
+export function takeSaid(before: ServiceRow | undefined, said: Said, at: At): Made | undefined {
+  if (before === undefined || !isHeld(before) || before.n !== said.n || before.fence_seq !== said.seq) return undefined;
+  const { term } = before;
+  const shared = { term, revision: before.revision + 1, since: at.timeMs, seq: at.seq, reason: cut(said.reason) };
+  if (said.what !== "ready") return ended(before, { ...shared, failed: said.what === "failed" }, at);
+  if (before.state !== "starting") return undefined;
+  const isMoved = before.ready_node !== "" && before.ready_node !== before.node;
+  const row: ServiceRow = { ...before, ...shared, state: "ready", ready_at: at.timeMs, ready_node: before.node };
+  return { before, row, outcome: isMoved ? "moved" : "ready" };
+}
+
+/** What ended while it was being stopped has not failed, whatever became of it. */
+function ended(
+  before: ServiceRow,
+  { failed, ...shared }: { failed: boolean } & Pick<ServiceRow, "term" | "revision" | "since" | "seq" | "reason">,
+  at: At,
+): Made {
+  const row: ServiceRow = { ...before, ...shared, state: "idle", ready_at: 0, not_before: 0 };
+  if (!failed || before.state === "stopping") return { before, row, outcome: "stopped" };
+  const wasStable = before.ready_at > 0 && at.timeMs - before.ready_at >= STABLE_MS;
+  const failures = (wasStable ? 0 : before.failures) + 1;
+  const tried = wasStable ? [] : listOf(before.tried);
+  const isLast = failures >= before.attempts;
+  const kept: ServiceRow = {
+    ...row,
+    failures: isLast ? 0 : failures,
+    tried: JSON.stringify(isLast && !tried.includes(before.node) ? [...tried, before.node] : tried),
+    not_before: at.timeMs + backoffOf(before.backoff_ms, failures),
+  };
+  return { before, row: kept, outcome: before.state === "ready" ? "down" : "failed" };
+}
+
+function backoffOf(backoffMs: number, failures: number): number {
+  let delayMs = backoffMs;
+  const longest = Math.max(backoffMs, MAX_BACKOFF_MS);
+  for (let failure = 1; failure < failures; failure += 1) delayMs = Math.min(longest, 2 * delayMs);
+  return delayMs;
+}
+
+/** Returns the members on which all attempts failed. */
+export function listOf(text: string): string[] {
+  return JSON.parse(text) as string[];
+}
+
+function cut(text: string): string {
+  return text.slice(0, MAX_REASON);
+}

@@ -1,0 +1,184 @@
+// Members that run services over one store and log: real programs under real guards, by the real clock. The first
+// leads.
+
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Caller } from "../../src/access/caller.ts";
+import { serviceConditions } from "../../src/features/service/conditions.ts";
+import { SERVICE } from "../../src/features/service/declared.ts";
+import { serviceFeature } from "../../src/features/service/index.ts";
+import { Keeper } from "../../src/features/service/keeper.ts";
+import { SERVICE_OUTPUT } from "../../src/features/service/live.ts";
+import { KEEPER } from "../../src/features/service/plan.ts";
+import { serviceRows, startText } from "../../src/features/service/rows.ts";
+import { LEASES } from "../../src/features/service/work.ts";
+import { ServiceWorker } from "../../src/features/service/worker.ts";
+import { openSleepClock } from "../../src/lib/sleep-clock.ts";
+import { registerSecret } from "../../src/observe/redact.ts";
+import { HeldTerms } from "../../src/operation/held-terms.ts";
+import { FULL_MEMBERS } from "../../src/operation/node-parts.ts";
+import { SURROUNDINGS } from "../../src/operation/surroundings.ts";
+import { callerWith } from "./core.ts";
+import { startDeclarations } from "./declarations.ts";
+import { eventually } from "./eventually.ts";
+
+const root = join(import.meta.dir, "..", "..");
+const MAIN = [process.execPath, join(root, "src", "main.ts")];
+
+/** Callers by name: olga operates the space ops, ray may read there, zoe may do nothing. */
+const PEOPLE: Readonly<Record<string, Caller>> = Object.fromEntries(
+  (
+    [
+      ["olga", "operator"],
+      ["ray", "reader"],
+      ["zoe", undefined],
+    ] as const
+  ).map(([name, role]) => [
+    name,
+    callerWith({ id: `n${name}`, login: `${name}@x`, grants: role === undefined ? [] : [{ role, spaces: ["ops"] }] }),
+  ]),
+);
+
+/** A service as the operations show it. */
+export interface Shown {
+  name: string;
+  state: string;
+  copies: { copy?: string; state: string; name?: string; fence?: string; failures?: number; reason: string }[];
+}
+
+/** Starts members with these names. Each agrees to run what its list names. */
+export function startServices(agreed: Readonly<Record<string, readonly string[]>> = { a: ["*"] }) {
+  const node = startDeclarations({ kinds: [SERVICE], others: [serviceFeature] });
+  const folder = mkdtempSync(join(tmpdir(), "cairn-services-"));
+  const names = Object.keys(agreed);
+  const [first = ""] = names;
+  const away = new Set<string>();
+  const cut = new Set<string>();
+  const clock = openSleepClock();
+  const leases = new HeldTerms(clock);
+  const keeper = new Keeper({
+    ...{ reader: node.store.reader, log: () => node.log, declarations: node.declarations, leases, say: () => {} },
+    self: () => `n-${first}`,
+    members: async () =>
+      names.map((name) => ({
+        ...{ node: `n-${name}`, name, self: name === first, away: away.has(name), roundTripMs: 1, sleeps: false },
+        labels: ["all", `of-${name}`],
+      })),
+    rank: async () => names.map((name) => `n-${name}`),
+    conditions: node.conditions.of(serviceConditions),
+    // The keeper waits at the beginning of its term for what is not known yet: here all is.
+    monotonicMs: () => clock.nowMs() + (leading === undefined ? 0 : 60_000),
+  });
+  node.services
+    .provide(LEASES, leases)
+    .provide(KEEPER, keeper)
+    .provide(FULL_MEMBERS, {
+      self: () => `n-${first}`,
+      others: () => names.slice(1).map((name) => ({ node: `n-${name}`, name })),
+      ask: () => Promise.reject(new Error("not here")),
+    })
+    .provide(SURROUNDINGS, {
+      control: () => true,
+      members: async () =>
+        names.map((name) => ({
+          ...{ node: `n-${name}`, name, self: name === first, away: away.has(name), roundTripMs: 1, sleeps: false },
+          labels: ["all", `of-${name}`],
+        })),
+    });
+  const workers = new Map<string, ServiceWorker>();
+  let asked = 0;
+  const begin = (name: string) => {
+    const worker = new ServiceWorker({
+      ...{ reader: node.store.reader, log: () => node.log, declarations: node.declarations, clock, say: () => {} },
+      self: () => `n-${name}`,
+      agrees: (service) => (agreed[name] ?? []).some((entry) => entry === "*" || entry === service),
+      parts: {
+        ...{ command: MAIN, env: { PATH: process.env["PATH"], SECRET_OF_NODE: "hidden" } },
+        readSecret: (reference) => {
+          const value = `value-of-${reference}`;
+          registerSecret(value);
+          return value;
+        },
+      },
+      ask: async (report) => {
+        asked += 1;
+        if (cut.has(name)) throw new Error("the leader is not reached");
+        const id = name === first ? "local" : `local@n-${name}`;
+        return node.call("service_work", report, callerWith({ kind: "local", id, node: `n-${name}`, login: "" }));
+      },
+    });
+    workers.set(name, worker);
+    worker.start();
+    return worker;
+  };
+  for (const name of names) begin(name);
+  let leading: AbortController | undefined;
+  let term = 0;
+  const leadAnew = () => {
+    leading?.abort();
+    leading = undefined;
+    const next = new AbortController();
+    term += 1;
+    keeper.lead({ term, signal: next.signal });
+    leading = next;
+  };
+  leadAnew();
+  node.services.provide(SERVICE_OUTPUT, async (row) => workers.get(row.node.slice(2))?.tail(startText(row)));
+  const as = (who: string, operation: string, input: Record<string, unknown>) =>
+    node.call(operation, input, PEOPLE[who]);
+  const get = async (name: string) =>
+    (await as("ray", "service_get", { name, space: "ops" })) as unknown as { service: Shown; next: string[] };
+  return {
+    ...node,
+    ...{ folder, away, cut, workers, as, get, leadAnew, begin },
+    /** How often members have called the leader. */
+    asked: () => asked,
+    rows: (name?: string) => serviceRows(node.store.reader, name),
+    declareService: async (name: string, more: Record<string, unknown>) => {
+      const content = { space: "ops", ...more };
+      const { version } = await node.call("context_put", { id: `fleet/services/${name}`, content });
+      await eventually(
+        `${name} is in force`,
+        () => node.declarations.list(SERVICE).some((each) => each.name === name && each.version === version),
+        { seen: () => node.conditionText("declaration_refused") },
+      );
+    },
+    /** Waits until a copy of a service is ready on a member; returns the service. */
+    ready: async (name: string, member: string): Promise<Shown> => {
+      let seen: unknown;
+      return eventually(
+        `${name} is ready on ${member}`,
+        async () => {
+          const found = await get(name);
+          seen = found;
+          const isThere = found.service.copies.some((each) => each.state === "ready" && each.name === member);
+          return isThere ? found.service : undefined;
+        },
+        { withinMs: 40_000, seen: () => JSON.stringify(seen) },
+      );
+    },
+    /** The outcomes of changes of a service, oldest first. */
+    outcomes: (name: string) =>
+      node.store.reader
+        .all<{ outcome: string }>(
+          "SELECT outcome FROM changes WHERE target = ? AND operation LIKE 'service_%' ORDER BY seq",
+          `ops/services/${name}`,
+        )
+        .map(({ outcome }) => outcome),
+    /** What a file of the folder of the test holds, as lines. */
+    lines: async (file: string) => {
+      const text = await Bun.file(join(folder, file))
+        .text()
+        .catch(() => "");
+      return text.trim() === "" ? [] : text.trim().split("\n");
+    },
+    [Symbol.asyncDispose]: async () => {
+      if (node.fatal.length > 0) throw node.fatal[0];
+      leading?.abort();
+      await Promise.all([...workers.values()].map((worker) => worker.stop()));
+      await node[Symbol.asyncDispose]();
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}

@@ -1,0 +1,226 @@
+// Services on several members over one log: real programs under guards, failover, fences, what operators do, and who
+// runs what.
+
+import { expect, test } from "bun:test";
+import { join } from "node:path";
+import { eventually } from "../kit/eventually.ts";
+import { startServices } from "../kit/services.ts";
+
+type Fleet = ReturnType<typeof startServices>;
+
+/** A program that says when it begins and ends, and whether another one of it runs. */
+const PROGRAM = `if [ -s "$1.pid" ] && kill -0 "$(cat "$1.pid")" 2>/dev/null; then echo "twice $CAIRN_FENCE" >> "$1"; fi
+  echo $$ > "$1.pid"; echo "begin $CAIRN_FENCE" >> "$1"
+  trap 'echo "end $CAIRN_FENCE" >> "$1"; exit 0' TERM
+  while :; do sleep 0.05; done`;
+
+const sh = (script: string, ...words: string[]) => ({ argv: ["sh", "-c", script, "sh", ...words] });
+const program = ({ folder }: Fleet, file = "log") => sh(PROGRAM, join(folder, file));
+
+/** Returns the fences of the starts, each greater than the one before, and checks that no two ran at one time. */
+async function starts(fleet: Fleet, file = "log"): Promise<string[]> {
+  const lines = await fleet.lines(file);
+  expect(lines.filter((line) => line.startsWith("twice"))).toEqual([]);
+  const fences = lines.filter((line) => line.startsWith("begin")).map((line) => line.slice("begin ".length));
+  const seqs = fences.map((fence) => Number(fence.split("-")[1]));
+  expect(seqs).toEqual([...seqs].sort((one, other) => one - other));
+  expect(new Set(seqs).size).toBe(seqs.length);
+  return fences;
+}
+
+test("a service starts on its primary, with its own environment; it is shown with fence and output", async () => {
+  await using fleet = startServices({ a: [], b: ["web"], c: ["web"] });
+  const script = `echo "$CAIRN_SERVICE $CAIRN_FENCE $CAIRN_LEASE"; env; ${PROGRAM}`;
+  await fleet.declareService("web", {
+    ...sh(script, join(fleet.folder, "log")),
+    ...{ primary: "b", backups: ["c"], fence: "resource", secrets: { TOKEN: "secret:T" }, port: 1234 },
+  });
+  const shown = await fleet.ready("web", "b");
+  const [fence = ""] = await starts(fleet);
+  expect(shown).toMatchObject({ state: "ready", fence: "resource", url: "/svc/web/", copies: [{ fence, name: "b" }] });
+  const { output } = (await fleet.as("ray", "service_output", { name: "web", space: "ops" })) as { output: string };
+  expect(output).toStartWith(`web ${fence} ops/services/web@${fence}\n`);
+  expect(output).not.toContain("hidden");
+  expect(output).not.toContain("value-of-");
+  expect(fleet.outcomes("web")).toEqual(["starting", "ready"]);
+  expect((await fleet.get("web")).next).toEqual(["is ready"]);
+  // A write that carries the fence is taken while this is the newest start.
+  const put = { id: "ops/state", content: "x", fence: `ops/services/web@${fence}` };
+  expect(await fleet.call("context_put", put)).toMatchObject({ version: 1 });
+  const older = { ...put, fence: `ops/services/web@1-${Number(fence.split("-")[1]) - 1}` };
+  await expect(fleet.call("context_put", older)).rejects.toMatchObject({ code: "fence_stale" });
+  expect(await fleet.call("audit_verify", {})).toMatchObject({ ok: true });
+  const asked = fleet.asked();
+  await Bun.sleep(1500);
+  // Renewals come in a third of the lease; nodes without a copy ask nothing.
+  expect(fleet.asked() - asked).toBeLessThanOrEqual(1);
+}, 60_000);
+
+test("a primary that is cut off ends it before the backup starts it; when it is back, the service goes back", async () => {
+  await using fleet = startServices({ a: [], b: ["web"], c: ["web"] });
+  await fleet.declareService("web", {
+    ...program(fleet),
+    primary: "b",
+    backups: ["c"],
+    lease: 5,
+    failback: "stable:1",
+  });
+  await fleet.ready("web", "b");
+  fleet.cut.add("b");
+  fleet.away.add("b");
+  await fleet.ready("web", "c");
+  const lines = await fleet.lines("log");
+  expect(lines.map((line) => line.split(" ")[0])).toEqual(["begin", "end", "begin"]);
+  fleet.cut.delete("b");
+  fleet.away.delete("b");
+  await fleet.ready("web", "b");
+  expect(await starts(fleet)).toHaveLength(3);
+  expect(fleet.outcomes("web")).toEqual([
+    ...["starting", "ready", "down", "starting", "moved", "stopping", "stopped", "starting", "moved"],
+  ]);
+  expect(await fleet.call("audit_verify", {})).toMatchObject({ ok: true });
+}, 90_000);
+
+test("without fail-back it stays at the backup; a new leader gives its lease a whole time and moves nothing", async () => {
+  await using fleet = startServices({ a: [], b: ["web"], c: ["web"] });
+  fleet.away.add("b");
+  await fleet.declareService("web", { ...program(fleet), primary: "b", backups: ["c"], lease: 5 });
+  await fleet.ready("web", "c");
+  fleet.away.delete("b");
+  fleet.leadAnew();
+  const before = fleet.asked();
+  await eventually("its lease is renewed twice", () => fleet.asked() >= before + 2);
+  expect(fleet.outcomes("web")).toEqual(["starting", "ready"]);
+  expect(await starts(fleet)).toHaveLength(1);
+}, 60_000);
+
+test("what ends by itself is started again with a new fence; after its attempts the next member gets it", async () => {
+  await using fleet = startServices({ a: ["web"], b: ["web"] });
+  const script = `echo "begin $CAIRN_FENCE" >> "$1"; [ "$(wc -l < "$1")" -gt 2 ] || { echo no disk >&2; exit 3; }; while :; do sleep 0.05; done`;
+  const lasting = { ...sh(script, join(fleet.folder, "log")), ready: { argv: ["sh", "-c", "sleep 0.3"] } };
+  await fleet.declareService("web", { ...lasting, primary: "a", backups: ["b"], attempts: 2, backoff: 0 });
+  await fleet.ready("web", "b");
+  expect(await starts(fleet)).toHaveLength(3);
+  expect(fleet.outcomes("web")).toEqual(["starting", "failed", "starting", "failed", "starting", "ready"]);
+}, 60_000);
+
+test("one that does not become ready in time, or is not well any more, is ended and started again", async () => {
+  await using fleet = startServices({ a: ["*"] });
+  const flag = join(fleet.folder, "well");
+  const check = { argv: ["test", "-e", flag] };
+  const timing = { ready_timeout: 1, status_interval: 1, status_failures: 1, backoff: 0, attempts: 20 };
+  await fleet.declareService("web", { ...program(fleet), ready: check, ...timing });
+  await eventually("it failed", () => fleet.outcomes("web").includes("failed"));
+  expect(fleet.rows("web")[0]?.reason).toContain("");
+  await Bun.write(flag, "");
+  await fleet.ready("web", "a");
+  await Bun.file(flag).delete();
+  await eventually("it is ended", () => fleet.outcomes("web").includes("down"));
+  const down = fleet.store.reader.get("SELECT 1 FROM changes WHERE outcome = 'down' AND target = 'ops/services/web'");
+  expect(down).not.toBeNull();
+  await starts(fleet);
+}, 60_000);
+
+test("operators move, restart and drain; a plan says what would be done; others may not", async () => {
+  await using fleet = startServices({ a: ["web"], b: ["web"], c: ["other"] });
+  await fleet.declareService("other", { ...program(fleet, "other"), primary: "c" });
+  await fleet.declareService("web", { ...program(fleet), primary: "a", backups: ["b"] });
+  await fleet.ready("web", "a");
+  const named = { name: "web", space: "ops" };
+  for (const [operation, input] of [
+    ["service_move", { ...named, to: "b" }],
+    ["service_restart", named],
+    ["fleet_drain", { node: "b" }],
+  ] as const)
+    await expect(fleet.as("ray", operation, input)).rejects.toMatchObject({ code: "forbidden" });
+  await expect(fleet.as("zoe", "service_get", named)).rejects.toMatchObject({ code: "forbidden" });
+  await expect(fleet.as("olga", "service_get", { name: "web" })).rejects.toMatchObject({ code: "forbidden" });
+  await expect(fleet.as("olga", "service_move", { ...named, to: "c" })).rejects.toMatchObject({
+    code: "invalid_input",
+    message: '"c" does not agree to run web',
+  });
+  const { plan } = (await fleet.as("ray", "service_plan", { name: "web", without: ["a"] })) as {
+    plan: { steps: string[] }[];
+  };
+  expect(plan).toMatchObject([
+    {
+      name: "web",
+      now: expect.stringContaining("ready on a"),
+      steps: ["wait for the end of its lease on a, at most 15 s", "start on b"],
+      after: expect.stringContaining("ready on b"),
+    },
+  ]);
+  expect(await fleet.as("ray", "service_plan", { name: "web" })).toMatchObject({
+    plan: [{ steps: [], why: "is ready" }],
+  });
+  await fleet.as("olga", "service_move", { ...named, to: "b" });
+  await fleet.ready("web", "b");
+  await fleet.as("olga", "service_restart", named);
+  await eventually("it was restarted", async () => (await fleet.lines("log")).length >= 5);
+  await fleet.ready("web", "b");
+  await fleet.call("fleet_drain", { node: "b", reason: "new disk" });
+  await fleet.ready("web", "a");
+  expect(await fleet.call("service_list", {})).toMatchObject({
+    members: [
+      { name: "a", services: ["web"], drained: false },
+      { name: "b", services: [], drained: true, reason: "new disk" },
+      { name: "c", services: ["other"], drained: false },
+    ],
+  });
+  await fleet.call("fleet_undrain", { node: "n-b" });
+  await fleet.as("olga", "service_move", named);
+  await eventually("nothing is asked any more", () => fleet.rows("web")[0]?.asked === "");
+  expect(fleet.rows("web")[0]).toMatchObject({ state: "ready", node: "n-a", pin: "" });
+  expect(await starts(fleet)).toHaveLength(4);
+  expect(await fleet.call("audit_verify", {})).toMatchObject({ ok: true });
+}, 90_000);
+
+test("a copy on each member with the label; what is declared no more ends, and leaves nothing", async () => {
+  await using fleet = startServices({ a: ["web"], b: ["web"], c: [] });
+  const each = sh(PROGRAM, join(fleet.folder, "$CAIRN_FENCE"));
+  await fleet.declareService("web", { ...each, where: "label:all", copies: "per_label" });
+  await fleet.ready("web", "a");
+  await fleet.ready("web", "b");
+  expect(fleet.rows("web").map(({ copy, state }) => [copy, state])).toEqual([
+    ["n-a", "ready"],
+    ["n-b", "ready"],
+  ]);
+  await expect(fleet.as("olga", "service_move", { name: "web", space: "ops" })).rejects.toMatchObject({
+    code: "invalid_input",
+  });
+  await fleet.call("context_delete", { id: "fleet/services/web" });
+  await eventually("its rows are gone", () => fleet.rows().length === 0);
+  expect(await fleet.call("audit_verify", {})).toMatchObject({ ok: true });
+}, 60_000);
+
+test("a changed declaration starts it anew; a disabled one ends it; what nobody agrees to run says why", async () => {
+  await using fleet = startServices({ a: ["web"], b: [] });
+  await fleet.declareService("web", program(fleet));
+  await fleet.ready("web", "a");
+  await fleet.declareService("web", { ...program(fleet), description: "the same program" });
+  await fleet.declareService("web", { ...program(fleet), grace: 5 });
+  await eventually("it was started anew", async () => (await fleet.lines("log")).length === 3);
+  expect((await fleet.lines("log")).map((line) => line.split(" ")[0])).toEqual(["begin", "end", "begin"]);
+  await fleet.declareService("web", { ...program(fleet), enabled: false });
+  await eventually("it has ended", () => fleet.rows("web").length === 0);
+  expect(await starts(fleet)).toHaveLength(2);
+  await fleet.declareService("other", { ...program(fleet, "other"), primary: "b", backups: ["nas"] });
+  const { next } = await fleet.get("other");
+  expect(next).toEqual([
+    "no member can run it: b: no full member of that name has said what it runs; nas: no full member of that name has said what it runs",
+  ]);
+  await expect(fleet.as("olga", "service_work", { boot: "x", offers: ["other"], copies: [] })).rejects.toMatchObject({
+    code: "forbidden",
+  });
+  expect(await fleet.lines("other")).toEqual([]);
+}, 60_000);
+
+test("a member that is stopped hands its services over at once", async () => {
+  await using fleet = startServices({ a: [], b: ["web"], c: ["web"] });
+  await fleet.declareService("web", { ...program(fleet), primary: "b", backups: ["c"], lease: 300 });
+  await fleet.ready("web", "b");
+  await fleet.workers.get("b")?.stop();
+  await fleet.ready("web", "c");
+  expect((await fleet.lines("log")).map((line) => line.split(" ")[0])).toEqual(["begin", "end", "begin"]);
+  expect(fleet.outcomes("web")).toEqual(["starting", "ready", "stopped", "starting", "moved"]);
+}, 60_000);
