@@ -5,7 +5,8 @@ import type { Caller } from "../access/caller.ts";
 /** The facts of /health, /ready, /metrics and /.well-known/cairn. */
 export interface NodeFacts {
   version: string;
-  health: () => Health;
+  /** `reads`: which spaces the caller may read, by whose rights some texts of conditions go. */
+  health: (reads?: (space: string) => boolean) => Health;
   identity: () => Identity;
   /** Reports whether a caller without rights may know which fleet this is, since it could join. */
   isCandidate?: (caller: Caller) => boolean;
@@ -20,7 +21,7 @@ export interface Health {
   /** Whether the node can serve reads and writes now. */
   ready: boolean;
   status: "ok" | "warning" | "failing";
-  /** Shown to readers only, and `text` to those of all spaces (security.md 17). */
+  /** Shown to readers only, and `text` to those of all spaces, some to those of named ones (security.md 17). */
   conditions: readonly { readonly text: string }[];
 }
 

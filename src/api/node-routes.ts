@@ -124,8 +124,10 @@ function respondHealth(
   node: NodeSurface,
   as: { status?: number; headers?: Record<string, string> },
 ): Promise<Response> {
-  const { facts } = node;
-  const { status, ready, conditions } = facts.health();
+  const { facts, invoker } = node;
+  const rights = invoker.rights(caller);
+  const reads = (space: string) => rights.mayUse({ verb: "read", operation: "health", space });
+  const { status, ready, conditions } = facts.health(reads);
   const timestamp = new Date(facts.nowMs()).toISOString();
   const shown = hasRights(caller, node) ? { conditions: conditionsFor(caller, conditions, node) } : {};
   return jsonResponse(request, { status, ready, timestamp, version: facts.version, ...shown }, as);

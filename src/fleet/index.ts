@@ -29,7 +29,7 @@ export { voterCount } from "./lead/plan.ts";
 export { Steward } from "./lead/steward.ts";
 export { KnownMembers, type Members, mayLead, openMembers } from "./members.ts";
 export { NODE_RELOAD, type Reloaded } from "./node-acts.ts";
-export { type FleetPart, NODE_REPORT, type NodeReport, nodeReport } from "./node-status.ts";
+export { type FleetPart, NODE_REPORT, type NodeReport, nodeReport, type ReportWish } from "./node-status.ts";
 export type { MachineReport } from "./placing/machine-schema.ts";
 export { busyWords, freeWords, heatWords } from "./placing/machine-words.ts";
 export { MEMBER_VIEWS, type MemberView, memberViews, withMachines } from "./placing/member-view.ts";

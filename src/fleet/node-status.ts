@@ -105,8 +105,14 @@ export type MemberReport = z.infer<typeof memberReport>;
 /** Role, fleet and members of a report. */
 export type FleetPart = Pick<NodeReport, "role" | "fleet_size" | "fleet" | "members">;
 
-/** Returns the report of this node, on request with the machines of the members. */
-export const NODE_REPORT: ServiceKey<(wanted: { machines: boolean }) => Promise<NodeReport>> = new ServiceKey(
+/** What a report has: the machines of the members, and of the conditions the texts that a reader of spaces may see. */
+export interface ReportWish {
+  machines: boolean;
+  reads: (space: string) => boolean;
+}
+
+/** Returns the report of this node. */
+export const NODE_REPORT: ServiceKey<(wish: ReportWish) => Promise<NodeReport>> = new ServiceKey(
   "the report of the node",
 );
 
@@ -131,7 +137,8 @@ export function nodeStatus(node: Services): ActOperation<typeof input, typeof no
     access: { verb: "read", spaces: "visible" },
     run: async ({ machines }, { rights }) => {
       const seesAll = rights.mayUseEverywhere({ verb: "read", operation: NODE_STATUS.name });
-      const report = await node.get(NODE_REPORT)({ machines: machines && seesAll });
+      const reads = (space: string) => rights.mayUse({ verb: "read", operation: NODE_STATUS.name, space });
+      const report = await node.get(NODE_REPORT)({ machines: machines && seesAll, reads });
       return seesAll ? report : withoutDetails(report);
     },
   });

@@ -101,11 +101,11 @@ function openApi(options: OpenSurfacesOptions): ReturnType<typeof createApi> {
     invoker,
     features: options.features,
     version: buildInfo.version,
-    health: () => ({
+    health: (reads) => ({
       // A member that has not received its fleet's store yet takes no calls.
       ready: state.acceptsRequests() && routing.mode() !== "waiting",
       status: conditions.overall(),
-      conditions: conditions.list(),
+      conditions: conditions.list(reads),
     }),
     identity: () => ({ ...membership.about({ settings, store }), surfaces: PATHS }),
     isCandidate: (caller) =>

@@ -24,6 +24,7 @@ import {
   openMembers,
   PENDING,
   type Reloaded,
+  type ReportWish,
   readAcknowledgedHeads,
   voterCount,
   withMachines,
@@ -177,7 +178,7 @@ export function openProduct(options: ProductOptions): Product {
   closers.add("log", () => log.close());
   services
     .provide(LOG, log)
-    .provide(NODE_REPORT, ({ machines }) => statusOf(base, log, machines))
+    .provide(NODE_REPORT, (wish) => statusOf(base, log, wish))
     .provide(MEMBER_VIEWS, () => membership.views({ settings: options.settings, store, log }))
     .provide(SURROUNDINGS, {
       control: () => controlOf(options.state),
@@ -288,7 +289,7 @@ function openFoundation(options: ProductOptions): Foundation {
   return { ...options, features, link, edgeParts, store, refusals, access, services, tracing };
 }
 
-async function statusOf(base: Foundation, log: Log, machines: boolean): Promise<NodeReport> {
+async function statusOf(base: Foundation, log: Log, { machines, reads }: ReportWish): Promise<NodeReport> {
   const { settings, store, membership, edgeParts, services, nowMs } = base;
   const part = await membership.part({ settings, store, log });
   const views = machines ? await membership.views({ settings, store, log }) : undefined;
@@ -299,6 +300,7 @@ async function statusOf(base: Foundation, log: Log, machines: boolean): Promise<
     backups: backupsOf(services),
     cache: edgeParts?.edge.report(),
     fleet,
+    reads,
     nowMs: nowMs(),
   });
 }

@@ -214,9 +214,15 @@ export const CONDITIONS = {
 /** One of the codes of `CONDITIONS`. */
 export type ConditionCode = keyof typeof CONDITIONS;
 
+/** Who may see the text of a condition: who may read these spaces. Others see `plain`, which names nothing. */
+export interface Within {
+  spaces: Iterable<string>;
+  plain: string;
+}
+
 /** Raises and clears the conditions of one table. */
 export type ConditionsOf<Code extends string> = {
-  raise(code: Code, text: string): void;
+  raise(code: Code, text: string, within?: Within): void;
   clear(code: Code): void;
   has(code: Code): boolean;
 };
@@ -232,9 +238,16 @@ export interface Condition {
   since: string;
 }
 
+/** A condition with who may see its text; without spaces whoever may see the texts of a node. */
+interface Held {
+  shown: Condition;
+  spaces: readonly string[];
+  plain: string;
+}
+
 /** The conditions that hold now on one node. */
 export class Conditions implements ConditionsOf<ConditionCode> {
-  readonly #active = new Map<string, Condition>();
+  readonly #active = new Map<string, Held>();
   readonly #log: LogLine;
   readonly #now: () => number;
   readonly #table: ConditionTable;
@@ -249,7 +262,7 @@ export class Conditions implements ConditionsOf<ConditionCode> {
   /** Returns the part of these conditions that a feature's table defines. */
   of<T extends ConditionTable>(_table: T): ConditionsOf<keyof T & string> {
     return {
-      raise: (code, text) => this.#raise(code, text),
+      raise: (code, text, within) => this.#raise(code, text, within),
       clear: (code) => this.#clear(code),
       has: (code) => this.#active.has(code),
     };
@@ -259,8 +272,8 @@ export class Conditions implements ConditionsOf<ConditionCode> {
    * Makes a condition true, or changes its text. Logs a condition that became true, and a text that changed by more
    * than its numbers: a text such as "off by 9 s" may change every second.
    */
-  raise(code: ConditionCode, text: string): void {
-    this.#raise(code, text);
+  raise(code: ConditionCode, text: string, within?: Within): void {
+    this.#raise(code, text, within);
   }
 
   /** Ends a condition. Does nothing if it does not hold. */
@@ -272,15 +285,15 @@ export class Conditions implements ConditionsOf<ConditionCode> {
     return this.#active.has(code);
   }
 
-  #raise(code: string, text: string): void {
+  #raise(code: string, text: string, within: Within = { spaces: [], plain: "" }): void {
     const clean = printableLine(redactText(text)).slice(0, 500);
-    const before = this.#active.get(code);
-    if (before?.text === clean) return;
-    const kind = this.#kindOf(code);
+    const before = this.#active.get(code)?.shown;
+    const { title, severity, hint } = this.#kindOf(code);
     const since = before?.since ?? new Date(this.#now()).toISOString();
-    this.#active.set(code, { code, title: kind.title, severity: kind.severity, text: clean, hint: kind.hint, since });
+    const shown = { code, title, severity, text: clean, hint, since };
+    this.#active.set(code, { shown, spaces: [...new Set(within.spaces)], plain: within.plain });
     if (before === undefined || withoutNumbers(before.text) !== withoutNumbers(clean))
-      this.#log(levelOf(kind), `${kind.title}: ${clean}`, { condition: code, hint: kind.hint });
+      this.#log(levelOf({ severity }), `${title}: ${clean}`, { condition: code, hint });
   }
 
   #clear(code: string): void {
@@ -302,12 +315,12 @@ export class Conditions implements ConditionsOf<ConditionCode> {
     return worst === "error" ? "failing" : worst === "warning" ? "warning" : "ok";
   }
 
-  /** Returns the conditions that hold now, the worst first. */
-  list(): Condition[] {
+  /** Returns the conditions that hold now, the worst first, for whom `reads` says may read a space. */
+  list(reads: (space: string) => boolean = () => true): Condition[] {
     const rank = { error: 0, warning: 1, info: 2 };
-    return [...this.#active.values()].sort(
-      (a, b) => rank[a.severity] - rank[b.severity] || a.code.localeCompare(b.code),
-    );
+    return [...this.#active.values()]
+      .map(({ shown, spaces, plain }) => (spaces.every(reads) ? shown : { ...shown, text: plain }))
+      .sort((a, b) => rank[a.severity] - rank[b.severity] || a.code.localeCompare(b.code));
   }
 }
 
@@ -317,6 +330,6 @@ function withoutNumbers(text: string): string {
 }
 
 /** Returns the level of the log line. An `info` condition is no problem: the start and `status` show it already. */
-function levelOf({ severity }: ConditionKind): "debug" | "warning" | "error" {
+function levelOf({ severity }: Pick<ConditionKind, "severity">): "debug" | "warning" | "error" {
   return severity === "info" ? "debug" : severity;
 }

@@ -78,8 +78,8 @@ export interface CoreOptions {
   /** Records spans of the calls. */
   tracer?: InvokerOptions["tracer"];
   onFailed?: InvokerOptions["onFailed"];
-  /** The conditions of the node; left out: none. */
-  conditions?: readonly { text: string }[];
+  /** The conditions of the node, for whom `reads` says may read a space; left out: none. */
+  conditions?: readonly { text: string }[] | ((reads?: (space: string) => boolean) => readonly { text: string }[]);
   /** Callers that may see /.well-known/cairn without rights. */
   isCandidate?: ApiOptions["isCandidate"];
   /** Times of streams, shorter than the defaults. */
@@ -157,11 +157,13 @@ export function startCore(options: CoreOptions = {}) {
     ...(options.onFailed === undefined ? {} : { onFailed: options.onFailed }),
     onUnexpected,
   });
+  const { conditions = [] } = options;
+  const conditionsFor = typeof conditions === "function" ? conditions : () => conditions;
   const api = createApi({
     invoker,
     features,
     version: "0.0.0-test",
-    health: () => ({ ready: true, status: "ok", conditions: options.conditions ?? [] }),
+    health: (reads) => ({ ready: true, status: "ok", conditions: conditionsFor(reads) }),
     identity: () => ({
       fleetId: "f".repeat(32),
       fleet: "test",

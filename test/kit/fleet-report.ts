@@ -1,6 +1,6 @@
 // The fleet part of a node_status, for tests of what displays it: a fleet of one.
 
-import { type FleetPart, fleetFeature, NODE_REPORT, type NodeReport } from "../../src/fleet/index.ts";
+import { type FleetPart, fleetFeature, NODE_REPORT, type NodeReport, type ReportWish } from "../../src/fleet/index.ts";
 import { machineReport } from "../../src/fleet/placing/member-view.ts";
 import type { Operation } from "../../src/operation/define.ts";
 import { operationsOf } from "../../src/operation/derive.ts";
@@ -50,7 +50,7 @@ export const ALONE: FleetPart = {
 };
 
 /** `node_status` with a report that the test chooses. */
-export function statusWith(report: () => Promise<NodeReport>): Operation {
+export function statusWith(report: (wish: ReportWish) => Promise<NodeReport>): Operation {
   const found = operationsOf([fleetFeature], new Services().provide(NODE_REPORT, report)).find(
     ({ name }) => name === "node_status",
   );

@@ -5,7 +5,9 @@ import { describe, expect, test } from "bun:test";
 import type { Caller } from "../../src/access/caller.ts";
 import { backupOperations } from "../../src/features/backup/operations.ts";
 import { contextFeature } from "../../src/features/context/index.ts";
+import { probeConditions } from "../../src/features/probe/conditions.ts";
 import type { NodeReport } from "../../src/fleet/index.ts";
+import { Conditions } from "../../src/observe/conditions.ts";
 import { operationsOf } from "../../src/operation/derive.ts";
 import { Services } from "../../src/operation/services.ts";
 import { granted, localAdmin, startCore } from "../kit/core.ts";
@@ -76,6 +78,29 @@ describe("a caller of some spaces", () => {
       const body = await (await core.http(path, {}, caller)).text();
       expect([path, body.includes(SECRET), body.includes("policy_invalid")]).toEqual([path, isWhole, true]);
     }
+  });
+
+  test.each([
+    ["all spaces", wide, "2 probes are down"],
+    ["all spaces, and fleet by its name", granted({ role: "reader", spaces: ["*", "fleet"] }), "web: status 500"],
+    ["this machine", localAdmin, "web: status 500"],
+    ["some spaces", narrow, ""],
+  ])("of %s sees of a condition about named spaces what it may: %#", async (_name, caller: Caller, text) => {
+    const conditions = new Conditions(() => {}, Date.now, probeConditions);
+    const within = { spaces: ["fleet", "ops", "ops"], plain: "2 probes are down" };
+    conditions.of(probeConditions).raise("probe_down", "web: status 500", within);
+    await using core = startCore({
+      operations: [
+        ...operationsOf([contextFeature], new Services()),
+        statusWith(async ({ reads }) => ({ ...report(), conditions: conditions.list(reads) })),
+      ],
+      conditions: (reads) => conditions.list(reads),
+    });
+    const shown = { conditions: [{ code: "probe_down", text, severity: "warning" }] };
+    expect(await core.call("node_status", {}, caller)).toMatchObject(shown);
+    for (const path of ["/health", "/ready"])
+      expect(await (await core.http(path, {}, caller)).json()).toMatchObject(shown);
+    expect(Object.keys(conditions.list()[0] ?? {}).sort()).toEqual(Object.keys(condition).sort());
   });
 
   test("may not verify the audit of all spaces, nor make, list or fetch backups of them", async () => {

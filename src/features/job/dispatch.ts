@@ -141,12 +141,13 @@ export class Dispatcher {
     const nowMs = performance.now();
     for (const action of unwanted) if (!this.#unwanted.has(action)) this.#unwanted.set(action, nowMs);
     const long = [...this.#unwanted].filter(([, sinceMs]) => nowMs - sinceMs > UNWANTED_MS).map(([action]) => action);
-    if (long.length === 0) conditions.clear("jobs_unwanted");
-    else
-      conditions.raise(
-        "jobs_unwanted",
-        printableLine(`jobs of ${counted(long.length, "action")} wait: ${long.slice(0, 10).join(", ")}`),
-      );
+    if (long.length === 0) {
+      conditions.clear("jobs_unwanted");
+      return;
+    }
+    const plain = `jobs of ${counted(long.length, "action")} wait`;
+    const said = printableLine(`${plain}: ${long.slice(0, 10).join(", ")}`);
+    conditions.raise("jobs_unwanted", said, { spaces: ["fleet"], plain });
   }
 }
 

@@ -3,6 +3,7 @@
 
 import { Cron } from "croner";
 import { z } from "zod";
+import { counted } from "../../lib/counted.ts";
 import { Fault } from "../../lib/fault.ts";
 import { pause } from "../../lib/pause.ts";
 import { printableLine } from "../../lib/printable.ts";
@@ -189,7 +190,12 @@ export class Schedules {
       const made = value.paused ? {} : this.#jobOf(value);
       return "problem" in made ? [`${name}: ${made.problem}`] : [];
     });
-    if (problems.length === 0) conditions.clear("schedule_failing");
-    else conditions.raise("schedule_failing", printableLine(problems.join("; ")).slice(0, MAX_SAID));
+    if (problems.length === 0) {
+      conditions.clear("schedule_failing");
+      return;
+    }
+    const plain = `${counted(problems.length, "schedule")} cannot start a job`;
+    const said = printableLine(problems.join("; ")).slice(0, MAX_SAID);
+    conditions.raise("schedule_failing", said, { spaces: ["fleet"], plain });
   }
 }

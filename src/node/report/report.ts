@@ -18,11 +18,14 @@ export interface NodeFacts {
   cache: CacheReport | undefined;
   /** Role, fleet and members. */
   fleet: FleetPart;
+  /** Which spaces the caller may read. */
+  reads: (space: string) => boolean;
   nowMs: number;
 }
 
 /** Returns the answer of `node_status`. */
-export function nodeReport({ conditions, state, position, backups, cache, fleet, nowMs }: NodeFacts): NodeReport {
+export function nodeReport(facts: NodeFacts): NodeReport {
+  const { conditions, state, position, backups, cache, fleet, reads, nowMs } = facts;
   return {
     status: conditions.overall(),
     version: buildInfo.version,
@@ -34,7 +37,7 @@ export function nodeReport({ conditions, state, position, backups, cache, fleet,
     ...(backups === undefined ? {} : { backup: backupReport(backups) }),
     ...(cache === undefined ? {} : { cache }),
     urls: state.urls(),
-    conditions: conditions.list(),
+    conditions: conditions.list(reads),
   };
 }
 
