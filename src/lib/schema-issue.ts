@@ -37,8 +37,8 @@ export function describeIssue(issue: Issue | undefined, value: unknown): { place
   return { place, text: `${at}${message}; it is ${shownValue(found)}` };
 }
 
-/** Returns a value as JSON, cut. */
-export function shownValue(value: unknown): string {
-  const text = JSON.stringify(value) ?? String(value);
+/** Returns a value as JSON, cut. `clean` removes what is not to be shown, before a cut may leave a part of it. */
+export function shownValue(value: unknown, clean: (text: string) => string = (text) => text): string {
+  const text = clean(JSON.stringify(value) ?? String(value));
   return text.length <= MAX_SHOWN ? text : `${text.slice(0, MAX_SHOWN)}… (${text.length} characters)`;
 }

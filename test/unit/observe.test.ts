@@ -1,10 +1,12 @@
 // Log lines, redaction and conditions: what must not be seen, and what must be said once.
 
 import { afterAll, expect, test } from "bun:test";
+import { OutputRing, shownTail } from "../../src/features/process/index.ts";
 import { printable, printableLine } from "../../src/lib/printable.ts";
+import { shownValue } from "../../src/lib/schema-issue.ts";
 import { Conditions } from "../../src/observe/conditions.ts";
 import { configureLogging, logFor } from "../../src/observe/logging.ts";
-import { redactText, registerSecret } from "../../src/observe/redact.ts";
+import { redactCut, redactTail, redactText, registerSecret } from "../../src/observe/redact.ts";
 
 let lines: string[] = [];
 
@@ -59,6 +61,37 @@ test("characters that drive a terminal or reorder a line are shown, not obeyed",
   expect(printable("a\tb\nc\u2066d")).toBe("a\tb\nc\\u{2066}d");
   expect(printableLine("a\tb\nc")).toBe("a\\tb\\nc");
   expect(printable("Zoë 🦜 日本 שלום")).toBe("Zoë 🦜 日本 שלום");
+});
+
+test("a secret is gone where another one is a part of it, as JSON writes it, and where a text begins within it", () => {
+  registerSecret("river-stone");
+  registerSecret("a-river-stone-at-night");
+  expect(redactText("x a-river-stone-at-night y river-stone")).toBe("x [redacted] y [redacted]");
+  registerSecret('quo"te\\d\nvalue');
+  expect(redactText(JSON.stringify({ of: 'quo"te\\d\nvalue' }))).toBe('{"of":"[redacted]"}');
+  expect(redactTail("stone-at-night, and more")).toBe("[redacted], and more");
+  expect(redactTail("\ufffdstone-at-night river-stone")).toBe("[redacted] [redacted]");
+  expect(redactTail("ght, and more")).toBe("ght, and more");
+  expect(redactTail("all is well")).toBe("all is well");
+  expect(redactCut("river-stone, and then a-river-st")).toBe("[redacted], and then [redacted]");
+  expect(redactCut("all is well, a-r")).toBe("all is well, a-r");
+});
+
+test("a value is cut after what may not be shown is gone from it", () => {
+  const secret = "0123456789".repeat(4);
+  registerSecret(secret);
+  const shown = shownValue(`${"x".repeat(60)}${secret}`, redactText);
+  expect(shown).toBe(`"${"x".repeat(60)}[redacted]"`);
+});
+
+test("what is kept of a long output shows no end of a secret", () => {
+  const secret = "a-very-long-secret-value-of-a-node";
+  registerSecret(secret);
+  const ring = new OutputRing(64);
+  ring.push(Buffer.from(`before ${secret}${" ".repeat(44)}`));
+  ring.push(Buffer.from(secret.slice(0, 4)));
+  expect(shownTail(ring)).not.toMatch(/of-a-node/);
+  expect(shownTail(ring)).toStartWith("[redacted] ");
 });
 
 test("short values are not registered, as they would blot out words", () => {

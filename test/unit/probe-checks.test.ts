@@ -7,6 +7,7 @@ import { CERTIFICATE_HEADER } from "../../src/features/probe/check/http.ts";
 import type { CheckParts } from "../../src/features/probe/check/parts.ts";
 import { probeShape } from "../../src/features/probe/declared.ts";
 import { noOutbound, refusedBy } from "../../src/node/tailnet/outbound.ts";
+import { registerSecret } from "../../src/observe/redact.ts";
 import type { SeenMember } from "../../src/operation/surroundings.ts";
 
 const NOW_MS = Date.parse("2026-11-30T12:00:00Z");
@@ -34,6 +35,23 @@ function checked(probe: object, parts: Partial<CheckParts>, network: OwnNetwork 
   };
   return check(probeShape.parse(probe), all, () => network, signal ?? new AbortController().signal);
 }
+
+test.each<[string, unknown]>([
+  ["where a value is cut", `${"x".repeat(60)}SECRET`],
+  ["among other members", { session: "SECRET", more: "x".repeat(200) }],
+])("a secret that a service repeats is not shown in part: %s", async (_what, found) => {
+  const secret = 'a "long" secret\nof two lines, as a key has them, of a probe';
+  registerSecret(secret);
+  const body = JSON.stringify({ a: found }).replace("SECRET", JSON.stringify(secret).slice(1, -1));
+  const probe = { type: "http", target: "https://example.com/", expect: { json: [{ path: "/a", equals: 1 }] } };
+  const { detail } = await checked(probe, { outbound: async () => new Response(body) });
+  expect(detail).toContain("[redacted]");
+  for (const part of ["long", "secret", "two lines"]) expect(detail).not.toContain(part);
+  const command = { type: "command", command: ["x"] };
+  const stderr = `${"y".repeat(250)} ${secret}`;
+  const run = async () => ({ code: 1, stdout: "", stderr, latencyMs: 1 });
+  expect((await checked(command, { run })).detail).not.toContain("two lines");
+});
 
 const HTTPS = { type: "http", target: "https://example.com/health", expect: { certificate_days: 14 } };
 

@@ -5,7 +5,7 @@ import { redactText } from "../../observe/redact.ts";
 
 const MAX_DETAIL = 300;
 
-/** Returns a text of others as it may be shown. */
+/** Returns a text of others as it may be shown. A secret is looked for before its characters are escaped or cut. */
 export function shownDetail(text: string): string {
-  return redactText(printableLine(text)).slice(0, MAX_DETAIL);
+  return printableLine(redactText(text)).slice(0, MAX_DETAIL);
 }

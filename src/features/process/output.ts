@@ -1,6 +1,8 @@
 // The output of a child: its last bytes in memory, whatever it writes, and on request all of it up to a bound for
 // another place, such as a blob. Whoever takes it slowly slows the child down.
 
+import { redactTail, redactText } from "../../observe/redact.ts";
+
 /** Takes output; the child waits until it has. */
 export type OutputSink = (chunk: Uint8Array) => void | Promise<void>;
 
@@ -58,6 +60,11 @@ export class OutputRing {
     larger.set(this.#buffer);
     this.#buffer = larger;
   }
+}
+
+/** Returns what is kept of an output, without secrets: also without the end of one at the place where it is cut. */
+export function shownTail(output: OutputRing): string {
+  return output.droppedBytes > 0 ? redactTail(output.text()) : redactText(output.text());
 }
 
 /** What became of an output that was to be kept. */

@@ -1,5 +1,6 @@
 // A check by a command: a program of this machine that the node agrees to run, its exit code, and what it writes.
 
+import { redactText } from "../../../observe/redact.ts";
 import type { ProbeShape } from "../declared.ts";
 import { bodyProblem, latencyProblem, measured } from "./http.ts";
 import type { CheckParts, Found } from "./parts.ts";
@@ -16,7 +17,8 @@ export async function checkCommand(probe: ProbeShape, parts: CheckParts, signal:
   signal.throwIfAborted();
   const wanted = expect.exit_code ?? 0;
   const value = measured(probe, stdout);
-  const said = stderr.trim().split("\n").at(-1) ?? "";
+  // A line of a secret is not known as one.
+  const said = redactText(stderr).trim().split("\n").at(-1) ?? "";
   const ended = code === undefined ? "a signal ended it" : `exit code ${code}`;
   const problem =
     (code === wanted ? undefined : `${ended}; expected is ${wanted}${said === "" ? "" : `: ${said}`}`) ??

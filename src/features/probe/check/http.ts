@@ -7,6 +7,7 @@ import { jsonEqual } from "../../../lib/json-value.ts";
 import { readBeginning } from "../../../lib/response-parts.ts";
 import { shownValue } from "../../../lib/schema-issue.ts";
 import { timeOf } from "../../../lib/time-of.ts";
+import { redactText } from "../../../observe/redact.ts";
 import type { ProbeShape } from "../declared.ts";
 import type { CheckParts, Found } from "./parts.ts";
 
@@ -97,7 +98,11 @@ function at(parsed: { value: unknown }, path: string): unknown {
 function numberAt(parsed: { value: unknown } | undefined, path: string): number | string {
   if (parsed === undefined) return "the body is no JSON, or longer than 256 KiB";
   const found = at(parsed, path);
-  return typeof found === "number" ? found : `${path} is no number; it is ${shownValue(found)}`;
+  return typeof found === "number" ? found : `${path} is no number; it is ${shownWithoutSecrets(found)}`;
+}
+
+function shownWithoutSecrets(value: unknown): string {
+  return shownValue(value, redactText);
 }
 
 function jsonProblem({ expect }: ProbeShape, parsed: { value: unknown } | undefined): string | undefined {
@@ -106,10 +111,10 @@ function jsonProblem({ expect }: ProbeShape, parsed: { value: unknown } | undefi
   for (const { path, equals, above, below } of expect.json) {
     const found = at(parsed, path);
     const place = formatPointer(parsePointer(path));
-    const shown = shownValue(found);
+    const shown = shownWithoutSecrets(found);
     if (found === undefined) return `the JSON has no ${place}`;
     if (equals !== undefined && !jsonEqual(found, equals))
-      return `${place} is ${shown}; expected is ${shownValue(equals)}`;
+      return `${place} is ${shown}; expected is ${shownWithoutSecrets(equals)}`;
     if ((above !== undefined || below !== undefined) && typeof found !== "number")
       return `${place} is no number but ${shown}`;
     if (above !== undefined && Number(found) <= above) return `${place} is ${shown}; expected is above ${above}`;

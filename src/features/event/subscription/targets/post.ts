@@ -8,8 +8,9 @@ import { redactText } from "../../../../observe/redact.ts";
 import type { Outbound } from "../../../../operation/node-parts.ts";
 import type { Outcome } from "../delivery.ts";
 
-/** Bytes of a response that are read and shown. */
+/** Bytes of a response that are shown, and read: a secret that it repeats must be whole to be known as one. */
 const SHOWN_BYTES = 512;
+const READ_BYTES = 16 * SHOWN_BYTES;
 /** How long the body of a response is read once its status is there, in ms. */
 const BODY_MS = 2000;
 /** What is wrong with the request itself: another event may be taken. */
@@ -49,8 +50,8 @@ export async function post(
     if (deadline.aborted) return { result: "failed", detail: `no response within ${deadlineMs / 1000} s` };
     return { result: "failed", detail: shownText(reasonOf(error)) };
   }
-  const beginning = await readBeginning(response, SHOWN_BYTES, AbortSignal.timeout(BODY_MS));
-  const said = beginning.subarray(0, SHOWN_BYTES).toString("utf8");
+  const beginning = await readBeginning(response, READ_BYTES, AbortSignal.timeout(BODY_MS));
+  const said = beginning.subarray(0, READ_BYTES).toString("utf8");
   signal.throwIfAborted();
   return outcomeOf(response, said, nowMs);
 }
@@ -77,5 +78,5 @@ function retryAfterOf(headers: Headers, said: string, nowMs: number): number | u
 
 /** Returns what a target said, or why it was not reached, for people. */
 export function shownText(text: string): string {
-  return redactText(printableLine(text.replace(/\s+/g, " ").trim())).slice(0, SHOWN_BYTES);
+  return printableLine(redactText(text).replace(/\s+/g, " ").trim()).slice(0, SHOWN_BYTES);
 }
