@@ -47,6 +47,17 @@ export function declaredValues<T>(reader: Reader, kind: DeclaredKind<T>): { name
   });
 }
 
+/** A row without its text. */
+export type DeclaredHead = Omit<DeclaredRow, "text">;
+
+/** Returns all rows without their texts, by id; none below their fleet level. */
+export function declaredHeads(reader: Reader): DeclaredHead[] {
+  if (levelOf(reader) < DECLARE_LEVEL) return [];
+  return reader.all<DeclaredHead>(
+    "SELECT id, version, hash, since, judged, judged_hash, problem, seq FROM declarations ORDER BY id",
+  );
+}
+
 /** Returns the row of a context. */
 export function declaredRow(reader: Reader, id: string): DeclaredRow | undefined {
   return reader.get<DeclaredRow>("SELECT * FROM declarations WHERE id = ?", id);

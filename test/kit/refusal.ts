@@ -13,14 +13,20 @@ export function faultOf(run: () => unknown): Fault {
   throw new Error("was not refused");
 }
 
-/** Returns code, message and details of the refusal; throws when the call was not refused. */
-export async function refusal(
-  promise: Promise<unknown>,
-): Promise<{ code: string; message: string; details: Record<string, unknown> }> {
+/** What a test asks of a refusal. */
+interface Refusal {
+  code: string;
+  message: string;
+  hint?: string;
+  details: Record<string, unknown>;
+}
+
+/** Returns the refusal of a call; throws when the call was not refused. */
+export async function refusal(promise: Promise<unknown>): Promise<Refusal> {
   try {
     await promise;
   } catch (error) {
-    return error as { code: string; message: string; details: Record<string, unknown> };
+    return error as Refusal;
   }
   throw new Error("was not refused");
 }

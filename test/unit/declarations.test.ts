@@ -3,6 +3,7 @@
 
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { z } from "zod";
+import { MAX_WRONG } from "../../src/features/declare/judge.ts";
 import { declarationSettle } from "../../src/features/declare/settle.ts";
 import type { DeclaredKind } from "../../src/operation/declared-kind.ts";
 import { declaredRow } from "../../src/operation/declared-rows.ts";
@@ -69,6 +70,7 @@ describe("what is in force", () => {
     expect(text).toContain("fleet/lamps/desk version 2: ");
     expect(text).toContain(why);
     expect(text).toContain("(version 1 stays in force)");
+    expect(node.conditions.list(() => false)[0]?.text).toBe("1 declaration is refused");
     expect(node.lamps()).toEqual({ desk: { version: 1, watts: 40, room: "hall" } });
     const { declarations } = await node.call("declaration_list", { kind: "lamp" });
     expect(declarations).toMatchObject([{ name: "desk", in_force: 1, newest: 2, declared: { watts: 40 } }]);
@@ -118,6 +120,51 @@ describe("what is in force", () => {
     await eventually("version 3", () => node.conditionText("declaration_refused")?.includes("version 3"));
     await node.call("context_purge", { id: "fleet/lamps/desk", versions: [3] });
     expect(declaredRow(node.store.reader, "fleet/lamps/desk")?.problem).not.toContain("other");
+  });
+});
+
+describe("wrong ones", () => {
+  const many = async (names: readonly string[], content: unknown) => {
+    for (let at = 0; at < names.length; at += 64) {
+      const writes = names.slice(at, at + 64).map((name) => {
+        return { operation: "context_put", id: `fleet/lamps/${name}`, content };
+      });
+      await node.call("context_many", { writes });
+    }
+  };
+  const rows = () => node.store.reader.get<{ count: number }>("SELECT COUNT(*) AS count FROM declarations")?.count;
+
+  test("are kept up to a number; the others are counted, and judged when there is room", async () => {
+    const names = Array.from({ length: MAX_WRONG + 5 }, (_, at) => `l${1000 + at}`);
+    await many(names, { watts: 0 });
+    const inAll = (count: number) =>
+      eventually(`${count} in all`, () => node.conditionText("declaration_refused")?.includes(`(${count} in all)`), {
+        seen: () => node.conditionText("declaration_refused"),
+      });
+    await inAll(MAX_WRONG + 5);
+    expect(rows()).toBe(MAX_WRONG);
+    // A new leader counts the same.
+    node.lead(false);
+    node.lead(true);
+    await inAll(MAX_WRONG + 5);
+    expect(rows()).toBe(MAX_WRONG);
+    await node.declare("l1504", { watts: 7 });
+    await inForce("l1504", 2);
+    await inAll(MAX_WRONG + 4);
+    for (const name of ["l1000", "l1001"]) await node.call("context_delete", { id: `fleet/lamps/${name}` });
+    await inAll(MAX_WRONG + 2);
+    expect(rows()).toBe(MAX_WRONG + 1);
+    expect(await node.call("audit_verify", {})).toMatchObject({ ok: true });
+  });
+
+  test("may have the longest ids, many at once: each is judged, and nothing is tried again and again", async () => {
+    const names = Array.from({ length: 300 }, (_, at) => `${at}-`.padEnd(200, "€").slice(0, 160));
+    await many(names, { watts: 1 });
+    await eventually("all", () => rows() === 300, { seen: () => String(rows()) });
+    const { seq } = node.log.position();
+    await node.declare("desk", { watts: 40 });
+    await inForce("desk", 1);
+    expect(node.log.position().seq).toBe(seq + 2);
   });
 });
 
@@ -261,6 +308,30 @@ describe("declaration_apply", () => {
     const other = await refusal(apply([{ kind: "fridge", name: "a", declared: {} }]));
     expect(other.message).toContain('no kind of declarations "fridge"');
     expect((await node.call("context_list", { prefix: "fleet/" }))["contexts"]).toEqual([]);
+  });
+
+  test("names where a wrong one is from, and judges the text as it will be kept", async () => {
+    const from = { ...lamp("a", 0), source: "lamps/hall.yaml" };
+    expect((await refusal(apply([from]))).message).toContain("lamp a (lamps/hall.yaml): watts");
+    // As it is kept, with line ends and blanks, it is longer than a declaration may be.
+    const long = { kind: "lamp", name: "b", declared: { watts: 1, more: Array(10_000).fill(1) } };
+    expect((await refusal(apply([long]))).message).toContain("a declaration has at most 65536");
+    expect((await node.call("context_list", { prefix: "fleet/" }))["contexts"]).toEqual([]);
+  });
+
+  test("prunes most of a kind only where that is meant", async () => {
+    await apply(["a", "b", "c", "d"].map((name) => lamp(name, 10)));
+    await eventually("all in force", () => Object.keys(node.lamps()).length === 4);
+    const refused = await refusal(apply([lamp("a", 20), lamp("e", 1)], { prune: true }));
+    expect(refused.code).toBe("invalid_input");
+    expect(refused.message).toBe("prune would remove 3 of 4 lamp declarations");
+    expect(refused.hint).toContain("prune_most");
+    expect((await planned([lamp("a", 20)], { prune: true }))["differs"]).toBe(true);
+    expect((await node.call("context_get", { id: "fleet/lamps/a" }))["version"]).toBe(1);
+    expect(await apply([lamp("a", 10), lamp("b", 10)], { prune: true })).toMatchObject({ applied: true });
+    await eventually("two", () => Object.keys(node.lamps()).length === 2);
+    expect(await apply([lamp("z", 1)], { prune: true, prune_most: true })).toMatchObject({ applied: true });
+    await eventually("one", () => Object.keys(node.lamps()).join() === "z");
   });
 
   test("writes nothing that is not as the plan saw it", async () => {

@@ -4,6 +4,7 @@ import { counted } from "../../lib/counted.ts";
 import { Fault } from "../../lib/fault.ts";
 import { askNode } from "../client.ts";
 import { type Command, isSet, textOption } from "../command.ts";
+import { confirmed, YES } from "../confirm.ts";
 import { NEGATIVE_EXIT } from "../exit.ts";
 import { toldWhere } from "../feature-commands.ts";
 import { objectsOf, say, showResult, wantsJson, writeData } from "../output.ts";
@@ -26,7 +27,8 @@ it declares. It becomes the context fleet/PLACE/NAME: versioned, and in force on
   target: https://example.com/
   interval: 60
 
-What changed since the plan is not overwritten. With --plan the exit code is 3 if something differs.`,
+What changed since the plan is not overwritten. With --plan the exit code is 3 if something differs. --prune refuses
+empty files and folders within the folder, and asks before it removes more than half of a kind: files may be cut.`,
   options: [
     {
       flags: "-f, --file <path>",
@@ -35,6 +37,7 @@ What changed since the plan is not overwritten. With --plan the exit code is 3 i
     },
     { flags: "--plan", help: "only show what would be done" },
     { flags: "--prune", help: "also remove what is declared of the same kinds and not in the files" },
+    { ...YES, help: "do not ask when --prune removes more than half of a kind" },
   ],
   asksNode: true,
   operation: "declaration_apply",
@@ -44,8 +47,9 @@ What changed since the plan is not overwritten. With --plan the exit code is 3 i
       throw new Fault("invalid_input", "Nothing says what to apply", {
         hint: "Give -f FILE, -f FOLDER, or -f - for stdin.",
       });
-    const declarations = await readDeclared(path);
-    const input = { declarations, ...(isSet(invocation, "prune") ? { prune: true } : {}) };
+    const prunes = isSet(invocation, "prune");
+    const declarations = await readDeclared(path, { prunes });
+    const input = { declarations, ...(prunes ? { prune: true } : {}) };
     const ask = (operation: string, more: Record<string, unknown>) =>
       askNode(invocation, operation, { ...input, ...more }, { answerMs: ANSWER_MS }).catch((error: unknown) => {
         throw toldWhere(error, [`apply -f ${path}`]);
@@ -59,12 +63,27 @@ What changed since the plan is not overwritten. With --plan the exit code is 3 i
       return isSet(invocation, "plan") && differing.length > 0 ? NEGATIVE_EXIT : 0;
     }
     const expect = steps.map(({ id, etag }) => ({ id, ...(etag === undefined ? {} : { etag }) }));
-    const { body } = await ask("declaration_apply", { expect });
+    const most = mostOf(steps);
+    if (most !== undefined) await confirmed(invocation, `--prune would remove ${most}`, "prune");
+    const { body } = await ask("declaration_apply", { expect, ...(most === undefined ? {} : { prune_most: true }) });
     if (wantsJson(invocation)) await showResult(invocation, body, "");
     else say(`wrote ${counted(differing.length, "declaration")}; \`cairn declarations\` shows what is in force`);
     return 0;
   },
 };
+
+/** Returns how much of a kind a plan removes where that is more than half of it. */
+function mostOf(steps: readonly Record<string, unknown>[]): string | undefined {
+  const there = Map.groupBy(
+    steps.filter(({ action }) => action !== "create"),
+    ({ kind }) => String(kind),
+  );
+  const sums = [...there].map(([kind, all]) => {
+    return { kind, all: all.length, removed: all.filter(({ action }) => action === "remove").length };
+  });
+  const most = sums.find(({ all, removed }) => 2 * removed > all);
+  return most && `${most.removed} of ${counted(most.all, `${most.kind} declaration`)}`;
+}
 
 /** Returns the plan for people: a line for each step, with what changes below it, and the counts. */
 function planText(steps: readonly Record<string, unknown>[]): string {

@@ -2,14 +2,16 @@
 // writes what differs, with the etags that the plan has seen.
 
 import { z } from "zod";
+import { counted } from "../../lib/counted.ts";
 import { Fault } from "../../lib/fault.ts";
 import { parseObject } from "../../lib/json-object.ts";
 import { jsonEqual } from "../../lib/json-value.ts";
+import { printableLine } from "../../lib/printable.ts";
 import { diffText } from "../../lib/text-diff.ts";
 import { type DeclaredKind, declaredId } from "../../operation/declared-kind.ts";
 import { type MacroSteps, macro } from "../../operation/define.ts";
 import type { Services } from "../../operation/services.ts";
-import { judgeValue } from "./judge.ts";
+import { judgeText } from "./judge.ts";
 import { kindArgument, kindsOf, requireKind } from "./list.ts";
 
 /** Most declarations of one call. */
@@ -25,6 +27,7 @@ const wanted = z.strictObject({
   kind: kindArgument,
   name: z.string().min(1).max(64),
   declared: z.record(z.string(), z.unknown()).describe("What the context is to say."),
+  source: z.string().max(200).optional().describe("Where this is from, such as a file: a refusal names it."),
 });
 
 const step = z.object({
@@ -50,6 +53,10 @@ const prune = z
   .boolean()
   .optional()
   .describe("true: what is declared of the given kinds and not among these is to be removed.");
+const pruneMost = z
+  .boolean()
+  .optional()
+  .describe("true: with prune, more than half of what is declared of a kind may be removed.");
 const EXAMPLE = [
   { kind: "probe", name: "website", declared: { type: "http", target: "https://example.com/", interval: 60 } },
 ];
@@ -83,10 +90,11 @@ export const declarationApply = (node: Services) =>
     title: "Apply declarations",
     search: "apply a file, desired state, create or change probes",
     description:
-      "Makes the declarations of the space fleet what you give, up to 64 writes all or none. Ask declaration_plan first, and give its steps as expect, so that nothing written meanwhile is overwritten. Wrong ones are refused, all of them named, and nothing is written. The steps are context_get_many and context_many.",
+      "Makes the declarations of the space fleet what you give, up to 64 writes all or none. Ask declaration_plan first, and give its steps as expect, so that nothing written meanwhile is overwritten. prune that would remove more than half of a kind is refused without prune_most: the list may be cut. Wrong ones are refused, all of them named, and nothing is written. The steps are context_get_many and context_many.",
     input: z.object({
       declarations,
       prune,
+      prune_most: pruneMost,
       expect: z
         .array(z.object({ id: z.string().max(512), etag: z.string().max(200).optional() }))
         .max(5 * MAX_APPLIED)
@@ -94,7 +102,7 @@ export const declarationApply = (node: Services) =>
         .describe("The steps of a plan: refused where one is not as the plan saw it."),
     }),
     example: { declarations: EXAMPLE },
-    samples: { prune: false, expect: [{ id: "fleet/probes/website" }] },
+    samples: { prune: false, prune_most: false, expect: [{ id: "fleet/probes/website" }] },
     maxInputBytes: MAX_INPUT_BYTES,
     output: z.object({ applied: z.boolean().describe("false: nothing differs."), steps: z.array(step) }),
     access: { verb: "write", spaces: ["fleet"] },
@@ -102,6 +110,7 @@ export const declarationApply = (node: Services) =>
     async run(input, steps) {
       const planned = await plan(kindsOf(node), input, steps);
       if (input.expect !== undefined) refuseOther(planned, input.expect);
+      if (input.prune_most !== true) refuseMost(planned);
       const writes = planned.flatMap(({ step: each, content }) => writeOf(each, content));
       for (let at = 0; at < writes.length; at += MAX_WRITES)
         await steps.ask("context_many", { writes: writes.slice(at, at + MAX_WRITES) });
@@ -121,14 +130,15 @@ function plan(
 /** Throws Fault `invalid_input` with every problem of the declarations. */
 function refuseWrong(kinds: readonly DeclaredKind[], all: readonly Wanted[]): void {
   const seen = new Set<string>();
-  const problems = all.flatMap(({ kind: word, name, declared }, index) => {
+  const problems = all.flatMap(({ kind: word, name, declared, source = "" }, index) => {
     const kind = requireKind(kinds, word);
-    const judged = judgeValue(kind, name, declared);
+    const judged = judgeText(kind, name, textOf(declared));
     const id = declaredId(kind, name);
     const twice = seen.has(id) ? ["it is there twice"] : [];
     seen.add(id);
     const found = [...("problem" in judged ? [judged.problem] : []), ...twice];
-    return found.map((problem) => ({ index, text: `${word} ${name}: ${problem}` }));
+    const from = source === "" ? "" : ` (${printableLine(source)})`;
+    return found.map((problem) => ({ index, text: `${word} ${name}${from}: ${problem}` }));
   });
   if (problems.length === 0) return;
   const named = problems.slice(0, MAX_NAMED).map(({ text }) => text);
@@ -152,7 +162,7 @@ async function planOf(
     for await (const each of pages(query, steps)) found.set(each.id, each);
   const kept = await Promise.all(
     given.map(async ({ kind, name, id, declared }) => {
-      const content = `${JSON.stringify(declared, null, 2)}\n`;
+      const content = textOf(declared);
       return { step: await stepOf({ kind, name, id }, found.get(id), declared, content), content };
     }),
   );
@@ -177,6 +187,11 @@ async function stepOf(
   if (before !== undefined && jsonEqual(before, declared)) return { ...which, action: "unchanged", etag };
   const shown = before === undefined ? found.content : `${JSON.stringify(before, null, 2)}\n`;
   return { ...which, action: "change", etag, diff: (await diffText(shown, content)).text };
+}
+
+/** Returns the text of the context of a declaration. */
+function textOf(declared: Readonly<Record<string, unknown>>): string {
+  return `${JSON.stringify(declared, null, 2)}\n`;
 }
 
 function idQueries(given: readonly { id: string }[]): Record<string, unknown>[] {
@@ -207,6 +222,23 @@ function refuseOther(
   throw new Fault("version_mismatch", `${id} is not as the plan saw it: it is ${etag ?? "not there"} now`, {
     hint: "Nothing was written. Make the plan again.",
   });
+}
+
+/** Throws Fault `invalid_input` where more than half of a kind is to be removed: the list may be cut, or another. */
+function refuseMost(planned: readonly { step: Step }[]): void {
+  const there = planned.map(({ step: each }) => each).filter(({ action }) => action !== "create");
+  for (const [kind, steps] of Map.groupBy(there, (each) => each.kind)) {
+    const removed = steps.filter(({ action }) => action === "remove").length;
+    if (2 * removed <= steps.length) continue;
+    throw new Fault(
+      "invalid_input",
+      `prune would remove ${removed} of ${counted(steps.length, `${kind} declaration`)}`,
+      {
+        hint: "Nothing was written. See by declaration_plan whether the list is whole; give prune_most true if it is meant.",
+        details: { field: "prune" },
+      },
+    );
+  }
 }
 
 function writeOf({ id, action, etag }: Step, content: string): Record<string, unknown>[] {

@@ -1,5 +1,6 @@
 // The declarations in force on a full member: read from their rows, parsed once, and read again when these change.
 
+import { counted } from "../../lib/counted.ts";
 import { printableLine } from "../../lib/printable.ts";
 import type { Change, Changes } from "../../log/changes.ts";
 import type { ConditionsOf } from "../../observe/conditions.ts";
@@ -107,6 +108,7 @@ export class InForce implements Declarations, Job {
       return;
     }
     const said = printableLine(unread.map(({ id, problem }) => `${id}: ${problem}`).join("; "));
-    conditions.raise("declaration_unreadable", said.slice(0, MAX_SAID));
+    const plain = `${counted(unread.length, "declaration")} cannot be read`;
+    conditions.raise("declaration_unreadable", said.slice(0, MAX_SAID), { spaces: ["fleet"], plain });
   }
 }

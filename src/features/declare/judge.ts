@@ -6,8 +6,10 @@ import { DECLARED_NAME, type DeclaredKind } from "../../operation/declared-kind.
 
 /** Largest text of a declaration, in bytes. */
 export const MAX_DECLARED_BYTES = 64 * 1024;
-/** Most declarations of a kind. */
+/** Most declarations of a kind that are in force. */
 export const MAX_DECLARED = 2000;
+/** Most of a kind that are kept as wrong although no version of them is in force. */
+export const MAX_WRONG = 500;
 /** Longest problem that is kept, in characters. */
 const MAX_PROBLEM = 300;
 

@@ -3,6 +3,7 @@
 
 import type { Caller } from "../../access/caller.ts";
 import { spaceOf } from "../../access/space.ts";
+import { counted } from "../../lib/counted.ts";
 import { pause } from "../../lib/pause.ts";
 import { printableLine } from "../../lib/printable.ts";
 import { reasonOf } from "../../lib/reason-of.ts";
@@ -14,10 +15,10 @@ import type { Command } from "../../log/log.ts";
 import type { ConditionsOf } from "../../observe/conditions.ts";
 import type { LogLine } from "../../observe/logging.ts";
 import type { DeclaredKind } from "../../operation/declared-kind.ts";
-import { DECLARE_LEVEL, type DeclaredRow, declaredRow, declaredRows } from "../../operation/declared-rows.ts";
+import { DECLARE_LEVEL, type DeclaredHead, declaredHeads, declaredRow } from "../../operation/declared-rows.ts";
 import type { Reader } from "../../store/store.ts";
 import type { declareConditions } from "./conditions.ts";
-import { declaredBy, judgeText, MAX_DECLARED } from "./judge.ts";
+import { declaredBy, judgeText, MAX_DECLARED, MAX_WRONG } from "./judge.ts";
 import { declarationSettle, MAX_SETTLED, MAX_SETTLED_TEXT, type Settled } from "./settle.ts";
 import { Touched } from "./touched.ts";
 
@@ -27,7 +28,11 @@ const GATHER_MS = 50;
 const AGAIN_MS = 5000;
 /** Ids of one call of context_get_many. */
 const MAX_IDS = 256;
-const MAX_SAID = 480;
+const MAX_SAID = 460;
+/** Wrong ones beyond those of the log that are known. */
+const MAX_UNKEPT = 1000;
+/** The problem of a good one that is one too many. */
+const FULL = `there are ${MAX_DECLARED} of its kind already, which is the most`;
 const LOCAL: Caller = { kind: "local", id: "local", node: "", login: "", tags: [], own: false, grants: [] };
 
 /** What the keeper needs of its node. */
@@ -49,9 +54,19 @@ interface Found {
   content: string;
 }
 
+/** Declarations of a kind. */
+interface Count {
+  /** That are in force. */
+  good: number;
+  /** Of which no version is. */
+  wrong: number;
+}
+
 /** Judges while its node leads. */
 export class Keeper {
   readonly #options: KeeperOptions;
+  /** Wrong ones that have no row, because there are so many. */
+  readonly #unkept = new Set<string>();
 
   constructor(options: KeeperOptions) {
     this.#options = options;
@@ -92,24 +107,32 @@ export class Keeper {
   /** Judges these contexts as they are now, or all, and proposes what differs from the log. */
   async settle(ids: ReadonlySet<string> | "all", signal: AbortSignal): Promise<void> {
     const { reader } = this.#options;
-    const found = new Map<string, Found>();
-    for await (const each of this.#read(ids, signal)) found.set(each.id, each);
-    const known = ids === "all" ? declaredRows(reader).map(({ id }) => id) : [...ids];
-    const gone = known.filter((id) => !found.has(id) && declaredRow(reader, id) !== undefined);
-    const news = [
-      ...gone.map((id): Settled => ({ id, version: 0, hash: "", problem: "", text: "" })),
-      ...this.#judge([...found.values()], ids === "all"),
-    ];
+    const known = ids === "all" ? declaredHeads(reader).map(({ id }) => id) : [...ids];
+    const gone = new Set(known.filter((id) => declaredRow(reader, id) !== undefined));
+    for (const id of ids === "all" ? [...this.#unkept] : ids) this.#unkept.delete(id);
+    // Page by page: all texts together may be more than the memory of a small machine.
+    for await (const page of this.#read(ids, signal)) {
+      for (const { id } of page) gone.delete(id);
+      await this.#propose(this.#judge(page, ids === "all"), signal);
+    }
+    const ended = [...gone].map((id): Settled => ({ id, version: 0, hash: "", problem: "", text: "" }));
+    await this.#propose(ended, signal);
+    const waiting = this.#waiting();
+    if (waiting.size > 0)
+      for await (const page of this.#read(waiting, signal)) await this.#propose(this.#judge(page, true), signal);
+    this.#tell();
+  }
+
+  async #propose(news: readonly Settled[], signal: AbortSignal): Promise<void> {
     for (const part of inParts(news)) {
       signal.throwIfAborted();
       const { name, v } = declarationSettle;
       await this.#options.propose({ name, v, input: { settled: part }, caller: "node", via: "", key: "" });
     }
-    this.#tell();
   }
 
-  /** Yields the contexts that all readers of the space may read. */
-  async *#read(ids: ReadonlySet<string> | "all", signal: AbortSignal): AsyncGenerator<Found> {
+  /** Yields the contexts that all readers of the space may read, in pages. */
+  async *#read(ids: ReadonlySet<string> | "all", signal: AbortSignal): AsyncGenerator<Found[]> {
     if (ids === "all") {
       for (const { place } of this.#options.kinds) yield* this.#pages({ prefix: `fleet/${place}/` }, signal);
       return;
@@ -118,7 +141,7 @@ export class Keeper {
     for (let at = 0; at < all.length; at += MAX_IDS) yield* this.#pages({ ids: all.slice(at, at + MAX_IDS) }, signal);
   }
 
-  async *#pages(wanted: Record<string, unknown>, signal: AbortSignal): AsyncGenerator<Found> {
+  async *#pages(wanted: Record<string, unknown>, signal: AbortSignal): AsyncGenerator<Found[]> {
     let cursor: string | undefined;
     do {
       const input = { ...wanted, ...(cursor === undefined ? {} : { cursor }) };
@@ -126,19 +149,15 @@ export class Keeper {
         contexts: (Found & { visibility?: string })[];
         cursor?: string;
       };
-      yield* page.contexts.filter(({ visibility }) => visibility === undefined);
+      yield page.contexts.filter(({ visibility }) => visibility === undefined);
       ({ cursor } = page);
     } while (cursor !== undefined);
   }
 
-  /** Returns the judgements that the log does not have. `again`: also of what a build refused before. */
+  /** Returns the judgements that the log does not have. `again`: also of what was refused before. */
   #judge(found: readonly Found[], again: boolean): Settled[] {
     const { kinds, reader } = this.#options;
-    const inForce = new Map<string, number>();
-    for (const { id, version } of declaredRows(reader)) {
-      const { kind = "" } = declaredBy(kinds, id)?.kind ?? {};
-      if (version > 0) inForce.set(kind, (inForce.get(kind) ?? 0) + 1);
-    }
+    const counts = this.#counts();
     return found.flatMap(({ id, version, content }) => {
       const declared = declaredBy(kinds, id);
       if (declared === undefined || spaceOf(id) !== "fleet") return [];
@@ -146,35 +165,69 @@ export class Keeper {
       const row = declaredRow(reader, id);
       const isSame = row?.judged === version && row.judged_hash === hash;
       if (isSame && (row.problem === "" || !again)) return [];
-      const { kind } = declared.kind;
       const judged = judgeText(declared.kind, declared.name, content);
       let problem = "problem" in judged ? judged.problem : "";
+      const count = counts.get(declared.kind.kind) ?? { good: 0, wrong: 0 };
+      counts.set(declared.kind.kind, count);
       const isNew = row === undefined || row.version === 0;
-      const count = (inForce.get(kind) ?? 0) + (isNew ? 1 : 0);
-      if (problem === "" && count > MAX_DECLARED)
-        problem = `there are ${MAX_DECLARED} of its kind already, which is the most`;
-      if (problem === "") inForce.set(kind, count);
+      if (problem === "" && isNew && count.good >= MAX_DECLARED) problem = FULL;
+      if (problem !== "" && row === undefined && count.wrong >= MAX_WRONG) {
+        if (this.#unkept.size < MAX_UNKEPT) this.#unkept.add(id);
+        return [];
+      }
+      this.#unkept.delete(id);
+      if (problem === "" && isNew) count.good += 1;
+      if (problem === "" && row?.version === 0) count.wrong -= 1;
+      if (problem !== "" && row === undefined) count.wrong += 1;
       if (isSame && row.problem === problem) return [];
       return [{ id, version, hash, problem, text: problem === "" ? content : "" }];
     });
   }
 
+  /** Returns how many of each kind are in force, and of how many no version is. */
+  #counts(): Map<string, Count> {
+    const counts = new Map<string, Count>();
+    for (const { id, version } of declaredHeads(this.#options.reader)) {
+      const { kind = "" } = declaredBy(this.#options.kinds, id)?.kind ?? {};
+      const { good, wrong } = counts.get(kind) ?? { good: 0, wrong: 0 };
+      counts.set(kind, version > 0 ? { good: good + 1, wrong } : { good, wrong: wrong + 1 });
+    }
+    return counts;
+  }
+
+  /** Returns what there was no room for, of kinds that have some now. */
+  #waiting(): ReadonlySet<string> {
+    const { kinds, reader } = this.#options;
+    const full = declaredHeads(reader).filter(({ problem, version }) => problem === FULL && version === 0);
+    if (full.length === 0 && this.#unkept.size === 0) return new Set();
+    const counts = this.#counts();
+    const hasRoom = (id: string, what: keyof Count, most: number) =>
+      (counts.get(declaredBy(kinds, id)?.kind.kind ?? "")?.[what] ?? 0) < most;
+    return new Set([
+      ...full.map(({ id }) => id).filter((id) => hasRoom(id, "good", MAX_DECLARED)),
+      ...[...this.#unkept].filter((id) => hasRoom(id, "wrong", MAX_WRONG)),
+    ]);
+  }
+
   /** Says what is wrong as a condition. */
   #tell(): void {
     const { reader, conditions } = this.#options;
-    const refused = declaredRows(reader).filter(({ problem }) => problem !== "");
-    if (refused.length === 0) {
+    const refused = declaredHeads(reader).filter(({ problem }) => problem !== "");
+    const count = refused.length + this.#unkept.size;
+    if (count === 0) {
       conditions.clear("declaration_refused");
       return;
     }
     const said = printableLine(refused.map(wordsOf).join("; "));
-    const more = said.length > MAX_SAID ? `… (${refused.length} in all)` : "";
-    conditions.raise("declaration_refused", `${said.slice(0, MAX_SAID)}${more}`);
+    const least = this.#unkept.size >= MAX_UNKEPT ? "or more " : "";
+    const more = said.length > MAX_SAID || this.#unkept.size > 0 ? `… (${count} ${least}in all)` : "";
+    const plain = `${counted(count, "declaration is", "declarations are")} refused`;
+    conditions.raise("declaration_refused", `${said.slice(0, MAX_SAID)}${more}`, { spaces: ["fleet"], plain });
   }
 }
 
 /** Returns what is wrong with a declaration, in words. */
-export function wordsOf({ id, judged, problem, version }: DeclaredRow): string {
+export function wordsOf({ id, judged, problem, version }: DeclaredHead): string {
   const stays = version === 0 ? "nothing of it is in force" : `version ${version} stays in force`;
   return `${id} version ${judged}: ${problem} (${stays})`;
 }

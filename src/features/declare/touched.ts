@@ -4,6 +4,8 @@ import type { Change, Changes, Cursor } from "../../log/changes.ts";
 
 /** Changes that are looked at in one step. */
 const STEP = 512;
+/** Ids of one call of `take`; for more of them all are looked at. */
+const MAX_TOUCHED = 4096;
 
 /** A place in the change feed that tells which ids were touched. */
 export class Touched {
@@ -32,12 +34,17 @@ export class Touched {
           const id = this.#idOf(change);
           if (id !== undefined) ids.add(id);
         }
+        if (ids.size > MAX_TOUCHED) return this.#all();
       }
       return ids;
     } catch {
       // Below the floor, or another history: what was missed is not known.
-      this.#cursor = this.#changes.cursor();
-      return "all";
+      return this.#all();
     }
+  }
+
+  #all(): "all" {
+    this.#cursor = this.#changes.cursor();
+    return "all";
   }
 }
