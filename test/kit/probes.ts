@@ -38,8 +38,10 @@ export interface Around {
 
 /** Starts members with these names; the first leads. */
 export function startProbes(names: readonly string[] = ["a"]) {
-  const clock = { nowMs: START_MS };
-  const node = startDeclarations({ kinds: [PROBE], others: [probeFeature], nowMs: () => clock.nowMs });
+  /** `nowMs` only goes on; the wall clock is ahead of it by `aheadMs`, which a test sets as somebody sets a clock. */
+  const clock = { nowMs: START_MS, aheadMs: 0 };
+  const wallMs = () => clock.nowMs + clock.aheadMs;
+  const node = startDeclarations({ kinds: [PROBE], others: [probeFeature], nowMs: wallMs });
   const behaviour: Behaviour = {};
   const server = Bun.serve({
     port: 0,
@@ -94,15 +96,11 @@ export function startProbes(names: readonly string[] = ["a"]) {
           return { code: end.code, stdout: output.stdout.text(), stderr: output.stderr.text(), latencyMs: 0 };
         },
         missing: async () => missing,
-        nowMs: () => clock.nowMs,
+        nowMs: wallMs,
         monotonicMs: () => clock.nowMs,
       },
     });
-    const conditions = new Conditions(
-      () => {},
-      () => clock.nowMs,
-      probeConditions,
-    );
+    const conditions = new Conditions(() => {}, wallMs, probeConditions);
     const watch = new Watch({
       ...{ runner, declarations: node.declarations, reader: node.store.reader, say: () => {} },
       members: () => around.members,
@@ -113,7 +111,8 @@ export function startProbes(names: readonly string[] = ["a"]) {
       },
       propose: (command) => node.log.propose(command),
       conditions: conditions.of(probeConditions),
-      nowMs: () => clock.nowMs,
+      nowMs: wallMs,
+      monotonicMs: () => clock.nowMs,
     });
     return { around, runner, watch, conditions, isSilent: false };
   }

@@ -56,6 +56,7 @@ describe("a server", () => {
     await fleet.pass(300);
     expect(fleet.states()).toEqual(["web down service"]);
     expect(fleet.member("a").conditions.list()[0]?.text).toContain("web: status 500");
+    expect(fleet.member("a").conditions.list((space) => space !== "fleet")[0]?.text).toBe("1 probe is down");
     fleet.behaviour.status = 200;
     await fleet.pass(60);
     expect(fleet.states()).toEqual(["web up"]);

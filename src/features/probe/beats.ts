@@ -5,6 +5,9 @@ import type { Live } from "./state.ts";
 
 /** Beats of a probe are kept in the log at most this often, in ms. */
 const KEEP_MS = 300_000;
+/** One that says something else than the log has is kept at once, so often within an hour; others after KEEP_MS. */
+const MAX_AT_ONCE = 6;
+const HOUR_MS = 3_600_000;
 
 /** A beat. */
 export interface Beat {
@@ -13,56 +16,85 @@ export interface Beat {
   text: string;
 }
 
+/** The two clocks of a node, in ms: that of the log's beats, which may be set, and one that only goes on. */
+export interface Clocks {
+  nowMs: number;
+  monotonicMs: number;
+}
+
 /** The last beats as the leader remembers them. */
 export class Beats {
-  readonly #last = new Map<string, Beat>();
-  readonly #keptMs = new Map<string, number>();
+  /** With when they came by the monotonic clock. */
+  readonly #last = new Map<string, { beat: Beat; cameMs: number }>();
+  /** When one was kept, and when at once. */
+  readonly #keeping = new Map<string, { atMs: number; atOnce: readonly number[] }>();
   /** Since when this node leads; beats before it may be known to an earlier leader alone. */
   #leadsSinceMs = 0;
 
   /** A term of this node begins. */
-  begin(nowMs: number): void {
+  begin({ monotonicMs }: Pick<Clocks, "monotonicMs">): void {
     this.#last.clear();
-    this.#keptMs.clear();
-    this.#leadsSinceMs = nowMs;
+    this.#keeping.clear();
+    this.#leadsSinceMs = monotonicMs;
   }
 
   /** Forgets all beats but those of these probes. */
   only(names: ReadonlySet<string>): void {
-    for (const map of [this.#last, this.#keptMs]) for (const name of map.keys()) if (!names.has(name)) map.delete(name);
+    for (const map of [this.#last, this.#keeping])
+      for (const name of map.keys()) if (!names.has(name)) map.delete(name);
   }
 
-  /** Notes a beat. Returns whether it is one to be kept in the log: a change of what beats say always is. */
-  add(name: string, beat: Beat, kept: Beat | undefined): boolean {
-    const before = this.#last.get(name) ?? kept;
-    this.#last.set(name, beat);
-    const keptMs = Math.max(this.#keptMs.get(name) ?? 0, kept?.atMs ?? 0);
-    const isDue = beat.atMs - keptMs >= KEEP_MS || before === undefined || before.good !== beat.good;
-    if (isDue) this.#keptMs.set(name, beat.atMs);
-    return isDue;
+  /** Notes a beat. Returns whether it is one to be kept in the log now. `kept`: the one that the log has. */
+  add(name: string, beat: Beat, kept: Beat | undefined, monotonicMs: number): boolean {
+    this.#last.set(name, { beat, cameMs: monotonicMs });
+    const { atOnce } = this.#keepingOf(name);
+    const isOld = this.#isOld(name, kept, beat.atMs);
+    const isOther = kept === undefined || kept.good !== beat.good;
+    const recent = atOnce.filter((at) => monotonicMs - at < HOUR_MS);
+    if (!isOld && !(isOther && recent.length < MAX_AT_ONCE)) return false;
+    this.#keeping.set(name, { atMs: beat.atMs, atOnce: isOld ? recent : [...recent, monotonicMs] });
+    return true;
   }
 
-  /** Returns the last beat, of memory or of the log. */
-  last(name: string, kept: Beat | undefined): Beat | undefined {
-    const own = this.#last.get(name);
-    return own !== undefined && own.atMs >= (kept?.atMs ?? 0) ? own : kept;
+  /** Returns the last beat where it says something else than the log has, and is to be kept by now. */
+  owed(name: string, kept: Beat | undefined, nowMs: number): Beat | undefined {
+    const { beat } = this.#last.get(name) ?? {};
+    if (beat === undefined || kept?.good === beat.good || !this.#isOld(name, kept, nowMs)) return undefined;
+    this.#keeping.set(name, { ...this.#keepingOf(name), atMs: nowMs });
+    return beat;
+  }
+
+  #keepingOf(name: string): { atMs: number; atOnce: readonly number[] } {
+    return this.#keeping.get(name) ?? { atMs: 0, atOnce: [] };
+  }
+
+  #isOld(name: string, kept: Beat | undefined, nowMs: number): boolean {
+    return nowMs - Math.max(this.#keepingOf(name).atMs, kept?.atMs ?? 0) >= KEEP_MS;
   }
 
   /**
    * Returns the state that beats make. `sinceMs`: when the probe was declared. Where beats come more often than they
    * are kept, a new leader waits for a whole interval, because it may not know of the last ones.
    */
-  stateOf(name: string, probe: ProbeShape, kept: Beat | undefined, sinceMs: number, nowMs: number): Live {
-    const last = this.last(name, kept);
+  stateOf(
+    name: string,
+    probe: ProbeShape,
+    kept: Beat | undefined,
+    sinceMs: number,
+    { nowMs, monotonicMs }: Clocks,
+  ): Live {
+    const own = this.#last.get(name);
+    const last = own?.beat ?? kept;
     const state = (word: Live["state"], detail: string): Live => {
       return { state: word, cause: word === "down" ? "service" : "", detail, good: 0, bad: 0 };
     };
     if (last !== undefined && !last.good) return state("down", last.text || "the job says that it failed");
     const intervalMs = probe.interval * 1000;
-    const isOften = intervalMs <= KEEP_MS;
-    const fromMs = Math.max(last?.atMs ?? sinceMs, isOften && !this.#last.has(name) ? this.#leadsSinceMs : 0);
-    const lateMs = nowMs - fromMs - intervalMs - probe.grace * 1000;
-    if (lateMs <= 0) return last === undefined ? state("starting", "no beat yet") : state("up", last.text);
+    const ageMs = own === undefined ? nowMs - (last?.atMs ?? sinceMs) : monotonicMs - own.cameMs;
+    const isUnsure = own === undefined && intervalMs <= KEEP_MS;
+    const countedMs = isUnsure ? Math.min(ageMs, monotonicMs - this.#leadsSinceMs) : ageMs;
+    if (countedMs <= intervalMs + probe.grace * 1000)
+      return last === undefined ? state("starting", "no beat yet") : state("up", last.text);
     return state("down", last === undefined ? "no beat came" : `no beat since ${new Date(last.atMs).toISOString()}`);
   }
 }

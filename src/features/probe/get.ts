@@ -2,6 +2,7 @@
 
 import { z } from "zod";
 import { Fault } from "../../lib/fault.ts";
+import { reasonOf } from "../../lib/reason-of.ts";
 import { timeOf } from "../../lib/time-of.ts";
 import { stateTimeMs } from "../../log/log-time.ts";
 import { declaredRow } from "../../operation/declared-rows.ts";
@@ -173,11 +174,14 @@ async function resultsAt(node: Services, place: string, name: string, signal: Ab
 }
 
 async function checkAt(node: Services, place: string, name: string, signal: AbortSignal) {
-  const found = isHere(node, place)
-    ? await node.find(RUNNER)?.checkNow(name)
-    : await askCheck(node.get(FULL_MEMBERS), place, name, signal).catch(() => undefined);
-  if (found === undefined)
-    return { node: place, outcome: "not run" as const, cause: "" as const, detail: "the member does not run it now" };
+  const run = async () =>
+    isHere(node, place) ? node.find(RUNNER)?.checkNow(name) : askCheck(node.get(FULL_MEMBERS), place, name, signal);
+  const found = await run().catch((error: unknown) => ({ problem: shownDetail(reasonOf(error)) }));
+  signal.throwIfAborted();
+  if (found === undefined || "problem" in found) {
+    const detail = found?.problem ?? "the member does not run it now";
+    return { node: place, outcome: "not run" as const, cause: "" as const, detail };
+  }
   const { outcome, cause, detail, latencyMs, value } = found;
   return {
     ...{ node: place, outcome, cause, detail },

@@ -8,7 +8,7 @@ import { agreesToRun, fleetRunSettings } from "../../operation/fleet-run.ts";
 import { FULL_MEMBERS, HOST, LOG, NODE } from "../../operation/node-parts.ts";
 import { ServiceKey, type Services } from "../../operation/services.ts";
 import { type SeenMember, SURROUNDINGS } from "../../operation/surroundings.ts";
-import { environmentFor, runProcess, secretsOf } from "../process/index.ts";
+import { environmentFor, runProcess, secretsOf, shownTail } from "../process/index.ts";
 import { resolveName } from "./check/resolve.ts";
 import { probeConditions } from "./conditions.ts";
 import { PROBE } from "./declared.ts";
@@ -70,7 +70,7 @@ export function openProbes(node: Services): void {
         const spec = { argv, env: environmentFor(env, { values }), cwd: "/" };
         const { end, output } = await runProcess(spec, { timeoutMs, signal, graceMs: GRACE_MS });
         const { stdout, stderr } = output;
-        return { code: end.code, stdout: stdout.text(), stderr: stderr.text(), latencyMs: end.tookMs };
+        return { code: end.code, stdout: stdout.text(), stderr: shownTail(stderr), latencyMs: end.tookMs };
       },
       missing: (member, signal) => askMissing(node.get(FULL_MEMBERS), member, signal),
       nowMs,
@@ -85,6 +85,7 @@ export function openWatch(node: Services): Watch {
   const { store, nowMs, conditions } = node.get(NODE);
   return new Watch({
     ...{ runner: node.get(RUNNER), declarations: node.get(DECLARATIONS), reader: store.reader, nowMs },
+    monotonicMs: () => performance.now(),
     members: () => node.get(SEEN).list(),
     ask: (member, signal) => askReports(node.get(FULL_MEMBERS), member, signal),
     propose: (command) => node.get(LOG).propose(command),

@@ -1,13 +1,14 @@
 // Runs the probes of one member: what is due, a bounded number at once, results in memory. What a probe became goes to
 // the leader (watch.ts), which puts it into the log.
 
+import { Fault } from "../../lib/fault.ts";
 import { reasonOf } from "../../lib/reason-of.ts";
 import type { LogLine } from "../../observe/logging.ts";
 import type { Declaration, Declarations } from "../../operation/declared-kind.ts";
 import type { Job } from "../../operation/feature.ts";
 import type { SeenMember } from "../../operation/surroundings.ts";
 import type { Reader } from "../../store/store.ts";
-import { type Beat, Beats } from "./beats.ts";
+import { type Beat, Beats, type Clocks } from "./beats.ts";
 import { check, type OwnNetwork } from "./check/check.ts";
 import type { CheckParts } from "./check/parts.ts";
 import { PROBE, type ProbeShape } from "./declared.ts";
@@ -44,6 +45,8 @@ interface Slot {
   ring: Ring;
   dueMs: number;
   running: Promise<CheckResult> | undefined;
+  /** Ends its check, when it is declared anew or no longer. */
+  letGo: AbortController;
   /** When it was said to be suspect last, and whether that is said now. */
   suspectMs: number;
   saysSuspect: boolean;
@@ -59,6 +62,12 @@ const NOT_AGREED: CheckResult = {
   detail: "this node does not agree to run it: its setting fleet.run does not name it",
 };
 
+/** A beat that the log is to have. */
+export interface OwedBeat extends Pick<Beat, "good" | "text"> {
+  name: string;
+  space: string;
+}
+
 /** What a member says of one of its probes. */
 export interface Report extends Pick<Live, "state" | "cause" | "detail"> {
   name: string;
@@ -70,6 +79,8 @@ export class Runner implements Job {
   readonly beats = new Beats();
   readonly #options: RunnerOptions;
   readonly #slots = new Map<string, Slot>();
+  /** Checks that were let go and have not ended yet: the next one of that probe begins when they have. */
+  readonly #ending = new Map<string, Promise<unknown>>();
   #leads = false;
   #isReady = false;
   #stopping = new AbortController();
@@ -91,13 +102,13 @@ export class Runner implements Job {
   async stop(): Promise<void> {
     clearInterval(this.#timer);
     this.#stopping.abort();
-    await Promise.allSettled([...this.#slots.values()].map(({ running }) => running));
+    await Promise.allSettled([...[...this.#slots.values()].map(({ running }) => running), ...this.#ending.values()]);
   }
 
   /** This node leads from now on, or no longer. */
   lead(leads: boolean): void {
     this.#leads = leads;
-    if (leads) this.beats.begin(this.#options.parts.nowMs());
+    if (leads) this.beats.begin(this.#clocks());
     this.#adopt();
   }
 
@@ -113,8 +124,8 @@ export class Runner implements Job {
       if (nowMs < this.#lookedMs) this.#clockWentBack(nowMs);
       this.#lookedMs = nowMs;
       for (const [name, slot] of this.#slots) {
-        if (this.#controls.get(name)?.paused === 1 || slot.running !== undefined) continue;
-        if (slot.declaration.value.type === "beat") this.#countBeats(name, slot, nowMs);
+        if (this.#controls.get(name)?.paused === 1 || slot.running !== undefined || this.#ending.has(name)) continue;
+        if (slot.declaration.value.type === "beat") this.#countBeats(name, slot);
         else if (slot.dueMs <= nowMs && this.#running < MAX_RUNNING) void this.#run(slot).catch(() => {});
       }
     } catch (error) {
@@ -153,12 +164,17 @@ export class Runner implements Job {
     return this.#slots.get(name)?.ring.list();
   }
 
-  /** Checks a probe now. Undefined: this member does not run it, or it is one of beats. */
-  checkNow(name: string): Promise<CheckResult> | undefined {
+  /** Checks a probe now. Undefined: this member does not run it, or it is one of beats. Fault `unavailable`. */
+  async checkNow(name: string): Promise<CheckResult | undefined> {
     // As it is declared now.
     this.#adopt();
+    await this.#ending.get(name);
     const slot = this.#slots.get(name);
     if (slot === undefined || slot.declaration.value.type === "beat") return undefined;
+    if (slot.running === undefined && this.#running >= MAX_RUNNING)
+      throw new Fault("unavailable", `${this.#running} checks run on this node already, which is the most`, {
+        hint: "Ask again in some seconds.",
+      });
     return slot.running ?? this.#run(slot);
   }
 
@@ -166,11 +182,26 @@ export class Runner implements Job {
   beat(name: string, good: boolean, text: string): boolean | undefined {
     const slot = this.#slotOf(name);
     if (slot === undefined || slot.declaration.value.type !== "beat") return undefined;
-    const nowMs = this.#options.parts.nowMs();
-    const isKept = this.beats.add(name, { atMs: nowMs, good, text }, this.#kept(name));
+    const { nowMs, monotonicMs } = this.#clocks();
+    const isKept = this.beats.add(name, { atMs: nowMs, good, text }, this.#kept(name), monotonicMs);
     slot.ring.add({ atMs: nowMs, good, latencyMs: undefined, value: undefined, detail: text });
-    this.#countBeats(name, slot, nowMs);
+    this.#countBeats(name, slot);
     return isKept;
+  }
+
+  /** Returns beats that the log does not have yet and is to have by now. */
+  owedBeats(): OwedBeat[] {
+    const { nowMs } = this.#clocks();
+    return [...this.#slots].flatMap(([name, { declaration }]) => {
+      const { type, space } = declaration.value;
+      const beat = type === "beat" ? this.beats.owed(name, this.#kept(name), nowMs) : undefined;
+      return beat === undefined ? [] : [{ name, space, good: beat.good, text: beat.text }];
+    });
+  }
+
+  #clocks(): Clocks {
+    const { parts } = this.#options;
+    return { nowMs: parts.nowMs(), monotonicMs: parts.monotonicMs() };
   }
 
   /** Returns a probe that this member runs, also one that was declared just now. */
@@ -187,25 +218,40 @@ export class Runner implements Job {
     this.#isReady = own !== undefined;
     const mine = declarations.list(PROBE).filter((each) => this.#isMine(each, own));
     const names = new Set(mine.map(({ name }) => name));
-    for (const name of this.#slots.keys()) if (!names.has(name)) this.#slots.delete(name);
+    for (const [name, slot] of this.#slots) if (!names.has(name)) this.#letGo(name, slot);
     this.beats.only(names);
     for (const declaration of mine) {
       const { name, version, value, sinceMs } = declaration;
       const before = this.#slots.get(name);
       // After a purge versions begin at 1 again.
       if (before?.declaration.version === version && before.declaration.sinceMs === sinceMs) continue;
+      if (before !== undefined) this.#letGo(name, before);
       const node = value.where === "leader" ? "" : (own?.node ?? "");
       const row = stateRows(reader, name).find((each) => each.node === node);
       const live = beginning(row?.state, row?.cause, row?.detail);
       // Nothing is said until a check says it: also not that it is up.
       const said = row?.state === "suspect" ? { ...live, state: row.state } : live;
       this.#slots.set(name, {
-        ...{ declaration, live, ring: before?.ring ?? new Ring(), running: undefined },
+        ...{ declaration, live, ring: before?.ring ?? new Ring(), running: undefined, letGo: new AbortController() },
         dueMs: firstCheck(name, value, parts.nowMs()),
         ...{ suspectMs: before?.suspectMs ?? Number.NEGATIVE_INFINITY, saysSuspect: false, said },
         reachedMs: before?.reachedMs ?? Number.NEGATIVE_INFINITY,
       });
     }
+  }
+
+  /** Ends the check of a slot. What it runs has ended when its promise settles: two at once would meet. */
+  #letGo(name: string, { running, letGo }: Slot): void {
+    this.#slots.delete(name);
+    const fault = new Fault("unavailable", `The probe ${name} was declared anew or ended while it was checked`, {
+      hint: "Ask again.",
+    });
+    letGo.abort(fault);
+    if (running === undefined) return;
+    const ended = Promise.allSettled([running, this.#ending.get(name)]).then(() => {
+      if (this.#ending.get(name) === ended) this.#ending.delete(name);
+    });
+    this.#ending.set(name, ended);
   }
 
   #isMine({ name, value }: Declaration<ProbeShape>, own: SeenMember | undefined): boolean {
@@ -229,7 +275,7 @@ export class Runner implements Job {
     const { name, value } = slot.declaration;
     this.#running += 1;
     const running = this.#agrees(name, value)
-      ? check(value, parts, () => this.#ownNetwork(slot), this.#stopping.signal)
+      ? check(value, parts, () => this.#ownNetwork(slot), AbortSignal.any([this.#stopping.signal, slot.letGo.signal]))
       : Promise.resolve(NOT_AGREED);
     slot.running = running;
     try {
@@ -266,9 +312,10 @@ export class Runner implements Job {
     if (isSaid) slot.said = { state: live.state, cause: live.cause, detail: live.detail };
   }
 
-  #countBeats(name: string, slot: Slot, nowMs: number): void {
+  #countBeats(name: string, slot: Slot): void {
     const { value, sinceMs } = slot.declaration;
-    this.#become(slot, this.beats.stateOf(name, value, this.#kept(name), sinceMs, nowMs), nowMs);
+    const clocks = this.#clocks();
+    this.#become(slot, this.beats.stateOf(name, value, this.#kept(name), sinceMs, clocks), clocks.nowMs);
   }
 
   #kept(name: string): Beat | undefined {

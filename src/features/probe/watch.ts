@@ -1,6 +1,7 @@
 // The leader's duty: gathers what members say of their probes, and puts into the log what differs from it. So each
 // transition is written once, by whoever leads.
 
+import { counted } from "../../lib/counted.ts";
 import { pause } from "../../lib/pause.ts";
 import { printableLine } from "../../lib/printable.ts";
 import { reasonOf } from "../../lib/reason-of.ts";
@@ -14,6 +15,8 @@ import { declaredRow } from "../../operation/declared-rows.ts";
 import type { SeenMember } from "../../operation/surroundings.ts";
 import type { Reader } from "../../store/store.ts";
 import type { probeConditions } from "./conditions.ts";
+import { probeBeatKeep } from "./control.ts";
+import { Damping } from "./damping.ts";
 import { PROBE, type ProbeShape } from "./declared.ts";
 import { type ControlRow, controlRows, PROBE_LEVEL, probeId, type StateRow, stateRows } from "./rows.ts";
 import type { Report, Runner } from "./runner.ts";
@@ -36,7 +39,7 @@ const GONE = { state: "gone", cause: "", detail: "", quiet: true } as const;
 
 /** What the watch needs of its node. */
 export interface WatchOptions {
-  runner: Pick<Runner, "lead" | "reports" | "isReady">;
+  runner: Pick<Runner, "lead" | "reports" | "isReady" | "owedBeats">;
   declarations: Declarations;
   reader: Reader;
   /** The members as this node sees them. */
@@ -46,7 +49,9 @@ export interface WatchOptions {
   propose: (command: Command) => Promise<unknown>;
   conditions: ConditionsOf<keyof typeof probeConditions>;
   say: LogLine;
+  /** Wall clock, by which mutes and windows go, and a clock for durations, in ms. */
   nowMs: () => number;
+  monotonicMs: () => number;
 }
 
 /** What a member said of a probe. */
@@ -58,8 +63,9 @@ interface Said extends Report {
 /** Watches while its node leads. */
 export class Watch {
   readonly #options: WatchOptions;
-  /** What other members said last, and when. */
+  /** What other members said last, and when by the monotonic clock. */
   readonly #others = new Map<string, { reports: readonly Report[]; atMs: number }>();
+  readonly #damping = new Damping();
   #looks = 0;
   #leadsSinceMs = 0;
 
@@ -77,7 +83,8 @@ export class Watch {
   /** Forgets what members said to this node in an earlier term. */
   begin(): void {
     this.#others.clear();
-    this.#leadsSinceMs = this.#options.nowMs();
+    this.#damping.clear();
+    this.#leadsSinceMs = this.#options.monotonicMs();
   }
 
   async #watch(signal: AbortSignal): Promise<void> {
@@ -96,7 +103,7 @@ export class Watch {
 
   /** Gathers and proposes once. */
   async look(signal: AbortSignal): Promise<void> {
-    const { declarations, runner, reader, members, nowMs } = this.#options;
+    const { declarations, runner, reader, members, nowMs, monotonicMs } = this.#options;
     const declared = new Map(declarations.list(PROBE).map((each) => [each.name, each]));
     const rows = stateRows(reader);
     const controls = new Map(controlRows(reader).map((row) => [row.name, row]));
@@ -109,28 +116,39 @@ export class Watch {
     const said = [
       ...runner.reports("leader").map((each): Said => ({ ...each, node: "" })),
       ...runner.reports("member").map((each): Said => ({ ...each, node: self })),
-      ...this.#saidByOthers(nowMs()),
-      ...this.#unheard(rows, self, nowMs()),
+      ...this.#saidByOthers(monotonicMs()),
+      ...this.#unheard(rows, self, monotonicMs()),
     ];
     const byPlace = new Map(rows.map((row) => [placeOf(row), row]));
     const news = [
-      ...said.flatMap((each) =>
-        transitionOf(each, declared.get(each.name), byPlace.get(placeOf(each)), controls.get(each.name), nowMs()),
-      ),
+      ...said.flatMap((each) => {
+        const declaration = declared.get(each.name);
+        const row = byPlace.get(placeOf(each));
+        const times = { declaredMs: declaration?.sinceMs ?? 0, nowMs: monotonicMs() };
+        const damped = this.#damping.take(placeOf(each), each, row, times);
+        return damped === undefined ? [] : transitionOf(damped, declaration, row, controls.get(each.name), nowMs());
+      }),
       ...this.#gone(rows, declared, said),
       ...this.#forgotten(rows, controls),
     ];
+    this.#damping.only(new Set(said.map(placeOf)));
     for (let at = 0; at < news.length; at += MAX_TRANSITIONS) {
       signal.throwIfAborted();
-      const { name, v } = probeTransition;
-      const input = { transitions: news.slice(at, at + MAX_TRANSITIONS) };
-      await this.#options.propose({ name, v, input, caller: "node", via: "", key: "" });
+      await this.#propose(probeTransition, { transitions: news.slice(at, at + MAX_TRANSITIONS) });
+    }
+    for (const beat of runner.owedBeats()) {
+      signal.throwIfAborted();
+      await this.#propose(probeBeatKeep, beat);
     }
     this.#tell(stateRows(reader), controls, declared);
   }
 
+  async #propose({ name, v }: { name: string; v: number }, input: unknown): Promise<void> {
+    await this.#options.propose({ name, v, input, caller: "node", via: "", key: "" });
+  }
+
   async #askOthers(declared: ReadonlyMap<string, Declaration<ProbeShape>>, signal: AbortSignal): Promise<void> {
-    const { members, ask, nowMs } = this.#options;
+    const { members, ask, monotonicMs } = this.#options;
     this.#looks += 1;
     const isElsewhere = [...declared.values()].some(({ value }) => value.where !== "leader");
     if (!isElsewhere) this.#others.clear();
@@ -143,7 +161,7 @@ export class Watch {
     await Promise.all(
       near.map(async ({ node }) => {
         const reports = await ask(node, signal).catch(() => undefined);
-        if (reports !== undefined) this.#others.set(node, { reports, atMs: nowMs() });
+        if (reports !== undefined) this.#others.set(node, { reports, atMs: monotonicMs() });
       }),
     );
   }
@@ -212,7 +230,11 @@ export class Watch {
     }
     const said = printableLine(down.map(({ name, detail }) => `${name}: ${detail}`).join("; "));
     const more = said.length > MAX_SAID ? `… (${down.length} in all)` : "";
-    conditions.raise("probe_down", `${said.slice(0, MAX_SAID)}${more}`);
+    const verb = down.length === 1 ? "is" : "are";
+    conditions.raise("probe_down", `${said.slice(0, MAX_SAID)}${more}`, {
+      spaces: down.map(({ space }) => space),
+      plain: `${counted(down.length, "probe")} ${verb} down`,
+    });
   }
 }
 
