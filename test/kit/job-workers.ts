@@ -40,7 +40,7 @@ export function startWorkers(agreed: Readonly<Record<string, readonly string[]>>
   const parts = (name: string): AttemptParts => ({
     ...{ command: MAIN, env: { PATH: process.env["PATH"], SECRET_OF_NODE: "hidden" }, folder: join(folder, name) },
     readSecret: (reference) => {
-      const value = `value-of-${reference}`;
+      const value = reference === "secret:SHORT" ? "abcdef" : `value-of-${reference}`;
       registerSecret(value);
       return value;
     },

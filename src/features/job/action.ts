@@ -160,7 +160,7 @@ function problemOf({ argv, parameters, ...action }: ActionShape): string | undef
   if (program === "" || program.match(PLACEHOLDER)) return "argv.0: names the program, and no parameter";
   const unknown = argv
     .flatMap((word) => [...word.matchAll(PLACEHOLDER)])
-    .find(([, name = ""]) => !(name in parameters));
+    .find(([, name = ""]) => !Object.hasOwn(parameters, name));
   if (unknown !== undefined) return `argv: there is no parameter ${unknown[1]}`;
   const lines = argv
     .flatMap((word) => [...word.matchAll(PLACEHOLDER)])

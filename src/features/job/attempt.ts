@@ -5,12 +5,13 @@ import { closeSync, openSync, writeSync } from "node:fs";
 import type { Environment } from "../../config/environment.ts";
 import { Fault } from "../../lib/fault.ts";
 import { printableLine } from "../../lib/printable.ts";
-import { reasonOf } from "../../lib/reason-of.ts";
+import { fileReason, reasonOf } from "../../lib/reason-of.ts";
 import { Sha256 } from "../../lib/sha256.ts";
-import { redactText } from "../../observe/redact.ts";
-import { GuardedProcess, OutputRing, type ProcessEnd, type ReadSecret, specOf } from "../process/index.ts";
+import { redactCut, redactText } from "../../observe/redact.ts";
+import { GuardedProcess, OutputRing, type ProcessEnd, type ReadSecret, shownTail, specOf } from "../process/index.ts";
 import type { ActionShape } from "./action.ts";
 import { AttemptFolder } from "./attempt-folder.ts";
+import { MAX_OUTPUT } from "./internal.ts";
 import type { Ending } from "./queue.ts";
 import { judgeInput, wordsOf } from "./words.ts";
 
@@ -62,6 +63,8 @@ export class Attempt {
   #process: GuardedProcess | undefined;
   #file: number | undefined;
   #kept = 0;
+  /** Why its whole output cannot be kept; "": it can. */
+  #unkept = "";
   #stopped = "";
 
   /** Begins it. `leaseMs`: until when it may run without a renewal. */
@@ -90,14 +93,14 @@ export class Attempt {
     const progress = this.#folder?.read("progress") ?? "";
     const checkpoint = this.#folder?.read("checkpoint");
     return {
-      progress: printableLine(redactText(progress.split("\n", 1)[0] ?? "")).slice(0, MAX_ERROR),
-      checkpoint: checkpoint === undefined ? null : redactText(checkpoint),
+      progress: printableLine(redactCut(progress).split("\n", 1)[0] ?? "").slice(0, MAX_ERROR),
+      checkpoint: checkpoint === undefined ? null : keptText(checkpoint),
     };
   }
 
   /** Returns the end of what it has written, and how many bytes that was in all. */
   tail(): { text: string; bytes: number } {
-    return { text: redactText(this.#ring.text()), bytes: this.#ring.totalBytes };
+    return { text: shownTail(this.#ring), bytes: this.#ring.totalBytes };
   }
 
   /** Removes what it has on the disk. */
@@ -160,8 +163,14 @@ export class Attempt {
   #take(chunk: Uint8Array): void {
     this.#ring.push(chunk);
     const part = chunk.subarray(0, Math.max(0, (this.spec.shape?.output_bytes ?? 0) - this.#kept));
-    if (part.byteLength === 0 || this.#file === undefined) return;
-    for (let at = 0; at < part.byteLength; ) at += writeSync(this.#file, part, at);
+    if (part.byteLength === 0 || this.#file === undefined || this.#unkept !== "") return;
+    try {
+      for (let at = 0; at < part.byteLength; ) at += writeSync(this.#file, part, at);
+    } catch (error) {
+      // The program goes on: else its next line would wait for a reader until its time is over.
+      this.#unkept = fileReason(error);
+      return;
+    }
     this.#hash.update(part);
     this.#kept += part.byteLength;
   }
@@ -184,7 +193,7 @@ export class Attempt {
     return {
       outcome: succeeded ? "succeeded" : isFinal ? "final" : "failed",
       error: textOf(notes.join("; ")),
-      result: redactText(this.#folder?.read("result") ?? ""),
+      result: keptText(this.#folder?.read("result") ?? ""),
       ...{ output: shown.slice(-ROW_BYTES), output_bytes: bytes, output_sha256: sha256 },
     };
   }
@@ -199,6 +208,7 @@ export class Attempt {
   }
 
   async #store(): Promise<string> {
+    if (this.#unkept !== "") throw new Error(this.#unkept);
     const sha256 = this.#hash.hex();
     const { space, keepMs } = this.spec;
     const hours = Math.ceil(keepMs / 3_600_000) + 24;
@@ -206,6 +216,12 @@ export class Attempt {
     await this.#parts.storeBlob({ path, space, sha256, bytes: this.#kept, hours });
     return sha256;
   }
+}
+
+/** Returns a text of the program, of which a bounded part was read, as it is kept. Secrets are shorter than what stands
+ * for them. */
+function keptText(text: string): string {
+  return redactCut(text).slice(0, MAX_OUTPUT);
 }
 
 function textOf(text: string): string {

@@ -1,6 +1,7 @@
 // The input of a job: judged by the parameters of its action, and made the words of its program.
 
 import { Fault } from "../../lib/fault.ts";
+import { memberOf } from "../../lib/json-object.ts";
 import { type ActionShape, PLACEHOLDER, valueProblem } from "./action.ts";
 
 /** Values by parameter. */
@@ -18,7 +19,7 @@ export function judgeInput(action: string, shape: ActionShape, input: Readonly<R
   if (unknown !== undefined) throw refuse(unknown, "is no parameter");
   const values: Record<string, string | number | boolean> = {};
   for (const [name, parameter] of Object.entries(parameters)) {
-    const value = input[name] ?? parameter.default;
+    const value = memberOf(input, name) ?? parameter.default;
     if (value === undefined) {
       if (parameter.optional) continue;
       throw refuse(name, "is missing");
@@ -27,22 +28,35 @@ export function judgeInput(action: string, shape: ActionShape, input: Readonly<R
     if (problem !== undefined) throw refuse(name, problem);
     values[name] = value as string | number | boolean;
   }
-  const { argv = [] } = shape;
-  const end = argv.indexOf("--");
-  const dashed = argv.slice(0, end < 0 ? argv.length : end).map((word) => /^\{([a-z0-9_]+)\}/.exec(word)?.[1] ?? "");
-  const option = dashed.find((name) => {
-    const value = values[name];
-    return typeof value === "string" && value.startsWith("-");
-  });
+  const option = optionOf(shape.argv ?? [], values);
   if (option !== undefined) throw refuse(option, "begins with -, which the program would take for an option");
   return values;
+}
+
+/**
+ * Returns the parameter whose value begins a word with `-` where no `--` is in front of it. A parameter before it may
+ * be empty, or have no value.
+ */
+function optionOf(argv: readonly string[], values: JobInput): string | undefined {
+  const end = argv.indexOf("--");
+  for (const word of argv.slice(0, end < 0 ? argv.length : end)) {
+    const begin = /^(?:\{[a-z][a-z0-9_]{0,31}\})+/.exec(word)?.[0] ?? "";
+    const names = [...begin.matchAll(PLACEHOLDER)].map(([, name = ""]) => name);
+    const first = names.find((name) => textOf(values, name) !== "");
+    if (first !== undefined && textOf(values, first).startsWith("-")) return first;
+  }
+  return undefined;
 }
 
 /** Returns the words of a program. One that is a parameter without a value alone is left out. */
 export function wordsOf(argv: readonly string[], values: JobInput): string[] {
   return argv.flatMap((word) => {
     const [, only] = /^\{([a-z][a-z0-9_]{0,31})\}$/.exec(word) ?? [];
-    if (only !== undefined && values[only] === undefined) return [];
-    return [word.replace(PLACEHOLDER, (_all, name: string) => String(values[name] ?? ""))];
+    if (only !== undefined && memberOf(values, only) === undefined) return [];
+    return [word.replace(PLACEHOLDER, (_all, name: string) => textOf(values, name))];
   });
+}
+
+function textOf(values: JobInput, name: string): string {
+  return String(memberOf(values, name) ?? "");
 }
