@@ -48,12 +48,14 @@ export function routesPage(features: readonly Feature[]): string {
     table(["Route of REST", "What it does", "Right"], overview),
     "",
     table(
-      ["Route of MCP and pages", "What it does", "Right"],
-      [...mcpRoutes(features), ...pageRoutes(features)].map(({ methods, path, summary, right }) => [
-        code(`${methods.join(", ")} ${isWhole(path) ? path : `${path}…`}`),
-        summary,
-        right,
-      ]),
+      ["Route of MCP, pages and services", "What it does", "Right"],
+      [...mcpRoutes(features), ...pageRoutes(features), ...features.flatMap(({ served }) => served?.route ?? [])].map(
+        ({ methods, path, summary, right }) => [
+          code(`${methods.join(", ")} ${isWhole(path) ? path : `${path}…`}`),
+          summary,
+          right,
+        ],
+      ),
     ),
     "",
     "Each page is JSON too, under the same address and with the same rights: with `?format=json`, or where the client accepts",

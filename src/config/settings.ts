@@ -55,6 +55,7 @@ const QUIET_OWN_EVENTS: readonly string[] = [
     "cairn.lease.*",
     "cairn.member.*",
     "cairn.probe.*",
+    "cairn.service.*",
     "cairn.session.*",
   ],
   ...["cairn.settings.*", "cairn.space.*", "cairn.target.*"],

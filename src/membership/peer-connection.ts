@@ -3,7 +3,7 @@
 
 import type { Caller } from "../access/caller.ts";
 import { Fault } from "../lib/fault.ts";
-import { type PeerCallOptions, PeerLink, type PeerTarget } from "../peer/link.ts";
+import { type PassedRequest, type PeerCallOptions, PeerLink, type PeerTarget } from "../peer/link.ts";
 import type { Tailnet } from "../tailnet/index.ts";
 
 /** Turns the text of a caller header into the caller that the gate judges. */
@@ -35,7 +35,16 @@ export class PeerConnection {
 
   /** Calls a path of a peer; ends as `PeerLink.call` does. Before `connect`: Fault `unavailable`, not sent. */
   async call(target: PeerTarget, path: string, value: unknown, options: PeerCallOptions): Promise<unknown> {
-    if (this.#connected !== undefined) return this.#connected.link.call(target, path, value, options);
+    return this.#link().call(target, path, value, options);
+  }
+
+  /** Passes a request on to a peer; ends as `PeerLink.open` does, and before `connect` as `call`. */
+  async open(target: PeerTarget, path: string, request: PassedRequest): Promise<Response> {
+    return this.#link().open(target, path, request);
+  }
+
+  #link(): PeerLink {
+    if (this.#connected !== undefined) return this.#connected.link;
     throw new Fault("unavailable", "This node is on no tailnet yet", {
       hint: "Wait until it has joined; `cairn status` says what it waits for.",
       facts: { outcome: "not_sent" },

@@ -86,7 +86,7 @@ import { OWN_TYPES } from "../operation/own-events.ts";
 import { applierOf } from "../operation/registry.ts";
 import type { Routing } from "../operation/routing.ts";
 import { SEARCH_SOURCES } from "../operation/search-source.ts";
-import { serveForwarded } from "../operation/serve-forwarded.ts";
+import { callerNamed, serveForwarded } from "../operation/serve-forwarded.ts";
 import { Services } from "../operation/services.ts";
 import { type SeenMember, SURROUNDINGS } from "../operation/surroundings.ts";
 import { PeerServer } from "../peer/server.ts";
@@ -203,12 +203,17 @@ export function openProduct(options: ProductOptions): Product {
   });
   closers.add("metrics", stopMetrics);
   for (const feature of active) feature.metrics?.(metrics, services);
+  const served = active.flatMap(({ served: paths }) =>
+    paths === undefined ? [] : [{ prefix: paths.route.path, server: paths.open(services) }],
+  );
   const peerServer = openPeerServer(base, { log, members, invoker, active });
+  for (const { prefix, server } of served) peerServer.serve(prefix, server);
   const surfaces = openSurfaces({ ...base, invoker, log, members, routing, metrics });
   connectionMetrics(metrics, () => surfaces.connections());
   base.tracing?.metrics(metrics);
   return {
     ...surfaces,
+    served,
     access,
     store,
     log,
@@ -280,6 +285,8 @@ function openFoundation(options: ProductOptions): Foundation {
           ({ role, state, node }) => role !== "edge" && state === "active" && node !== options.node.id(),
         ),
       ask: (node, path, value, ends) => link.call({ node }, path, value, ends),
+      open: (node, path, request) => link.open({ node }, path, request),
+      callerOf: (id, from) => callerNamed(id, from, (each) => link.callerOf(each)),
     })
     .provide(PENDING, () => membership.pending())
     .provide(DEVICE_NAMES, () => membership.deviceNames())

@@ -28,6 +28,7 @@ import type { OwnEventKind, OwnEventTable } from "./own-events.ts";
 import type { FrameFacts, Page, Section, Visit } from "./page.ts";
 import type { RestRoute } from "./rest-route.ts";
 import type { SearchSource } from "./search-source.ts";
+import type { ServedPaths } from "./served-route.ts";
 import type { Services } from "./services.ts";
 import type { ChangeRule, ChangeRules } from "./viewer.ts";
 
@@ -55,6 +56,8 @@ export interface Feature {
   commands?: readonly FeatureCommand[];
   /** HTTP routes, beside the `POST /operations/{name}` that every operation has. */
   rest?: readonly RestRoute[];
+  /** Paths that it answers itself. */
+  served?: ServedPaths;
   changes?: FeatureChanges;
   /** Resources of MCP. Clients may subscribe to them if the feature has `changes` too. */
   resources?: FeatureResources;

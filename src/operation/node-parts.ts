@@ -10,7 +10,7 @@ import type { Settings } from "../config/settings.ts";
 import type { Log } from "../log/log.ts";
 import type { Conditions } from "../observe/conditions.ts";
 import type { Tracer } from "../observe/trace/tracer.ts";
-import type { PeerCallOptions } from "../peer/link.ts";
+import type { PassedRequest, PeerCallOptions } from "../peer/link.ts";
 import type { Store } from "../store/store.ts";
 import type { Answer } from "./answer.ts";
 import type { Call } from "./call.ts";
@@ -69,6 +69,10 @@ export interface FullMembers {
   others(): readonly { node: string; name: string }[];
   /** Calls a peer path of another member. Rejects with its Fault, or with `unavailable`. */
   ask(node: string, path: string, value: unknown, options: PeerCallOptions): Promise<unknown>;
+  /** Passes a request on to another member. Rejects as `ask` does. */
+  open(node: string, path: string, request: PassedRequest): Promise<Response>;
+  /** Returns the caller that another member names. Rejects with Fault `forward_unseen` where it is not seen here. */
+  callerOf(id: string, from: string, signal: AbortSignal): Promise<Caller>;
 }
 
 /** Finds callers by what a person typed: a login, a tag, a device, an address, `local`. */

@@ -34,10 +34,7 @@ export function serveForwarded({ invoker, callerOf }: ServeForwardedOptions) {
     }): Promise<unknown> => {
       const { node, member, input: frame, signal } = request;
       if (member === undefined) throw new Fault("not_a_member", `${node} is not a member of this fleet`);
-      const found = LOCAL_CALLERS.has(frame.caller)
-        ? localCallerOf(frame.caller, node)
-        : await callerOf(frame.caller, signal);
-      if (found === undefined) throw unseen(frame.caller);
+      const found = await callerNamed(frame.caller, node, (id) => callerOf(id, signal));
       const trace = traceIn(frame);
       const answer = await invoker.invoke({
         operation: frame.operation,
@@ -57,6 +54,17 @@ export function serveForwarded({ invoker, callerOf }: ServeForwardedOptions) {
       return encodeAnswer(answer);
     },
   };
+}
+
+/** Returns the caller that a member names. `callerOf` looks it up. Rejects with Fault `forward_unseen`. */
+export async function callerNamed(
+  id: string,
+  member: string,
+  callerOf: (id: string) => Promise<Caller | undefined>,
+): Promise<Caller> {
+  const found = LOCAL_CALLERS.has(id) ? localCallerOf(id, member) : await callerOf(id);
+  if (found === undefined) throw unseen(id);
+  return found;
 }
 
 /**

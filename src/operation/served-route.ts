@@ -1,6 +1,11 @@
 // A route beside REST, as the MCP endpoint and the pages serve it. docs/routes.md is made from these and from the rows
 // of rest-route.ts.
 
+import type { Caller } from "../access/caller.ts";
+import type { BodyHold } from "../lib/request-body.ts";
+import type { PeerMember } from "../peer/server.ts";
+import type { Services } from "./services.ts";
+
 /** One path and what it serves. */
 export interface ServedRoute {
   methods: readonly string[];
@@ -10,4 +15,34 @@ export interface ServedRoute {
   summary: string;
   /** Which callers may use it, in words. */
   right: string;
+}
+
+/** Paths that a feature answers itself on full members, byte for byte. No operation and no page is behind them. */
+export interface ServedPaths {
+  /** Its path ends with `/`. */
+  route: ServedRoute;
+  open(node: Services): PathServer;
+}
+
+/** What is known of a request of a caller. */
+export interface PathCall {
+  caller: Caller;
+  scheme: "http" | "https";
+  /** What the body may take. */
+  hold: BodyHold;
+}
+
+/** The member that passes a request on. */
+export interface PassedBy {
+  node: string;
+  member: PeerMember;
+  hold: BodyHold;
+}
+
+/** Answers the requests. Rejects with Faults. */
+export interface PathServer {
+  /** Of a caller. */
+  fetch(request: Request, call: PathCall): Promise<Response>;
+  /** Of another full member, for a caller of its own. */
+  fetchPassed(request: Request, by: PassedBy): Promise<Response>;
 }

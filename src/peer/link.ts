@@ -42,6 +42,19 @@ export interface PeerCallOptions {
   maxBytes?: number;
 }
 
+/** A request that is passed on as it is. */
+export interface PassedRequest {
+  method: string;
+  headers: Headers;
+  body: Uint8Array | undefined;
+  signal: AbortSignal;
+  /** Time until the head of the answer, in ms. */
+  timeoutMs: number;
+}
+
+/** Says that an answer is that of a request which was passed on, and no refusal of the machinery between. */
+export const PASSED_HEADER = "cairn-passed";
+
 /** Bytes of questions to one device, and to all. */
 const QUESTION_BYTES = MEMBER_BYTES;
 /** A member sends no more than MEMBER_BYTES of answers at once; some of them may still be in use here. */
@@ -106,6 +119,46 @@ export class PeerLink {
     } finally {
       question.release();
       answer.release();
+    }
+  }
+
+  /**
+   * Passes a request on to a path of a peer; its answer may be a stream. Rejects as `call` does where the peer or what
+   * is between refuses it.
+   */
+  async open(target: PeerTarget, path: string, request: PassedRequest): Promise<Response> {
+    const { method, headers, body, signal, timeoutMs } = request;
+    const host = await this.#hostOf(target);
+    const late = new AbortController();
+    const timer = setTimeout(() => late.abort(), timeoutMs);
+    try {
+      const response = await directFetch(`http://${host}:${PEER_PORT}${path}`, {
+        method,
+        headers: { ...Object.fromEntries(headers), "cairn-internal-secret": this.#options.secret },
+        ...(body === undefined ? {} : { body }),
+        redirect: "manual",
+        decompress: false,
+        signal: AbortSignal.any([signal, late.signal]),
+        unix: this.#options.egress,
+        keepalive: false,
+      });
+      if (response.headers.has(PASSED_HEADER)) return response;
+      const answer = this.#answers.hold(host);
+      try {
+        const bytes = await readBody(response, answer, MAX_PROBLEM_BYTES);
+        if (typeof bytes === "string") throw this.#unreachable(target, "answered what is no answer", "maybe_sent");
+        this.#read(target, response, bytes);
+      } finally {
+        answer.release();
+      }
+      throw this.#unreachable(target, "answered what is no answer", "maybe_sent");
+    } catch (cause) {
+      signal.throwIfAborted();
+      if (cause instanceof Fault) throw cause;
+      const why = late.signal.aborted ? `did not answer within ${timeoutMs} ms` : `did not answer: ${reasonOf(cause)}`;
+      throw this.#unreachable(target, why, "maybe_sent", cause);
+    } finally {
+      clearTimeout(timer);
     }
   }
 

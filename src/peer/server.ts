@@ -6,6 +6,7 @@ import type { Caller } from "../access/caller.ts";
 import { MAX_FRAME_BYTES } from "../lib/bounds.ts";
 import { ByteBudget, type ByteHold } from "../lib/byte-budget.ts";
 import { FAULTS, Fault } from "../lib/fault.ts";
+import { type BodyHold, UNBOUNDED } from "../lib/request-body.ts";
 import { Slots } from "../lib/slots.ts";
 import { unexpectedFault } from "../lib/unexpected.ts";
 import { faultValue } from "./fault-frame.ts";
@@ -19,6 +20,7 @@ import {
   STRANGER_BYTES,
 } from "./frame-body.ts";
 import { decodeFrame, encodeFrame, FRAME_TYPE } from "./frames.ts";
+import { PASSED_HEADER } from "./link.ts";
 
 /** A member of the fleet, as far as peer paths need it. */
 export interface PeerMember {
@@ -69,6 +71,11 @@ const MAX_OF_STRANGER = 4;
 const MAX_OF_STRANGERS = 64;
 const STRANGERS = "strangers";
 
+/** Answers what a full member passes on. Rejects with Faults. */
+export interface PassedServer {
+  fetchPassed(request: Request, by: { node: string; member: PeerMember; hold: BodyHold }): Promise<Response>;
+}
+
 interface Registered {
   open: boolean;
   run(request: Omit<PeerRequest<unknown>, "input">, value: unknown): Promise<unknown>;
@@ -78,6 +85,7 @@ interface Registered {
 export class PeerServer {
   readonly #options: PeerServerOptions;
   readonly #paths = new Map<string, Registered>();
+  readonly #served = new Map<string, PassedServer>();
   readonly #running = new Slots();
   /** Bytes of questions that are read or being answered. */
   readonly #questions = { members: new ByteBudget(MEMBER_BYTES), strangers: new ByteBudget(STRANGER_BYTES) };
@@ -101,14 +109,40 @@ export class PeerServer {
     });
   }
 
+  /** Lets full members pass requests of their callers on, to paths that begin so. */
+  serve(prefix: string, server: PassedServer): void {
+    this.#served.set(prefix, server);
+  }
+
   /** Answers a request. Never rejects: a refusal is a frame as well. */
-  async fetch(request: Request, caller: Caller): Promise<Response> {
-    const path = new URL(request.url).pathname.slice("/peer/".length);
+  async fetch(request: Request, caller: Caller, hold: BodyHold = UNBOUNDED): Promise<Response> {
+    const { pathname } = new URL(request.url);
+    const path = pathname.slice("/peer/".length);
+    const served = [...this.#served].find(([prefix]) => pathname.startsWith(prefix))?.[1];
     try {
+      if (served !== undefined) return await this.#pass(request, caller, { served, hold });
       const value = await this.#answer(request, caller, path);
       return this.#send(value, caller, request.signal);
     } catch (error) {
       return refusal(error instanceof Fault ? error : this.#unexpected(error, path));
+    }
+  }
+
+  async #pass(
+    request: Request,
+    caller: Caller,
+    { served, hold }: { served: PassedServer; hold: BodyHold },
+  ): Promise<Response> {
+    const member = caller.kind === "local" ? undefined : this.#options.members(caller.id);
+    if (member === undefined || member.role === "edge")
+      throw (this.#options.ready?.() ?? true) ? notAMember(caller, this.#options.fleet?.() ?? "") : notReady();
+    const release = this.#take(caller, true);
+    try {
+      const response = await served.fetchPassed(request, { node: caller.id, member, hold });
+      response.headers.set(PASSED_HEADER, "1");
+      return response;
+    } finally {
+      release();
     }
   }
 

@@ -42,6 +42,8 @@ export class BlobMember {
         if (other === undefined || other.isAway || this.isAway) throw away(node);
         return other.answer(path, value);
       },
+      open: () => Promise.reject(away(this.name)),
+      callerOf: () => Promise.reject(away(this.name)),
     };
     this.members = members;
     this.blobs = new Blobs({ data: this.folder, members, nowMs });

@@ -7,7 +7,7 @@ import { Conditions } from "../../src/observe/conditions.ts";
 import { DECLARATIONS, DECLARED_KINDS, type DeclaredKind } from "../../src/operation/declared-kind.ts";
 import { conditionsOf, operationsOf } from "../../src/operation/derive.ts";
 import type { Feature } from "../../src/operation/feature.ts";
-import { CALL_AS, LOG, NODE } from "../../src/operation/node-parts.ts";
+import { CALL_AS, type FullMembers, LOG, NODE } from "../../src/operation/node-parts.ts";
 import { Services } from "../../src/operation/services.ts";
 import { type CoreOptions, startCore } from "./core.ts";
 import { DEFAULT_WRITE_LIMITS } from "./limits.ts";
@@ -78,4 +78,10 @@ export function startDeclarations({ kinds = [LAMP], others = [], ...options }: D
       await core[Symbol.asyncDispose]();
     },
   };
+}
+
+/** Members that reach no others. */
+export function noPeers(): Pick<FullMembers, "ask" | "open" | "callerOf"> {
+  const refuse = () => Promise.reject(new Error("no other member is reached here"));
+  return { ask: refuse, open: refuse, callerOf: refuse };
 }

@@ -16,6 +16,7 @@ import { openSleepClock } from "../../src/lib/sleep-clock.ts";
 import { registerSecret } from "../../src/observe/redact.ts";
 import { FULL_MEMBERS } from "../../src/operation/node-parts.ts";
 import { callerWith } from "./core.ts";
+import { noPeers } from "./declarations.ts";
 import { eventually } from "./eventually.ts";
 import { type Shown, startJobs } from "./jobs.ts";
 
@@ -35,7 +36,7 @@ export function startWorkers(agreed: Readonly<Record<string, readonly string[]>>
   jobs.services.provide(OFFERS, offers).provide(FULL_MEMBERS, {
     self: () => `n-${first}`,
     others: () => names.slice(1).map((name) => ({ node: `n-${name}`, name })),
-    ask: () => Promise.reject(new Error("not here")),
+    ...noPeers(),
   });
   const parts = (name: string): AttemptParts => ({
     ...{ command: MAIN, env: { PATH: process.env["PATH"], SECRET_OF_NODE: "hidden" }, folder: join(folder, name) },

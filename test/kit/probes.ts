@@ -11,7 +11,7 @@ import { Conditions } from "../../src/observe/conditions.ts";
 import { agreesToRun } from "../../src/operation/fleet-run.ts";
 import { FULL_MEMBERS, type Outbound } from "../../src/operation/node-parts.ts";
 import { type SeenMember, SURROUNDINGS } from "../../src/operation/surroundings.ts";
-import { startDeclarations } from "./declarations.ts";
+import { noPeers, startDeclarations } from "./declarations.ts";
 import { eventually } from "./eventually.ts";
 
 /** How the server answers now. */
@@ -127,7 +127,7 @@ export function startProbes(names: readonly string[] = ["a"]) {
   const first = names[0] ?? "a";
   node.services.provide(RUNNER, member(first).runner).provide(SEEN, new Seen(node.services));
   node.services
-    .provide(FULL_MEMBERS, { self: () => `n-${first}`, others: () => [], ask: () => Promise.reject(new Error("none")) })
+    .provide(FULL_MEMBERS, { self: () => `n-${first}`, others: () => [], ...noPeers() })
     .provide(SURROUNDINGS, { control: () => true, members: async () => member(first).around.members });
   lead(first);
   /** One look of every member and of the leader, with all checks that it begins. */

@@ -20,7 +20,7 @@ import { HeldTerms } from "../../src/operation/held-terms.ts";
 import { FULL_MEMBERS } from "../../src/operation/node-parts.ts";
 import { SURROUNDINGS } from "../../src/operation/surroundings.ts";
 import { callerWith } from "./core.ts";
-import { startDeclarations } from "./declarations.ts";
+import { noPeers, startDeclarations } from "./declarations.ts";
 import { eventually } from "./eventually.ts";
 
 const root = join(import.meta.dir, "..", "..");
@@ -76,7 +76,7 @@ export function startServices(agreed: Readonly<Record<string, readonly string[]>
     .provide(FULL_MEMBERS, {
       self: () => `n-${first}`,
       others: () => names.slice(1).map((name) => ({ node: `n-${name}`, name })),
-      ask: () => Promise.reject(new Error("not here")),
+      ...noPeers(),
     })
     .provide(SURROUNDINGS, {
       control: () => true,

@@ -383,7 +383,7 @@ const OF_SEVERAL: Readonly<Record<string, string>> = {
   // The number of the example is that of no job; its service is not declared, and its member runs none.
   ...Object.fromEntries(
     ["job_get", "job_wait", "job_output", "job_cancel", "job_redrive", "service_get", "service_output"]
-      .concat("service_move", "service_restart", "fleet_drain", "fleet_undrain")
+      .concat("service_move", "service_restart", "service_open", "fleet_drain", "fleet_undrain")
       .map((name) => [name, "not_found"]),
   ),
 };

@@ -44,7 +44,7 @@ const WITHOUT_ROWS = new Set([
   // So is that to see a job.
   ...["job_list", "job_get", "job_wait", "job_output", "job_heartbeat", "job_work"],
   // And that to see a service.
-  ...["service_list", "service_get", "service_plan", "service_output", "service_work"],
+  ...["service_list", "service_get", "service_plan", "service_output", "service_work", "service_open"],
   ...["tas_target_list", "tas_target_get", "tas_forwarding_metrics"],
   ...["tas_target_create", "tas_target_update", "tas_target_remove"],
   ...["get_usage_guidance", "get_performance_metrics", "store_growth", "search_model"],

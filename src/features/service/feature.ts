@@ -7,9 +7,11 @@ import { fleetDrain, fleetUndrain, serviceMove, serviceRestart } from "./control
 import { SERVICE } from "./declared.ts";
 import { serviceEvents } from "./events.ts";
 import { serviceNote, serviceStep } from "./internal.ts";
+import { serviceOpen } from "./open.ts";
 import { openServices, SERVICE_WORKER } from "./parts.ts";
 import { servicePeerPaths } from "./peer-paths.ts";
 import { KEEPER, servicePlan } from "./plan.ts";
+import { SERVICE_ROUTE, ServiceProxy } from "./proxy.ts";
 import { serviceGet, serviceList, serviceOutput } from "./read.ts";
 import { serviceRoutes } from "./rest.ts";
 import { SERVICE_LEVEL } from "./rows.ts";
@@ -33,11 +35,13 @@ export const serviceFeature: Feature = {
   operations: (node) => [
     ...[serviceStep, serviceNote, serviceMove, serviceRestart, fleetDrain, fleetUndrain],
     ...[serviceList, serviceGet(node), servicePlan(node), serviceOutput(node), serviceWork(node)],
+    serviceOpen(node),
   ],
   commands: serviceCommands,
   rest: serviceRoutes,
   jobs: (node) => [node.get(SERVICE_WORKER)],
   duties: (node) => [(lead) => node.get(KEEPER).lead(lead)],
+  served: { route: SERVICE_ROUTE, open: (node) => new ServiceProxy(node) },
   peerPaths: (node) => servicePeerPaths(node.get(SERVICE_WORKER)),
   verify: serviceProblem,
 };

@@ -10,6 +10,7 @@ import type { BodyBudget, BodyHold } from "../../lib/request-body.ts";
 import { logUnexpected, unexpectedFault } from "../../lib/unexpected.ts";
 import { isMcpPath } from "../../mcp/index.ts";
 import type { LogLine } from "../../observe/logging.ts";
+import type { PathServer } from "../../operation/served-route.ts";
 import { isPagePath } from "../../web/index.ts";
 import { preflight, sharedOrigin, shareWith } from "./cors.ts";
 
@@ -34,6 +35,8 @@ export interface Surfaces {
   web: {
     fetch(request: Request, caller: Caller, scheme: "http" | "https", hold: BodyHold): Promise<Response | undefined>;
   };
+  /** Paths that features answer themselves, by their beginning. */
+  served?: readonly { prefix: string; server: Pick<PathServer, "fetch"> }[];
 }
 
 /** Returns who is calling, and removes the headers that only it may read. Throws a Fault to refuse the request. */
@@ -172,7 +175,9 @@ async function answerBy(
   { caller, hold, upgrade }: { caller: Caller; hold: BodyHold; upgrade: Upgrade },
 ): Promise<Response> {
   if ("fetch" in surfaces) return surfaces.fetch(request, caller, hold, upgrade);
-  const { api, mcp, web } = surfaces;
+  const { api, mcp, web, served = [] } = surfaces;
+  const own = served.find(({ prefix }) => path.startsWith(prefix));
+  if (own !== undefined) return own.server.fetch(request, { caller, scheme: schemeOf(request), hold });
   if (isMcpPath(path)) return harmless(await mcp.fetch(request, caller, hold));
   const page = isPagePath(path) ? await web.fetch(request, caller, schemeOf(request), hold) : undefined;
   return page ?? (await api.fetch(request, caller, hold, upgrade));
