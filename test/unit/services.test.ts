@@ -38,7 +38,10 @@ test("a service starts on its primary, with its own environment; it is shown wit
   const shown = await fleet.ready("web", "b");
   const [fence = ""] = await starts(fleet);
   expect(shown).toMatchObject({ state: "ready", fence: "resource", url: "/svc/web/", copies: [{ fence, name: "b" }] });
-  const { output } = (await fleet.as("ray", "service_output", { name: "web", space: "ops" })) as { output: string };
+  const output = await eventually("its output is there", async () => {
+    const shown = await fleet.as("ray", "service_output", { name: "web", space: "ops" });
+    return String(shown["output"]).includes("PATH=") && String(shown["output"]);
+  });
   expect(output).toStartWith(`web ${fence} ops/services/web@${fence}\n`);
   expect(output).not.toContain("hidden");
   expect(output).not.toContain("value-of-");

@@ -104,7 +104,8 @@ export class Keeper {
     const isSettled = this.#options.monotonicMs() - this.#leadsSinceMs >= SETTLE_MS;
     const steps = decisions.flatMap(({ step }) => (step === undefined ? [] : [step]));
     const taken = steps.filter(({ to }) => to !== "starting" || isSettled);
-    for (let at = 0; at < taken.length; at += MAX_AT_ONCE) await this.#propose(taken.slice(at, at + MAX_AT_ONCE));
+    // The others with the next look: what is over now might be renewed until then.
+    if (taken.length > 0) await this.#propose(taken.slice(0, MAX_AT_ONCE));
     this.#tell(decisions);
     await this.#forgetLeft(world, signal);
   }

@@ -87,7 +87,7 @@ export const serviceWork = (node: Services): Operation =>
       const terms = node.get(LEASES);
       for (const each of copies) {
         const row = rowOf(reader, each);
-        if (row !== undefined) await renew(terms, reader, row, context.signal);
+        if (row?.boot === boot) await renew(terms, reader, row, context.signal);
       }
       await note(node, { member, boot, offers, copies }, reader, context);
       const starts: GivenStart[] = [];
@@ -145,7 +145,7 @@ async function note(
   const said = copies.flatMap((each): Said[] => {
     const row = rowOf(reader, each);
     const { what, ...more } = each;
-    if (row === undefined || what === "starting" || (what === "ready" && row.state !== "starting")) return [];
+    if (row?.boot !== boot || what === "starting" || (what === "ready" && row.state !== "starting")) return [];
     return [{ ...more, what }];
   });
   let offer = isNew ? { node: member, name, boot, services: offers } : null;

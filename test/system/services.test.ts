@@ -1,0 +1,159 @@
+// Services in a fleet of whole nodes on a real tailnet: a web service with a primary and a backup. The machine of the
+// primary is killed, then frozen; the service answers at the backup under its name, one holder at any time, and goes
+// back.
+
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type Answer, localHttp } from "../kit/agent.ts";
+import { eventually } from "../kit/eventually.ts";
+import { type Fleet, type FleetNode, startFleet } from "../kit/fleet.ts";
+import { freePort } from "../kit/free-port.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "cairn-services-"));
+const LEASE_SECONDS = 10;
+const port = freePort();
+let fleet: Fleet;
+
+/**
+ * The demo: all members of the test are one machine, so the port of the service is the resource that one copy at a time
+ * has. It writes its fence into a file while it runs, and refuses nothing else.
+ */
+const SERVER = `const { appendFileSync } = await import("node:fs");
+const say = (what) => appendFileSync(process.argv[3], what + " " + process.env.CAIRN_FENCE + " " + process.pid + "\\n");
+let server;
+try { server = Bun.serve({ hostname: "127.0.0.1", port: Number(process.argv[2]), fetch: (request) =>
+  Response.json({ fence: process.env.CAIRN_FENCE, caller: request.headers.get("cairn-caller"), path: new URL(request.url).pathname }) });
+} catch (error) { say("twice"); process.exit(1); }
+say("begin");
+process.on("SIGTERM", () => { say("end"); process.exit(0); });`;
+
+beforeAll(async () => {
+  fleet = await startFleet({ centrals: 3, args: ["--fleet-run", "web"] });
+  const file = join(folder, "server.ts");
+  await Bun.write(file, SERVER);
+  const leader = await fleet.leader();
+  const [primary, backup] = fleet.nodes.filter((each) => each !== leader) as [FleetNode, FleetNode];
+  const content = {
+    argv: [process.execPath, file, String(port), join(folder, "log")],
+    ...{ port, ready: { http: "/health" }, primary: primary.name, backups: [backup.name], space: "team-a" },
+    ...{ lease: LEASE_SECONDS, failback: "stable:2", fence: "resource", grace: 2 },
+  };
+  expect((await leader.call("context_put", { id: "fleet/services/web", content }, 20_000)).status).toBe(200);
+}, 300_000);
+
+afterAll(async () => {
+  await fleet?.[Symbol.asyncDispose]();
+  rmSync(folder, { recursive: true, force: true });
+}, 60_000);
+
+interface Shown {
+  state: string;
+  copies: { name?: string; node?: string; fence?: string; reason: string }[];
+}
+
+/** Waits until it is ready on a member, as another one sees it. */
+async function readyOn(seenBy: FleetNode, member: FleetNode): Promise<Shown> {
+  let seen = "";
+  return eventually(
+    `web is ready on ${member.name}`,
+    async () => {
+      const answer = await seenBy.call("service_get", { name: "web", space: "team-a" }, 5000).catch(() => undefined);
+      seen = `${answer?.text}\n${lines().join("\n")}`;
+      const { service } = (answer?.body ?? {}) as { service?: Shown };
+      const isThere = service?.state === "ready" && service.copies[0]?.node === member.id;
+      return isThere ? service : undefined;
+    },
+    { withinMs: 60_000, seen: () => seen },
+  );
+}
+
+const get = async (node: FleetNode, path: string): Promise<Answer> =>
+  localHttp(await node.socket(), path, { signal: AbortSignal.timeout(10_000) });
+
+function lines(): string[] {
+  try {
+    return readFileSync(join(folder, "log"), "utf8").trim().split("\n");
+  } catch {
+    return [];
+  }
+}
+
+/** The fences of the starts, each greater than the one before; no second copy has ever found the port taken. */
+function fences(): number[] {
+  expect(lines().filter((line) => line.startsWith("twice"))).toEqual([]);
+  const found = lines().flatMap((line) => (line.startsWith("begin") ? [Number(line.split(/[ -]/)[2])] : []));
+  expect(found).toEqual([...found].sort((one, other) => one - other));
+  return found;
+}
+
+async function places(): Promise<{ leader: FleetNode; primary: FleetNode; backup: FleetNode }> {
+  const leader = await fleet.leader();
+  const answer = await leader.call("declaration_list", { kind: "service" }, 10_000);
+  const declared = /"primary":"([^"]+)","?/.exec(answer.text.replaceAll("\\", ""));
+  const primary = fleet.nodes.find(({ name }) => name === declared?.[1]);
+  const backup = fleet.nodes.find(({ name }) =>
+    new RegExp(`"backups":\\["${name}"`).test(answer.text.replaceAll("\\", "")),
+  );
+  if (primary === undefined || backup === undefined) throw new Error(answer.text);
+  return { leader, primary, backup };
+}
+
+test("it answers under its name on every node, with the caller that the tailnet proves", async () => {
+  const { leader, primary, backup } = await places();
+  await readyOn(leader, primary);
+  for (const node of [leader, primary, backup]) {
+    const { status, body, text } = await eventually(`${node.name} knows where it is`, async () => {
+      const answer = await get(node, "/svc/web/hello");
+      return answer.status === 200 ? answer : undefined;
+    });
+    expect([node.name, status, text]).toEqual([node.name, 200, expect.any(String)]);
+    const caller = node === primary ? "local" : `local@${node.id}`;
+    expect(body).toMatchObject({ path: "/hello", caller });
+  }
+  expect(fences()).toHaveLength(1);
+}, 120_000);
+
+test("the primary's machine is killed: the backup has it within its lease, and it goes back when that is there again", async () => {
+  const { leader, primary, backup } = await places();
+  primary.kill();
+  const beganMs = performance.now();
+  await readyOn(leader, backup);
+  console.log(`killed: ready at the backup after ${Math.round(performance.now() - beganMs)} ms`);
+  const { body } = await eventually("it answers at the backup", async () => {
+    const answer = await get(leader, "/svc/web/");
+    return answer.status === 200 ? answer : undefined;
+  });
+  expect(body["fence"]).toEndWith(`-${fences().at(-1)}`);
+  await primary.restart();
+  await primary.serving();
+  await readyOn(leader, primary);
+  // On a busy machine a lease may end once more.
+  expect(fences().length).toBeGreaterThanOrEqual(3);
+}, 180_000);
+
+test("the primary's process is frozen: its guard ends the service before the backup starts it", async () => {
+  const { leader, primary, backup } = await places();
+  await readyOn(leader, primary);
+  const before = fences().length;
+  primary.pause();
+  const beganMs = performance.now();
+  await readyOn(leader, backup);
+  console.log(`frozen: ready at the backup after ${Math.round(performance.now() - beganMs)} ms`);
+  primary.resume();
+  await readyOn(leader, primary);
+  expect(fences().length).toBeGreaterThanOrEqual(before + 2);
+}, 180_000);
+
+test("audit and events show it, and the rows are as the changes made them", async () => {
+  const leader = await fleet.leader();
+  const audit = await leader.call("audit_query", { prefix: "team-a/services/web", limit: 200 }, 20_000);
+  for (const outcome of ["starting", "ready", "down", "moved", "stopping", "stopped"])
+    expect([outcome, audit.text.includes(`"outcome":"${outcome}"`)]).toEqual([outcome, true]);
+  const events = await leader.call("event_list", { space: "team-a", types: ["cairn.service.*"], limit: 100 }, 20_000);
+  for (const type of ["started", "ready", "down", "moved"])
+    expect([type, events.text.includes(`cairn.service.${type}`)]).toEqual([type, true]);
+  const verified = await leader.call("audit_verify", {}, 60_000);
+  expect(verified.body).toMatchObject({ ok: true });
+}, 120_000);
