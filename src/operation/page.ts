@@ -51,6 +51,8 @@ export interface View {
   title: string;
   /** Left out: the page has no live stream. */
   follows?: Follows;
+  /** What it shows changes without a change of the log: an open page is fetched again after so many seconds. */
+  againSeconds?: number;
   /** It has figures with `data-chart`, which a script draws from the tables that they name. */
   charts?: true;
   body: Child;

@@ -164,12 +164,12 @@ async function openPage(parts: Parts, asking: Asking, { page, rest }: { page: Pa
   if (page === site.overview && !options.invoker.rights(asker.caller).permitsAnything()) await visit.ask(whoami);
   // Read before the page asks: the stream begins here, so that no change in between is missed.
   const since = options.invoker.position();
-  const { title, follows, charts, body } = await page.open(visit);
+  const { title, follows, againSeconds, charts, body } = await page.open(visit);
   const { name, status } = await visit.frame();
   const live = follows === undefined ? undefined : address(LIVE_PATH, { since, ...follows });
   if (asking.isJson) return responses.json(asking, { page: url.pathname, title, live, asked: await visit.answers() });
   const place = { path: page.within ?? url.pathname, json: jsonAddress(url) };
-  return responses.page(asking, { title, node: name, status, live, ...place, charts }, body);
+  return responses.page(asking, { title, node: name, status, live, againSeconds, ...place, charts }, body);
 }
 
 async function liveStream({ live }: Parts, { request, method, url, asker, headers }: Asking): Promise<Response> {

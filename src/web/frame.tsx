@@ -30,6 +30,8 @@ export interface Frame {
   status?: FrameFacts["status"];
   /** Address of the page's live stream. */
   live?: string | undefined;
+  /** After so many seconds the page is fetched again; left out: only after changes. */
+  againSeconds?: number | undefined;
   /** Path of the page, to mark its link in the bar. Left out for a Fault, as is `json`. */
   path?: string;
   /** Address at which the page is JSON. */
@@ -76,7 +78,7 @@ export function Document({ shell, frame, children }: { shell: Shell; frame: Fram
         <link rel="icon" href={ICON_PATH} type="image/svg+xml" />
         <style>{raw(shell.style)}</style>
       </head>
-      <body data-live={frame.live}>
+      <body data-live={frame.live} data-again={frame.againSeconds}>
         <a class="skip" href="#main">
           Skip to content
         </a>

@@ -23,6 +23,16 @@
       if (focused !== null) part.querySelector(`[href="${CSS.escape(focused)}"]`)?.focus();
     }
     document.body.dataset.live = fresh.body.dataset.live ?? "";
+    document.body.dataset.again = fresh.body.dataset.again ?? "";
+    wait();
+  };
+
+  /** What changes without a word of the stream is looked at again while the page is seen. */
+  let waiting;
+  const wait = () => {
+    clearTimeout(waiting);
+    const seconds = Number(document.body.dataset.again);
+    if (seconds > 0 && !document.hidden) waiting = setTimeout(refresh, 1000 * seconds);
   };
 
   const refresh = async () => {
@@ -39,6 +49,7 @@
     } catch {
       show("offline");
       if (stream === undefined) setTimeout(refresh, 5000);
+      else wait();
     } finally {
       busy = false;
       if (again) {
@@ -117,4 +128,5 @@
   });
   for (const form of document.querySelectorAll("form[data-typed]")) typed(form);
   open();
+  wait();
 })();

@@ -1,6 +1,8 @@
 // A store in which every field that a caller may fill has markup, scripts, bidi marks and long words in it, and the
 // addresses of all pages that show it.
 
+import { eventually } from "./eventually.ts";
+
 /** What no page may run, show as markup, or leave invisible. */
 export const MARKUP = `</pre></bdi></script><script>alert(1)</script><img src=x onerror=alert(1)>"'&amp;`;
 /** Marks that are invisible or reorder a line. */
@@ -82,4 +84,27 @@ export async function hostileScene(call: CallOperation): Promise<string[]> {
     ...["/ui/events", `/ui/events?type=${asked}`],
     ...["/ui/connect", `/ui/contexts?prefix=${asked}`, `/ui/audit?caller=${asked}`, `/ui/${asked}`],
   ];
+}
+
+/** The same for what a fleet runs: of a node that leads and reads declarations. */
+export async function hostileFleet(call: CallOperation): Promise<string[]> {
+  const space = "team-a";
+  await call("context_put", {
+    id: "fleet/actions/tidy",
+    content: { space, parameters: { note: { type: "string" } } },
+  });
+  await call("context_put", {
+    id: "fleet/probes/web",
+    content: { type: "http", target: `http://x.example/${LONG}`, description: HOSTILE, interval: 5 },
+  });
+  await eventually("both are in force", async () => {
+    const { declarations } = (await call("declaration_list", {})) as { declarations: unknown[] };
+    return declarations.length === 2;
+  });
+  const { id } = await call("job_start", { action: "tidy", space, input: { note: HOSTILE }, concurrency_key: MARKUP });
+  const { job } = (await call("job_claim", { space, actions: ["tidy"] })) as { job: { fence: string } };
+  const said = { progress: HOSTILE.slice(0, 200), checkpoint: HOSTILE };
+  await call("job_heartbeat", { id, fence: job.fence, ...said });
+  await call("job_finish", { id, fence: job.fence, outcome: "succeeded", result: HOSTILE });
+  return ["/ui/jobs", `/ui/jobs/${id}`, "/ui/probes", "/ui/probes/fleet/web"];
 }

@@ -9,7 +9,7 @@ import { callAt } from "../kit/call-at.ts";
 import { Browser, chromium, type Page, shows } from "../kit/chromium.ts";
 import { type DevNode, startDevNode } from "../kit/dev-node.ts";
 import { eventually } from "../kit/eventually.ts";
-import { hostileScene, ODD } from "../kit/hostile-scene.ts";
+import { hostileFleet, hostileScene, ODD } from "../kit/hostile-scene.ts";
 import { type SocketSite, serveSocket } from "../kit/socket-site.ts";
 
 const PICTURES = join(dirname(dirname(import.meta.dir)), "build", "screenshots", "all");
@@ -29,6 +29,7 @@ beforeAll(async () => {
   site = serveSocket(String(JSON.parse(out).socket));
   paths = [
     ...(await hostileScene(call)),
+    ...(await hostileFleet(call)),
     "/ui/search?q=alert",
     "/ui/store",
     "/ui/memory?space=none",

@@ -10,6 +10,8 @@ import { jobEvents } from "./events.ts";
 import { jobHeartbeat } from "./heartbeat.ts";
 import { endedJobs, jobDispatch, jobExpire, jobFire, jobNote } from "./internal.ts";
 import { jobWork } from "./offer.ts";
+import { jobPage } from "./pages/job-page.tsx";
+import { jobsPage } from "./pages/jobs-page.tsx";
 import { jobDuties, openJobs, WORKER } from "./parts.ts";
 import { jobPeerPaths } from "./peer-paths.ts";
 import { jobGet, jobList, jobOutput, jobWait } from "./read.ts";
@@ -44,6 +46,7 @@ export const jobFeature: Feature = {
   expires: [endedJobs],
   commands: jobCommands,
   rest: jobRoutes,
+  pages: [jobsPage, jobPage],
   jobs: (node) => [node.get(WORKER)],
   duties: jobDuties,
   peerPaths: (node) => jobPeerPaths(node.get(WORKER)),

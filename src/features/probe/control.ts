@@ -123,8 +123,9 @@ function pauses(isPaused: boolean) {
   });
 }
 
-/** Pauses and resumes a probe. */
+/** Pauses a probe. */
 export const probePause: WriteOperation = pauses(true) as unknown as WriteOperation;
+/** Lets a paused probe be checked again. */
 export const probeResume: WriteOperation = pauses(false) as unknown as WriteOperation;
 
 /** Keeps a beat, so that the next leader knows it. The leader proposes few of them (beats.ts). */

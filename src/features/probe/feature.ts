@@ -7,6 +7,9 @@ import { probeBeatKeep, probeMute, probePause, probeResume } from "./control.ts"
 import { PROBE } from "./declared.ts";
 import { probeBeat, probeCheck, probeGet } from "./get.ts";
 import { probeList } from "./list.ts";
+import probeStyle from "./pages/probe.css" with { type: "text" };
+import { probePage } from "./pages/probe-page.tsx";
+import { probesPage } from "./pages/probes-page.tsx";
 import { openProbes, openWatch, RUNNER, SEEN } from "./parts.ts";
 import { probePeerPaths } from "./peer-paths.ts";
 import { probeRoutes } from "./rest.ts";
@@ -40,6 +43,8 @@ export const probeFeature: Feature = {
   ],
   commands: probeCommands,
   rest: probeRoutes,
+  pages: [probesPage, probePage],
+  style: probeStyle,
   jobs: (node) => [node.get(RUNNER)],
   duties: (node) => {
     const watch = openWatch(node);

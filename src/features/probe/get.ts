@@ -42,17 +42,22 @@ const results = z.array(
   }),
 );
 
+/** `probe_get` and its output, for callers without a node. */
+export const PROBE_GET = {
+  name: "probe_get",
+  output: z.object({ probe: shownProbe, declared: z.record(z.string(), z.unknown()), results }),
+} as const;
+
 /** Shows one probe with its last results. */
 export const probeGet = (node: Services) =>
   read({
-    name: "probe_get",
+    ...PROBE_GET,
     title: "Look at a probe",
     search: "health check results, latency, why is it down",
     description: `Shows a health check: state, declaration, and the last ${MAX_KEPT} results with latency of each member that runs it (those in memory: a restart forgets them).`,
     input: named,
     example: { name: "website" },
     samples: { space: "ops" },
-    output: z.object({ probe: shownProbe, declared: z.record(z.string(), z.unknown()), results }),
     access: { verb: "read", spaces: spacesOfProbe },
     atLeader: true,
     async run(reader, { name, space = DEFAULT_SPACE }, { signal }) {

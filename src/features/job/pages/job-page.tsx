@@ -1,0 +1,223 @@
+// The page of one job: what it is given, who does it, its output while it runs, and what came of it.
+/** @jsxImportSource hono/jsx */
+
+import type { Child } from "hono/jsx";
+import type { z } from "zod";
+import { spaceOf } from "../../../access/space.ts";
+import { sizeText } from "../../../lib/byte-size.ts";
+import { Fault } from "../../../lib/fault.ts";
+import type { Page } from "../../../operation/page.ts";
+import { AUDIT_OPERATION, AuditLink } from "../../../page/audit-link.tsx";
+import { Card } from "../../../page/card.tsx";
+import { FormKey } from "../../../page/form-key.tsx";
+import { Ago, type Named, nameText, Refused, Words } from "../../../page/text.tsx";
+import { Who } from "../../../page/who.tsx";
+import { jobCancel, jobRedrive } from "../control.ts";
+import { JOB_GET, JOB_OUTPUT } from "../read.ts";
+import { targetOfJob } from "../rows.ts";
+import { JOB, JOBS, jobForm, jobLink } from "./links.ts";
+import { type ShownJob, StatePill } from "./state-pill.tsx";
+
+/** Changes of jobs are in no feed that a page could follow, and output comes without changes. */
+const AGAIN_SECONDS = 2;
+const ENDED: ReadonlySet<ShownJob["state"]> = new Set(["succeeded", "failed", "cancelled", "dead"]);
+
+type Got = z.infer<typeof JOB_GET.output>;
+type Output = z.infer<typeof JOB_OUTPUT.output>;
+
+/** The page. */
+export const jobPage: Page = {
+  path: JOB,
+  summary: "One job: input, attempts, progress, output while it runs, result; cancel it, or queue it again",
+  within: JOBS,
+  async open(visit) {
+    const id = visit.rest;
+    const got = await visit.ask(JOB_GET, { id });
+    const { job } = got;
+    const hasOutput = job.runs === "member" && job.attempt > 0;
+    const [output, { name, members }] = await Promise.all([
+      hasOutput ? visit.tryAsk(JOB_OUTPUT, { id }) : undefined,
+      visit.frame(),
+    ]);
+    const space = spaceOf(id);
+    const may = {
+      cancel: visit.may(jobCancel.name, space),
+      redrive: visit.may(jobRedrive.name, space),
+      audit: visit.may(AUDIT_OPERATION, space),
+    };
+    return {
+      title: `${id}: ${name}`,
+      ...(ENDED.has(job.state) ? {} : { againSeconds: AGAIN_SECONDS }),
+      body: <OneJob got={got} output={output} members={members} nowMs={visit.nowMs} may={may} />,
+    };
+  },
+  forms: {
+    cancel: {
+      operation: jobCancel.name,
+      label: "Cancel the job",
+      fields: [],
+      known: (rest) => ({ id: rest }),
+      input: () => ({}),
+      next: (_output, rest) => jobLink(rest),
+    },
+    redrive: {
+      operation: jobRedrive.name,
+      label: "Queue it again",
+      fields: [],
+      known: (rest) => ({ id: rest }),
+      input: () => ({}),
+      next: (_output, rest) => jobLink(rest),
+    },
+  },
+};
+
+interface JobProps {
+  got: Got;
+  output: Output | Fault | undefined;
+  members: Named;
+  nowMs: number;
+  may: { cancel: boolean; redrive: boolean; audit: boolean };
+}
+
+function OneJob({ got, output, members, nowMs, may }: JobProps) {
+  const { job, input, progress, checkpoint, result } = got;
+  return (
+    <>
+      <div class="title">
+        <p class="crumb">
+          <a href={JOBS}>Jobs</a>
+        </p>
+        <h1 class="id">
+          <Words text={job.id} />
+        </h1>
+        <div id="state-of-job" data-part>
+          <p>
+            <StatePill job={job} />{" "}
+            <span class="quiet">
+              since <Ago time={job.since} nowMs={nowMs} />
+            </span>
+          </p>
+          {progress === undefined ? null : (
+            <p>
+              <Words text={progress} />
+            </p>
+          )}
+          {job.error === undefined ? null : (
+            <p>
+              <Words text={job.error} />
+            </p>
+          )}
+          <Buttons job={job} may={may} />
+        </div>
+      </div>
+      <div class="columns">
+        <div class="wide">
+          {output === undefined ? null : (
+            <Card id="output" title="Output">
+              <OutputText output={output} />
+            </Card>
+          )}
+          <Card id="result" title="Result">
+            {result === undefined ? (
+              <p class="empty">None{ENDED.has(job.state) ? "" : " yet"}.</p>
+            ) : (
+              <Text text={result} />
+            )}
+          </Card>
+          <Card id="input" title="Input">
+            <Text text={JSON.stringify(input, undefined, 2)} />
+          </Card>
+          {checkpoint === undefined ? null : (
+            <Card id="checkpoint" title="Checkpoint">
+              <Text text={checkpoint} />
+            </Card>
+          )}
+        </div>
+        <div class="side">
+          <Card id="about" title="About it">
+            <About job={job} members={members} nowMs={nowMs} />
+            {may.audit ? (
+              <p>
+                <AuditLink target={targetOfJob(job.id)} />
+              </p>
+            ) : null}
+          </Card>
+        </div>
+      </div>
+    </>
+  );
+}
+
+function Text({ text }: { text: string }) {
+  return (
+    <pre class="document">
+      <Words text={text} block />
+    </pre>
+  );
+}
+
+function OutputText({ output }: { output: Output | Fault }) {
+  if (output instanceof Fault) return <Refused fault={output} />;
+  const { output: text, bytes, note, output_sha256: sha256 } = output;
+  if (note !== undefined) {
+    return (
+      <p class="empty">
+        <Words text={note} />
+      </p>
+    );
+  }
+  if (bytes === 0) return <p class="empty">It has written nothing.</p>;
+  const isCut = bytes > Buffer.byteLength(text);
+  return (
+    <>
+      {isCut ? (
+        <p class="quiet">
+          The end of {sizeText(bytes)}.{" "}
+          {sha256 === undefined ? null : (
+            <>
+              The whole is the blob <span class="take">{sha256}</span>.
+            </>
+          )}
+        </p>
+      ) : null}
+      <Text text={text} />
+    </>
+  );
+}
+
+function Buttons({ job: { id, state, cancelling }, may }: Pick<JobProps, "may"> & { job: ShownJob }) {
+  const mayCancel = may.cancel && !ENDED.has(state) && cancelling !== true;
+  const mayRedrive = may.redrive && ENDED.has(state) && state !== "succeeded";
+  if (!mayCancel && !mayRedrive) return null;
+  return (
+    <form method="post" action={jobForm(id, mayCancel ? "cancel" : "redrive")}>
+      <FormKey />
+      <button type="submit">{mayCancel ? "Cancel the job" : "Queue it again"}</button>
+    </form>
+  );
+}
+
+function About({ job, members, nowMs }: { job: ShownJob; members: Named; nowMs: number }) {
+  const rows: [string, Child][] = [
+    ["Action", <Words text={job.action} />],
+    ["Started by", <Who author={job.by} agent={job.agent} members={members} />],
+    ["Created", <Ago time={job.created} nowMs={nowMs} />],
+    ["Attempts", `${job.attempt} of ${job.attempts}`],
+    ["Priority", String(job.priority)],
+    ["Done by", job.runs === "member" ? "a node" : "an agent"],
+  ];
+  if (job.schedule !== undefined) rows.push(["Schedule", <Words text={job.schedule} />]);
+  if (job.concurrency_key !== undefined) rows.push(["One at a time of", <Words text={job.concurrency_key} />]);
+  if (job.worker !== undefined) rows.push(["Worker", <Words text={nameText(job.worker, members)} />]);
+  if (job.run_at !== undefined) rows.push(["Not before", job.run_at.slice(0, 19).replace("T", " ")]);
+  return (
+    <dl>
+      {rows.map(([name, value]) => (
+        <div>
+          <dt>{name}</dt>
+          <dd>{value}</dd>
+        </div>
+      ))}
+    </dl>
+  );
+}

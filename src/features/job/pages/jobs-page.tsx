@@ -1,0 +1,153 @@
+// The page of jobs: all that the caller may see, the newest first, by space, action and state.
+/** @jsxImportSource hono/jsx */
+
+import type { z } from "zod";
+import type { Page } from "../../../operation/page.ts";
+import { PageLinks } from "../../../page/page-links.tsx";
+import { Ago, type Named, nameText, Words } from "../../../page/text.tsx";
+import { jobList } from "../read.ts";
+import { JOB_STATES } from "../rows.ts";
+import { JOBS, type JobsView, jobLink, jobsLink } from "./links.ts";
+import { type ShownJob, StatePill } from "./state-pill.tsx";
+
+/** Jobs on one page. */
+const PAGE = 50;
+/** Changes of jobs are in no feed that a page could follow. */
+const AGAIN_SECONDS = 5;
+
+/** The page. */
+export const jobsPage: Page = {
+  path: JOBS,
+  summary: "Jobs: what waits, what runs and who does it, what failed",
+  navigation: { order: 56, label: "Jobs", needs: jobList.name },
+  async open(visit) {
+    const [space, action, state, cursor] = ["space", "action", "state", "cursor"].map((name) =>
+      visit.parameter(name).trim(),
+    ) as [string, string, string, string];
+    const view = { space, action, state, cursor };
+    const narrowed = Object.fromEntries(Object.entries(view).filter(([, value]) => value !== ""));
+    const [list, { name, members }] = await Promise.all([
+      visit.ask(jobList, { limit: PAGE, ...narrowed }),
+      visit.frame(),
+    ]);
+    return {
+      title: `Jobs: ${name}`,
+      againSeconds: AGAIN_SECONDS,
+      body: <Jobs list={list} view={view} members={members} nowMs={visit.nowMs} />,
+    };
+  },
+};
+
+interface JobsProps {
+  list: z.infer<typeof jobList.output>;
+  view: JobsView;
+  members: Named;
+  nowMs: number;
+}
+
+function Jobs({ list: { jobs, cursor }, view, members, nowMs }: JobsProps) {
+  const isNarrowed = view.space !== "" || view.action !== "" || view.state !== "";
+  return (
+    <section class="card" aria-labelledby="jobs-title">
+      <div class="head">
+        <h1 id="jobs-title">Jobs</h1>
+        <Filter view={view} />
+      </div>
+      <div id="jobs" data-part>
+        {jobs.length === 0 ? (
+          <p class="empty">{isNarrowed ? "There is no such job." : "There is no job that you may see."}</p>
+        ) : (
+          <JobTable jobs={jobs} members={members} nowMs={nowMs} />
+        )}
+        <PageLinks
+          of="list"
+          first={view.cursor === "" ? undefined : jobsLink({ ...view, cursor: "" })}
+          next={cursor === undefined ? undefined : jobsLink({ ...view, cursor })}
+          byAge
+        />
+      </div>
+    </section>
+  );
+}
+
+function Filter({ view }: { view: JobsView }) {
+  return (
+    <search>
+      <form method="get" action={JOBS} class="filter">
+        <label>
+          <span class="hidden">Only jobs of this space</span>
+          <input type="search" name="space" value={view.space} placeholder="space" maxlength={64} />
+        </label>
+        <label>
+          <span class="hidden">Only jobs of this action</span>
+          <input type="search" name="action" value={view.action} placeholder="action" maxlength={64} />
+        </label>
+        <label>
+          <span class="hidden">State</span>
+          <select name="state">
+            <option value="">any state</option>
+            {JOB_STATES.map((state) => (
+              <option value={state} selected={view.state === state}>
+                {state}
+              </option>
+            ))}
+          </select>
+        </label>
+        <button type="submit">Filter</button>
+      </form>
+    </search>
+  );
+}
+
+function JobTable({ jobs, members, nowMs }: { jobs: readonly ShownJob[]; members: Named; nowMs: number }) {
+  return (
+    <table class="list">
+      <thead>
+        <tr>
+          <th scope="col">Job</th>
+          <th scope="col">State</th>
+          <th scope="col" class="wider">
+            Worker
+          </th>
+          <th scope="col" class="number wider">
+            Attempt
+          </th>
+          <th scope="col" class="end">
+            Since
+          </th>
+        </tr>
+      </thead>
+      <tbody>
+        {jobs.map((job) => (
+          <tr>
+            <td>
+              <a class="id" href={jobLink(job.id)}>
+                <Words text={job.id} />
+              </a>{" "}
+              <span class="tag">
+                <Words text={job.action} />
+              </span>
+              {job.error === undefined ? null : (
+                <div class="quiet about">
+                  <Words text={job.error} />
+                </div>
+              )}
+            </td>
+            <td>
+              <StatePill job={job} />
+            </td>
+            <td class="author wider">
+              <Words text={nameText(job.worker ?? "", members)} />
+            </td>
+            <td class="number wider">
+              {job.attempt} of {job.attempts}
+            </td>
+            <td class="end">
+              <Ago time={job.since} nowMs={nowMs} />
+            </td>
+          </tr>
+        ))}
+      </tbody>
+    </table>
+  );
+}
