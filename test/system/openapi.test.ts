@@ -84,11 +84,8 @@ const DECLARED = {
   "probes/website": { type: "http", target: "https://example.com/", interval: 86_400, retry: 3600, down: 20 },
   "probes/backup": { type: "beat", interval: 86_400 },
   "actions/review": { space: "team" },
-  "actions/transcribe": {
-    argv: ["transcribe", "{file}"],
-    parameters: { file: { type: "string" } },
-    space: "team-a",
-  },
+  "actions/transcribe": { argv: ["transcribe", "{file}"], parameters: { file: { type: "string" } }, space: "team-a" },
+  "services/wiki": { argv: ["/bin/wiki"], space: "ops" },
 };
 
 test("what the examples name is declared, and comes into force", async () => {
@@ -208,6 +205,12 @@ test("each route answers as described: what works, and what is refused", async (
     ["GET", "/probes/{name}", "/probes/website?space=team", {}, 404],
     ["POST", "/probes/{name}/beat", "/probes/backup/beat", json({ text: "42 files" }), 200],
     ["POST", "/probes/{name}/beat", "/probes/website/beat", json({}), 400],
+    ["GET", "/services", "/services?space=ops&state=idle", {}, 200],
+    ["GET", "/service-plan", "/service-plan?name=wiki", {}, 200],
+    ["GET", "/services/{name}", "/services/wiki?space=ops", {}, 200],
+    ["GET", "/services/{name}/output", "/services/wiki/output?space=ops", {}, 200],
+    ["POST", "/services/{name}/move", "/services/wiki/move?space=ops", json({}), 200],
+    ["POST", "/services/{name}/restart", "/services/wiki/restart?space=ops", json({}), 200],
     ["PUT", "/leases/{name}", "/leases/team/leased", json({ ttl_seconds: 60, for: "work" }), 200],
     ["PUT", "/leases/{name}", "/leases/team/leased", json({ ttl_seconds: 60 }), 409],
     ["PUT", "/leases/{name}", "/leases/team/leased", json({ no_such: 1 }), 400],
@@ -346,6 +349,7 @@ test("the example of each operation works, in the order of examples; what needs 
   }
 });
 
+const NOT_THERE = ["job_get", "job_wait", "job_output", "job_cancel", "job_redrive", "fleet_drain", "fleet_undrain"];
 /**
  * Examples that one node alone refuses, behind parsing and gate; test/system/fleet.test.ts has the fleets they need,
  * and test/unit/agents.test.ts the agents.
@@ -380,12 +384,8 @@ const OF_SEVERAL: Readonly<Record<string, string>> = {
   lease_renew: "lease_lost",
   job_heartbeat: "lease_lost",
   job_finish: "lease_lost",
-  // The number of the example is that of no job; its service is not declared, and its member runs none.
-  ...Object.fromEntries(
-    ["job_get", "job_wait", "job_output", "job_cancel", "job_redrive", "service_get", "service_output"]
-      .concat("service_move", "service_restart", "service_open", "fleet_drain", "fleet_undrain")
-      .map((name) => [name, "not_found"]),
-  ),
+  ...Object.fromEntries(NOT_THERE.map((name) => [name, "not_found"])),
+  service_open: "invalid_input",
 };
 
 /** Needs a bucket, which test/system/backups.test.ts has; test/unit/examples.test.ts parses the example. */

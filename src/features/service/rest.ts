@@ -5,7 +5,6 @@ import type { PathParameter, RestRoute } from "../../operation/rest-route.ts";
 const MAX_BODY_BYTES = 4096;
 const tag = "services";
 const name: PathParameter = { kind: "wide", maxLength: 64, description: "Name of the service" };
-const node: PathParameter = { kind: "segment", maxLength: 100, description: "Name or id of the member" };
 const response = { kind: "json" } as const;
 const text = (description: string) => ({ kind: "text", description }) as const;
 const space = text("The space that the service declares (default fleet)");
@@ -89,32 +88,6 @@ export const serviceRoutes: readonly RestRoute[] = [
       refusal: "The body must be a JSON object with node, or empty",
       maxBytes: MAX_BODY_BYTES,
     },
-    response,
-  },
-  {
-    method: "PUT",
-    path: "/drains/{node}",
-    params: { node },
-    operationId: "drainMember",
-    summary: "Drain a member",
-    tag,
-    operation: "fleet_drain",
-    body: {
-      kind: "json",
-      members: ["reason"],
-      refusal: "The body must be a JSON object with reason, or empty",
-      maxBytes: MAX_BODY_BYTES,
-    },
-    response,
-  },
-  {
-    method: "DELETE",
-    path: "/drains/{node}",
-    params: { node },
-    operationId: "undrainMember",
-    summary: "Undrain a member",
-    tag,
-    operation: "fleet_undrain",
     response,
   },
 ];
