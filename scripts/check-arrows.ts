@@ -163,6 +163,8 @@ export const RESERVED: readonly Reserved[] = [
     allowed: [
       ...["cli/client.ts", "bridge/endpoint.ts", "peer/link.ts", "node/tailnet/outbound.ts"],
       "features/service/loopback.ts",
+      // Of the command line, where no node need run.
+      "cli/upgrade/release.ts",
     ],
   },
   {

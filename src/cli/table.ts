@@ -45,6 +45,7 @@ import { serviceInstall, serviceStatus, serviceUninstall } from "./service/servi
 import { setup } from "./setup.ts";
 import { simulate } from "./simulate.ts";
 import { status } from "./status.ts";
+import { upgrade } from "./upgrade/upgrade.ts";
 import { version } from "./version.ts";
 import { wait } from "./wait/wait.ts";
 import { whoami } from "./whoami.ts";
@@ -80,7 +81,7 @@ export function commandsOf(features: readonly Feature[]): Command[] {
     simulate,
     prime,
     setup,
-    ...[status, wait, reload, logLevel],
+    ...[status, wait, reload, logLevel, upgrade],
     membersList,
     membersApprove,
     membersRemove,

@@ -2,6 +2,8 @@
 // folders inside the sandbox, a disk for backups that comes and goes, and root and others beside the service's account.
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { host } from "../../scripts/targets.ts";
 import { buildDist } from "../kit/dist.ts";
 import { noSystemd, SystemdMachine } from "../kit/systemd.ts";
@@ -130,4 +132,71 @@ describe.skipIf(missing !== undefined)(`a service [needs ${missing ?? "systemd-n
     expect(err).not.toContain("chown");
     expect(await ok("stat -c %U /srv/rooted /srv/rooted/cairn.lock")).toBe("root\nroot");
   });
+
+  /** Another version of the compiled file: the name of its commit is in it as text. */
+  const otherCommit = async (): Promise<{ commit: string; bytes: Buffer }> => {
+    const { commit } = JSON.parse(await ok("cairn version --json")) as { commit: string };
+    const bytes = readFileSync(join(machine.root, "usr/local/bin/cairn"));
+    const other = "f".repeat(commit.length);
+    for (let at = bytes.indexOf(commit); at >= 0; at = bytes.indexOf(commit, at + 1)) bytes.write(other, at);
+    return { commit: other, bytes };
+  };
+  /** Puts a file into the machine and returns the words that upgrade to it. */
+  const offer = async (name: string, bytes: string | Buffer): Promise<string> => {
+    await ok("mkdir -p /srv/new");
+    writeFileSync(join(machine.root, "srv/new", name), bytes);
+    return `cairn upgrade /srv/new/${name} --sha256 ${(await ok(`sha256sum /srv/new/${name}`)).slice(0, 64)}`;
+  };
+  /** A file that says a version, and serves as told. */
+  const script = (version: string, serve: string) =>
+    `#!/bin/sh\n[ "$1" = serve ] || exec echo '{"version":"${version}","commit":"new"}'\n${serve}\n`;
+  const hashOf = (file: string) => ok(`sha256sum < ${file}`);
+  const pid = () => ok("systemctl show cairn --property=MainPID --value");
+  const BIN = "/usr/local/bin/cairn";
+
+  test("an upgrade restarts the service, and can be put back", async () => {
+    await ok("cairn service install");
+    const [before, old] = [await pid(), await hashOf(BIN)];
+    const { commit, bytes } = await otherCommit();
+    const words = await offer("good", bytes);
+    expect(await ok(`${words} --check`)).toContain("its node would be restarted");
+    expect([await pid(), await hashOf(BIN)]).toEqual([before, old]);
+    expect(await ok(words)).toContain(`(${commit}); its node was restarted`);
+    expect(await ok("cairn status", "cairn")).toContain(commit);
+    expect(await hashOf(`${BIN}.previous`)).toBe(old);
+    const after = await pid();
+    expect(after).not.toBe(before);
+    expect(await ok(words)).toContain("is that file already");
+    expect(await pid()).toBe(after);
+    expect(await ok("cairn upgrade --rollback")).toContain("its node was restarted");
+    expect(await hashOf(BIN)).toBe(old);
+    expect(await ok("cairn status", "cairn")).not.toContain(commit);
+  }, 120_000);
+
+  test("an upgrade whose node does not start, or does not become the new one, is taken back", async () => {
+    const old = await hashOf(BIN);
+    const words = await offer("broken", script("9.0.0", "echo 'cairn: the disk is on fire' >&2; exit 1"));
+    const broken = await sh(words);
+    expect([broken.code, broken.err]).toEqual([32, expect.stringContaining("the disk is on fire")]);
+    expect(broken.err).toContain("is back and ready");
+    // It serves, and says that it is another one than its file.
+    await ok(`cp ${BIN} /usr/local/lib/cairn-real`);
+    const stale = await sh(
+      `${await offer("stale", script("9.0.1", 'exec /usr/local/lib/cairn-real "$@"'))} --ready-timeout 3`,
+    );
+    expect([stale.code, stale.err]).toEqual([32, expect.stringContaining("the node still is")]);
+    expect(await hashOf(BIN)).toBe(old);
+    expect(await ok("systemctl is-active cairn; ls -A /usr/local/bin | grep -c cairn-upgrade || true")).toBe(
+      "active\n0",
+    );
+    const before = await pid();
+    for (const [version, why] of [
+      ["0.0.1", "--allow-downgrade"],
+      ["9".repeat(65), "does not run on this machine"],
+    ] as const) {
+      const refused = await sh(await offer("refused", script(version, "")));
+      expect([refused.code, refused.err]).toEqual([2, expect.stringContaining(why)]);
+    }
+    expect(await pid()).toBe(before);
+  }, 120_000);
 });

@@ -2,75 +2,36 @@
 // that the build puts beside the executables.
 
 import { afterEach, beforeEach, expect, test } from "bun:test";
-import { generateKeyPairSync } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { finished } from "../../scripts/finished.ts";
-import { homebrewFormula, writeReleaseFiles } from "../../scripts/release-files.ts";
-import { host, TARGETS, type Target } from "../../scripts/targets.ts";
-import { temporaryFolder } from "../kit/temporary.ts";
+import { homebrewFormula } from "../../scripts/release-files.ts";
+import { RELEASE_NAME, RELEASE_TARGET, startRelease } from "../kit/release.ts";
 
 const SCRIPT = join(import.meta.dir, "..", "..", "packaging", "install.sh");
-const target = host ?? (TARGETS[0] as Target);
-const NAME = `cairn-${target.name}`;
 /** Stands for the executable. */
 const EXECUTABLE = '#!/bin/sh\necho "cairn 1.2.3 $*"\n';
 
-let folder: string;
-let dist: string;
+let release: ReturnType<typeof startRelease>;
 let to: string;
-/** What is served in place of a file. */
-let served: Map<string, string | Uint8Array>;
-let asked: string[];
-let server: Bun.Server<undefined>;
-
-const keys = generateKeyPairSync("ed25519");
-const others = generateKeyPairSync("ed25519");
-
-function release(keyFile?: string): string[] {
-  const facts = { version: "1.2.3", url: "https://example.com/cairn/", timeMs: Date.parse("2026-01-02T03:04:05Z") };
-  return writeReleaseFiles({ dist, targets: [target], keyFile, ...facts });
-}
 
 beforeEach(() => {
-  folder = temporaryFolder();
-  [dist, to] = [join(folder, "dist"), join(folder, "bin")];
-  mkdirSync(dist);
-  writeFileSync(join(dist, NAME), EXECUTABLE);
-  writeFileSync(join(folder, "private.pem"), keys.privateKey.export({ type: "pkcs8", format: "pem" }));
-  writeFileSync(join(folder, "public.pem"), keys.publicKey.export({ type: "spki", format: "pem" }));
-  writeFileSync(join(folder, "other.pem"), others.publicKey.export({ type: "spki", format: "pem" }));
-  release(join(folder, "private.pem"));
-  served = new Map();
-  asked = [];
-  server = Bun.serve({
-    hostname: "127.0.0.1",
-    port: 0,
-    fetch(request) {
-      const name = new URL(request.url).pathname.slice("/r/".length);
-      asked.push(name);
-      const other = served.get(name);
-      if (other === "") return new Response("gone", { status: 404 });
-      if (other !== undefined) return new Response(other);
-      return existsSync(join(dist, name))
-        ? new Response(Bun.file(join(dist, name)))
-        : new Response("", { status: 404 });
-    },
-  });
+  release = startRelease(EXECUTABLE);
+  to = join(release.folder, "bin");
 });
-afterEach(() => server.stop(true));
+afterEach(() => release[Symbol.dispose]());
 
 const run = (...words: string[]) =>
   finished(
     Bun.spawn({
       cmd: ["sh", SCRIPT, "--to", to, ...words],
-      env: { PATH: process.env["PATH"] ?? "", HOME: folder },
+      env: { PATH: process.env["PATH"] ?? "", HOME: release.folder },
       stdout: "pipe",
       stderr: "pipe",
     }),
   );
-const install = (...words: string[]) => run("--from", `${server.url.origin}/r`, ...words);
-const signed = (name: string) => ["--key", join(folder, name)];
+const install = (...words: string[]) => run("--from", release.url, ...words);
+const signed = (name: "public" | "other") => ["--key", release.key(name)];
 
 test("a right file is put in place, over an earlier one, and runs", async () => {
   mkdirSync(to);
@@ -79,44 +40,48 @@ test("a right file is put in place, over an earlier one, and runs", async () => 
   expect(readFileSync(join(to, "cairn"), "utf8")).toBe(EXECUTABLE);
   expect(statSync(join(to, "cairn")).mode & 0o777).toBe(0o755);
   expect(readdirSync(to)).toEqual(["cairn"]);
-  expect(asked).toEqual(["SHA256SUMS", NAME]);
+  expect(release.asked).toEqual(["SHA256SUMS", RELEASE_NAME]);
 });
 
 const HASH = "0".repeat(64);
 test.each<[string, () => [string, string | Uint8Array], number, string]>([
-  ["a changed file", () => [NAME, EXECUTABLE.replace("echo", "rm  ")], 4, "has the SHA-256"],
-  ["a truncated file", () => [NAME, EXECUTABLE.slice(0, -5)], 4, "has the SHA-256"],
-  ["no file", () => [NAME, ""], 3, "cannot download"],
+  ["a changed file", () => [RELEASE_NAME, EXECUTABLE.replace("echo", "rm  ")], 4, "has the SHA-256"],
+  ["a truncated file", () => [RELEASE_NAME, EXECUTABLE.slice(0, -5)], 4, "has the SHA-256"],
+  ["no file", () => [RELEASE_NAME, ""], 3, "cannot download"],
   ["no checksums", () => ["SHA256SUMS", ""], 3, "cannot download"],
   ["checksums of others", () => ["SHA256SUMS", `${HASH}  cairn-plan9-x64\n`], 4, "has not one line"],
-  ["two checksums", () => ["SHA256SUMS", `${HASH}  ${NAME}\n${HASH}  ${NAME}\n`], 4, "has not one line"],
+  [
+    "two checksums",
+    () => ["SHA256SUMS", `${HASH}  ${RELEASE_NAME}\n${HASH}  ${RELEASE_NAME}\n`],
+    4,
+    "has not one line",
+  ],
   ["a page in their place", () => ["SHA256SUMS", "<html>sign in</html>"], 4, "has not one line"],
 ])("%s: nothing is changed", async (_what, planted, code, said) => {
   mkdirSync(to);
   writeFileSync(join(to, "cairn"), "earlier");
-  served.set(...planted());
+  release.served.set(...planted());
   expect(await install()).toMatchObject({ code, out: "", err: expect.stringContaining(said) });
   expect(readFileSync(join(to, "cairn"), "utf8")).toBe("earlier");
   expect(readdirSync(to)).toEqual(["cairn"]);
 });
 
 test("a file that does not run here is not installed", async () => {
-  writeFileSync(join(dist, NAME), "#!/bin/sh\nexit 1\n");
-  release();
+  release.publish("#!/bin/sh\nexit 1\n");
   expect(await install()).toMatchObject({ code: 5, err: expect.stringContaining("does not run on this machine") });
   expect(readdirSync(to)).toEqual([]);
 });
 
 test.skipIf(Bun.which("openssl") === null)("with a key the signature counts [needs openssl]", async () => {
-  expect(await install(...signed("other.pem"))).toMatchObject({ code: 4, err: expect.stringContaining("signature") });
-  served.set("SHA256SUMS.sig", "");
-  expect((await install(...signed("public.pem"))).code).toBe(3);
-  served.clear();
-  served.set("SHA256SUMS", `${readFileSync(join(dist, "SHA256SUMS"), "utf8")}\n`);
-  expect((await install(...signed("public.pem"))).code).toBe(4);
+  expect(await install(...signed("other"))).toMatchObject({ code: 4, err: expect.stringContaining("signature") });
+  release.served.set("SHA256SUMS.sig", "");
+  expect((await install(...signed("public"))).code).toBe(3);
+  release.served.clear();
+  release.served.set("SHA256SUMS", `${readFileSync(join(release.dist, "SHA256SUMS"), "utf8")}\n`);
+  expect((await install(...signed("public"))).code).toBe(4);
   expect(existsSync(join(to, "cairn"))).toBe(false);
-  served.clear();
-  expect(await install(...signed("public.pem"))).toMatchObject({ code: 0, err: "" });
+  release.served.clear();
+  expect(await install(...signed("public"))).toMatchObject({ code: 0, err: "" });
 });
 
 test.each([
@@ -130,20 +95,20 @@ test.each([
   expect(existsSync(join(to, "cairn"))).toBe(false);
 });
 
-test.skipIf(Bun.which("dpkg") === null || target.goos !== "linux")("the Debian package [needs dpkg]", () => {
-  const file = join(dist, `cairn_1.2.3_${target.goarch}.deb`);
+test.skipIf(Bun.which("dpkg") === null || RELEASE_TARGET.goos !== "linux")("the Debian package [needs dpkg]", () => {
+  const file = join(release.dist, `cairn_1.2.3_${RELEASE_TARGET.goarch}.deb`);
   const dpkg = (...words: string[]) => {
     const { exitCode, stdout, stderr } = Bun.spawnSync({ cmd: words });
     return { code: exitCode, text: `${stdout}${stderr}` };
   };
   const fields = dpkg("dpkg-deb", "-f", file, "Package", "Version", "Architecture", "Depends");
   expect(fields.text).toBe(
-    `Package: cairn\nVersion: 1.2.3\nArchitecture: ${target.goarch}\nDepends: libc6 (>= 2.34)\n`,
+    `Package: cairn\nVersion: 1.2.3\nArchitecture: ${RELEASE_TARGET.goarch}\nDepends: libc6 (>= 2.34)\n`,
   );
   expect(dpkg("dpkg-deb", "-c", file).text).toMatch(
     /-rwxr-xr-x root\/root +\d+ 2026-01-02 \d\d:04 \.\/usr\/bin\/cairn\n$/,
   );
-  const [root, admin] = [join(folder, "root"), join(folder, "root", "var", "lib", "dpkg")];
+  const [root, admin] = [join(release.folder, "root"), join(release.folder, "root", "var", "lib", "dpkg")];
   for (const each of ["updates", "info"]) mkdirSync(join(admin, each), { recursive: true });
   for (const each of ["status", "available"]) writeFileSync(join(admin, each), "");
   const options = [`--root=${root}`, "--force-not-root", "--force-depends", "--force-script-chrootless"];

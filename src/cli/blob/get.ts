@@ -29,39 +29,49 @@ On stdout a blob that is not whole ends with an error after the bytes that came.
   async run(invocation) {
     const sha256 = invocation.args[0] ?? "";
     const path = textOption(invocation, "to");
+    const space = textOption(invocation, "space");
     if (path === undefined) {
-      await receive(invocation, sha256, new Sha256(), 0, async (part) => {
+      await receive(invocation, { sha256, space }, new Sha256(), 0, async (part) => {
         await Bun.write(Bun.stdout, part);
       });
-      return 0;
-    }
-    if (existsSync(path)) throw new Fault("data_exists", `${path} exists already`, { hint: "Name another file." });
-    // The hash is in the name: a part of another blob is never gone on with.
-    const partial = `${path}.${sha256.slice(0, 16)}.partial`;
-    const file = await open(partial, existsSync(partial) ? "r+" : "wx+", 0o600).catch((cause: unknown) => {
-      throw notWritten(path, cause);
-    });
-    try {
-      const hash = new Sha256();
-      const before = await readAll(file, hash);
-      if (before > 0) say(`going on after ${counted(before, "byte")}`);
-      let at = before;
-      await receive(invocation, sha256, hash, before, async (part) => {
-        await writeAll(file, part, at);
-        at += part.byteLength;
-      });
-      await file.sync();
-    } catch (error) {
-      // Bytes with another hash are of no use to a later run.
-      if (error instanceof Fault && error.code === "data_corrupt") await file.truncate(0);
-      throw error;
-    } finally {
-      await file.close();
-    }
-    renameDurably(partial, path);
+    } else await readBlob(invocation, { sha256, space, path });
     return 0;
   },
 };
+
+/** A blob; without a space, one of the space `default`. */
+interface Wanted {
+  sha256: string;
+  space: string | undefined;
+}
+
+/** Writes a blob to a new file, and goes on where an earlier call was interrupted. Fault `data_exists`. */
+export async function readBlob(invocation: Invocation, { path, ...wanted }: Wanted & { path: string }): Promise<void> {
+  if (existsSync(path)) throw new Fault("data_exists", `${path} exists already`, { hint: "Name another file." });
+  // The hash is in the name: a part of another blob is never gone on with.
+  const partial = `${path}.${wanted.sha256.slice(0, 16)}.partial`;
+  const file = await open(partial, existsSync(partial) ? "r+" : "wx+", 0o600).catch((cause: unknown) => {
+    throw notWritten(path, cause);
+  });
+  try {
+    const hash = new Sha256();
+    const before = await readAll(file, hash);
+    if (before > 0) say(`going on after ${counted(before, "byte")}`);
+    let at = before;
+    await receive(invocation, wanted, hash, before, async (part) => {
+      await writeAll(file, part, at);
+      at += part.byteLength;
+    });
+    await file.sync();
+  } catch (error) {
+    // Bytes with another hash are of no use to a later run.
+    if (error instanceof Fault && error.code === "data_corrupt") await file.truncate(0);
+    throw error;
+  } finally {
+    await file.close();
+  }
+  renameDurably(partial, path);
+}
 
 function notWritten(path: string, cause: unknown): Fault {
   const folder = dirname(path);
@@ -74,12 +84,11 @@ function notWritten(path: string, cause: unknown): Fault {
 /** Reads the bytes from `offset` on. Fault `data_corrupt` where the whole has another hash. */
 async function receive(
   invocation: Invocation,
-  sha256: string,
+  { sha256, space }: Wanted,
   hash: Sha256,
   offset: number,
   take: (part: Uint8Array) => Promise<void>,
 ): Promise<void> {
-  const space = textOption(invocation, "space");
   for (let at = offset; ; ) {
     const asked = { sha256, offset: at, length: PART_BYTES, ...(space === undefined ? {} : { space }) };
     const output = await askPatiently(invocation, "blob_get", asked);

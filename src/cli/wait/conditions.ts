@@ -76,14 +76,16 @@ function partsOf(position: string): { epoch: string; seq: number } {
   });
 }
 
-function takesCalls({ ready, report }: Seen): string | undefined {
+/** Whether the node takes calls. */
+export function takesCalls({ ready, report }: Seen): string | undefined {
   if (ready) return undefined;
   const why = report.conditions.filter(({ severity }) => severity !== "info");
   const shown = (why.length === 0 ? report.conditions : why).map(({ code }) => cell(code)).join(", ");
   return `the node takes no calls yet${shown === "" ? "" : ` (${shown})`}`;
 }
 
-function leaderKnown({ report }: Seen): string | undefined {
+/** Whether the node knows a leader. */
+export function leaderKnown({ report }: Seen): string | undefined {
   return report.fleet.leader === "" ? "no leader is known" : undefined;
 }
 
