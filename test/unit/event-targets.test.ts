@@ -130,7 +130,8 @@ test("no more than the beginning of an answer is read, and no secret of it is sh
   expect(outcome.detail.length).toBeLessThanOrEqual(512);
   expect(outcome.detail).toContain("you sent [redacted]");
   expect(outcome.detail).not.toContain("\u0007");
-  expect(pulled).toBeLessThan(10);
+  // 8 KiB: a secret has to be whole to be known as one.
+  expect(pulled).toBeLessThan(40);
 });
 
 test("shapes of http", async () => {

@@ -67,11 +67,11 @@ async function upgradeBy(invocation: Invocation, signal: AbortSignal): Promise<n
     throw new Fault("invalid_input", isRollback ? "--rollback takes no FROM" : "FROM is missing", {
       hint: "cairn upgrade FROM puts a newer executable in place, cairn upgrade --rollback the earlier one.",
     });
-  const executable = Executable.own();
   const times = {
     waitMs: 1000 * (countOption(invocation, "wait", "--wait") ?? WAIT_SECONDS),
     readyMs: 1000 * (countOption(invocation, "readyTimeout", "--ready-timeout", 1) ?? READY_SECONDS),
   };
+  const executable = Executable.own();
   await executable.refuseOwned();
   if (Executable.isInContainer) say("this is a container: what is changed in its image is gone with it");
   if (from === undefined) {
