@@ -182,10 +182,14 @@ export class Trial {
     await this.#leases?.stop();
     await this.#events?.stop();
     const members = await Promise.all(this.fleet.nodes.map((node) => this.#memberEnd(node)));
-    const { ends, epochs } = await endOfFleet(this.fleet);
+    let { ends, epochs } = await endOfFleet(this.fleet);
     this.say("all full nodes stand still");
     const changes = ends.toSorted((one, other) => other.seq - one.seq)[0]?.changes ?? [];
     const feeds: Feed[] = await Promise.all(this.#followers.map((follower) => follower.stop(changes)));
+    // A write whose client has gone may be decided later still, and then the followers see it.
+    const newest = changes.at(-1)?.seq ?? 0;
+    if (feeds.some((feed) => feed.changes.some(({ seq }) => seq > newest)))
+      ({ ends, epochs } = await endOfFleet(this.fleet));
     const wakes = (await Promise.all(this.#subscribers.map((subscriber) => subscriber.stop(rows)))).flatMap(
       (woken) => woken ?? [],
     );

@@ -130,6 +130,20 @@ test("stale steps are refused: another revision, an earlier term, a start of wha
   expect(takeStep(stopping, step(stopping, "idle"), AT)).toMatchObject({ outcome: "stopped", row: { state: "idle" } });
 });
 
+test("a new history counts terms anew: steps of its first leaders are taken", () => {
+  const row = { ...held(), term: 20 };
+  expect(takeStep(row, step(row, "idle", { term: 2 }), AT)).toBeUndefined();
+  const anew = takeStep(row, step(row, "idle", { term: 2 }), { ...AT, n: 2 })?.row as ServiceRow;
+  expect(anew).toMatchObject({ state: "idle", term: 2 });
+  expect(takeStep(anew, step(anew, "starting", { term: 2 }), { ...AT, n: 2 })?.row).toMatchObject({ n: 2, term: 2 });
+});
+
+test("where a copy is sent on purpose it is tried again", () => {
+  const row = { ...held(), tried: '["n2","n3"]' };
+  expect(takeStep(row, step(row, "stopping", { next: "n2" }), AT)?.row).toMatchObject({ next: "n2", tried: '["n3"]' });
+  expect(takeStep(row, step(row, "stopping"), AT)?.row).toMatchObject({ tried: '["n2","n3"]' });
+});
+
 test("what is said of another start counts for nothing", () => {
   const row = held();
   const said = { name: "web", copy: "", n: 1, seq: 50, what: "ready", reason: "" } as const;
@@ -162,9 +176,9 @@ test("at HH:MM it goes back once that time has come, and not for a time before i
   const day = Date.parse("2026-11-30T00:00:00Z");
   const wanted = decide({ ...world.world(), rows: [] })[0]?.step as Step;
   const started = takeStep(undefined, { ...wanted, node: "n1" }, AT)?.row as ServiceRow;
-  const decided = (readyAt: string, now: string) => {
+  const decided = (readyAt: string, now: string, tried = "[]") => {
     const ready_at = day + Date.parse(`1970-01-01T${readyAt}Z`);
-    const row: ServiceRow = { ...started, state: "ready", ready_at, ready_node: "n1" };
+    const row: ServiceRow = { ...started, state: "ready", ready_at, ready_node: "n1", tried };
     const timeMs = day + Date.parse(`1970-01-01T${now}Z`);
     return decide({ ...world.world(), timeMs, rows: [row] })[0]?.step?.to;
   };
@@ -173,6 +187,9 @@ test("at HH:MM it goes back once that time has come, and not for a time before i
   expect(decided("01:00:00", "03:39:59")).toBe("stopping");
   expect(decided("01:00:00", "03:40:00")).toBeUndefined();
   expect(decided("03:31:00", "03:32:00")).toBeUndefined();
+  // All attempts there failed: it is left alone for half an hour.
+  expect(decided("03:05:00", "03:34:59", '["n0"]')).toBeUndefined();
+  expect(decided("03:05:00", "03:35:00", '["n0"]')).toBe("stopping");
 });
 
 test("a plan follows the same decisions, and changes nothing", () => {

@@ -91,6 +91,8 @@ test.each(["a", "b"] as const)("asked of %s it answers, and hears who calls and 
     ...{ "content-type": "text/x", "x-mine": "1", authorization: "Bearer own", cookie: "s=1", origin: "http://cairn" },
     ...{ "cairn-caller": "forged", "tailscale-user-login": "boss@x", "x-forwarded-for": "1.2.3.4" },
     ...{ "cairn-service-caller": "nray", connection: "x-hop", "x-hop": "1" },
+    // As CGI reads it, this is Cairn-Caller-Tags.
+    ...{ cairn_caller_tags: "tag:admin", tailscale_user_login: "boss@x" },
   };
   const response = await ask(at, "/svc/web/a%2Fb/c?q=1&q=2", { method: "POST", body: "text", headers });
   expect(response.status).toBe(201);
@@ -101,7 +103,15 @@ test.each(["a", "b"] as const)("asked of %s it answers, and hears who calls and 
     ...{ "x-forwarded-host": "cairn", "x-forwarded-proto": "http", "x-forwarded-prefix": "/svc/web" },
     host: `127.0.0.1:${port}`,
   });
-  for (const name of ["cookie", "origin", "x-forwarded-for", "x-hop", "cairn-service-caller"])
+  for (const name of [
+    "cookie",
+    "origin",
+    "x-forwarded-for",
+    "x-hop",
+    "cairn-service-caller",
+    "cairn_caller_tags",
+    "tailscale_user_login",
+  ])
     expect([name, seen.headers[name]]).toEqual([name, undefined]);
   expect(response.headers.get("x-own")).toBe("kept");
   expect(response.headers.get("content-security-policy")).toContain("sandbox");

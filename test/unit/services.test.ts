@@ -4,6 +4,7 @@
 import { expect, test } from "bun:test";
 import { join } from "node:path";
 import { eventually } from "../kit/eventually.ts";
+import { isRunning } from "../kit/processes.ts";
 import { startServices } from "../kit/services.ts";
 
 type Fleet = ReturnType<typeof startServices>;
@@ -216,6 +217,20 @@ test("a changed declaration starts it anew; a disabled one ends it; what nobody 
     code: "forbidden",
   });
   expect(await fleet.lines("other")).toEqual([]);
+}, 60_000);
+
+test("the program that stops it is a part of it: nothing of it runs once it is said to have ended", async () => {
+  await using fleet = startServices({ a: [], b: ["web"] });
+  const log = join(fleet.folder, "log");
+  const main = sh(`while [ ! -e "$1.stop" ]; do sleep 0.05; done`, log);
+  const stop = ["sh", "-c", `echo $$ > "$1.pid"; touch "$1.stop"; sleep 100`, "sh", log];
+  await fleet.declareService("web", { ...main, stop, grace: 60, lease: 60, primary: "b" });
+  await fleet.ready("web", "b");
+  await fleet.declareService("web", { ...main, stop, grace: 60, lease: 60, primary: "b", enabled: false });
+  await eventually("it has ended", () => fleet.outcomes("web").at(-1) === "stopped");
+  const pid = Number((await fleet.lines("log.pid"))[0]);
+  expect(pid).toBeGreaterThan(1);
+  expect(isRunning(pid)).toBe(false);
 }, 60_000);
 
 test("a member that is stopped hands its services over at once", async () => {

@@ -1,7 +1,7 @@
 // The exchange of an executable: staging, versions, the earlier file, and places where it is refused.
 
 import { beforeEach, expect, test } from "bun:test";
-import { chmodSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Executable, isOlder } from "../../src/cli/upgrade/executable.ts";
 import { temporaryFolder } from "../kit/temporary.ts";
@@ -40,6 +40,18 @@ test("a new file takes the place of the old one, with its rights; the old one ca
   expect(await executable.previous()).toMatchObject({ version: "2.0.0" });
   executable.putBack();
   expect(readFileSync(executable.path, "utf8")).toBe(script("2.0.0"));
+  expect(readdirSync(folder).sort()).toEqual(["cairn", "cairn.previous"]);
+});
+
+test("a way back that fails half way loses no file", async () => {
+  {
+    await using staged = await stage(script("2.0.0"));
+    executable.put(staged.path);
+  }
+  rmSync(executable.path);
+  mkdirSync(executable.path);
+  expect(() => executable.putBack()).toThrow();
+  expect(readFileSync(executable.previousPath, "utf8")).toBe(script("1.0.0"));
   expect(readdirSync(folder).sort()).toEqual(["cairn", "cairn.previous"]);
 });
 

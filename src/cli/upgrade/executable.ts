@@ -118,16 +118,7 @@ export class Executable {
   /** Puts a staged file in place. This one is the earlier one from now on. */
   put(staged: string): void {
     const spare = `${staged}.previous`;
-    try {
-      linkSync(this.path, spare);
-    } catch {
-      // A file system without hard links.
-      copyFileSync(this.path, spare);
-      const { uid, gid, mode } = statSync(this.path);
-      chmodSync(spare, mode & 0o777);
-      if (process.getuid?.() === 0) chownSync(spare, uid, gid);
-      flush(spare);
-    }
+    secondName(this.path, spare);
     renameDurably(spare, this.previousPath);
     renameDurably(staged, this.path);
   }
@@ -137,11 +128,25 @@ export class Executable {
     const folder = mkdtempSync(join(dirname(this.path), ".cairn-upgrade-"));
     try {
       const staged = join(folder, "cairn");
-      renameDurably(this.previousPath, staged);
+      // It keeps its own name until another file has that one: a failure half way loses nothing.
+      secondName(this.previousPath, staged);
       this.put(staged);
     } finally {
       rmSync(folder, { recursive: true, force: true });
     }
+  }
+}
+
+/** Gives a file another name as well, or makes a copy where the file system has no hard links. */
+function secondName(path: string, name: string): void {
+  try {
+    linkSync(path, name);
+  } catch {
+    copyFileSync(path, name);
+    const { uid, gid, mode } = statSync(path);
+    chmodSync(name, mode & 0o777);
+    if (process.getuid?.() === 0) chownSync(name, uid, gid);
+    flush(name);
   }
 }
 

@@ -3,6 +3,7 @@
 
 import { buildInfo } from "../../config/build-info.ts";
 import { Fault } from "../../lib/fault.ts";
+import { reasonOf } from "../../lib/reason-of.ts";
 import { lockHolder } from "../../store/lock.ts";
 import { dataDirOf, isReady } from "../client.ts";
 import { type Command, countOption, type Invocation, isSet, textOption } from "../command.ts";
@@ -78,14 +79,15 @@ async function upgradeBy(invocation: Invocation, signal: AbortSignal): Promise<n
     const earlier = await executable.previous();
     return exchange(
       invocation,
-      { executable, to: earlier, put: () => executable.putBack(), sha256: "", isSigned: false },
+      { executable, to: earlier, put: async () => executable.putBack(), sha256: "", isSigned: false },
       times,
       signal,
     );
   }
   const named = { from, keyFile: textOption(invocation, "key"), sha256: textOption(invocation, "sha256"), invocation };
   const release = await openRelease(named, `${process.platform}-${process.arch}`, signal);
-  if (release.sha256 === (await executable.sha256())) {
+  const before = await executable.sha256();
+  if (release.sha256 === before) {
     await showResult(
       invocation,
       { ...resultOf(executable, buildInfo), changed: false },
@@ -98,7 +100,14 @@ async function upgradeBy(invocation: Invocation, signal: AbortSignal): Promise<n
     throw new Fault("invalid_input", `${release.place} is ${staged.version}, older than ${buildInfo.version}`, {
       hint: "An older version may not read what this one wrote. --allow-downgrade does it, --rollback goes back one step.",
     });
-  const put = () => executable.put(staged.path);
+  const put = async () => {
+    // The turn may have been waited for, and another command may run beside this one.
+    if ((await executable.sha256()) !== before)
+      throw new Fault("unavailable", `${executable.path} was changed meanwhile, by another upgrade`, {
+        hint: "Nothing was changed by this one. See cairn version, and start it again where it is still needed.",
+      });
+    executable.put(staged.path);
+  };
   // Awaited here: what is staged is removed when this function ends.
   return await exchange(
     invocation,
@@ -111,7 +120,7 @@ async function upgradeBy(invocation: Invocation, signal: AbortSignal): Promise<n
 interface Exchange {
   executable: Executable;
   to: Version;
-  put: () => void;
+  put: () => Promise<void>;
   sha256: string;
   isSigned: boolean;
 }
@@ -135,7 +144,7 @@ async function exchange(invocation: Invocation, made: Exchange, times: Times, si
   }
   if (manager === undefined) {
     signal.throwIfAborted();
-    put();
+    await put();
     const node = held ? restartYourself(pid) : `no node runs with the data folder ${dataDir}`;
     await showResult(invocation, { ...shown, changed: true, restarted: false }, `changed ${step}; ${node}\n`);
     return 0;
@@ -149,7 +158,7 @@ async function exchange(invocation: Invocation, made: Exchange, times: Times, si
     // A node that waits for a login, or for its fleet, waits for it afterwards too.
     const wasReady = await isReady(invocation, { signal });
     signal.throwIfAborted();
-    put();
+    await put();
     await restartOrTakeBack(invocation, { executable, manager, to, readyMs: times.readyMs, wasReady });
   } finally {
     await endTurn();
@@ -190,7 +199,18 @@ async function restartOrTakeBack(invocation: Invocation, restart: Restart): Prom
   const why = await problemOfRestart(invocation, restart, to);
   if (why === undefined) return;
   say(`${nameOf(to)} is not ready: ${why}`);
-  executable.putBack();
+  try {
+    executable.putBack();
+  } catch (cause) {
+    throw new Fault(
+      "internal",
+      `${executable.path} is ${nameOf(to)}, whose node is not ready, and stays: ${reasonOf(cause)}`,
+      {
+        hint: `Put ${executable.previousPath} in its place by hand, and restart the node.`,
+        cause,
+      },
+    );
+  }
   const again = await problemOfRestart(invocation, restart, buildInfo);
   const now =
     again === undefined ? `${nameOf(buildInfo)} is back and ready` : `${nameOf(buildInfo)} is back, and ${again}`;
@@ -208,8 +228,7 @@ async function problemOfRestart(
   try {
     await manager.restart();
   } catch (error) {
-    if (error instanceof Fault) return error.message;
-    throw error;
+    return reasonOf(error);
   }
   const isNew: Condition = ({ report }) =>
     report.version === version && report.commit === commit ? undefined : `the node still is ${report.version}`;
@@ -218,7 +237,6 @@ async function problemOfRestart(
     const missing = await waitFor(invocation, wanted, { timeoutMs: readyMs, signal: new AbortController().signal });
     return missing.length === 0 ? undefined : `${missing.join("; ")} after ${readyMs / 1000} s`;
   } catch (error) {
-    if (error instanceof Fault) return error.message;
-    throw error;
+    return reasonOf(error);
   }
 }

@@ -13,6 +13,7 @@ import {
   type ProcessSpec,
   type ReadSecret,
   runProcess,
+  shownTail,
   specOf,
 } from "../process/index.ts";
 import { problemBy } from "./check.ts";
@@ -58,6 +59,8 @@ export class Copy {
   readonly #ring = new OutputRing(RING_BYTES);
   readonly #over = new AbortController();
   #process: GuardedProcess | undefined;
+  /** Resolves when what ends it has ended too. */
+  #ending: Promise<void> | undefined;
   /** Why it is being ended; `failed`: it was not asked to. */
   #stopped: { reason: string; failed: boolean } | undefined;
 
@@ -86,14 +89,14 @@ export class Copy {
 
   /** Returns the end of what it has written, and how many bytes that was in all. */
   tail(): { text: string; bytes: number } {
-    return { text: redactText(this.#ring.text()), bytes: this.#ring.totalBytes };
+    return { text: shownTail(this.#ring), bytes: this.#ring.totalBytes };
   }
 
   #stop(why: { reason: string; failed: boolean }): void {
     if (this.#stopped !== undefined) return;
     this.#stopped = why;
     this.#over.abort();
-    void this.#endProcess();
+    this.#ending = this.#endProcess();
   }
 
   /** Asks it to end by its own program, if it has one, then by signals. */
@@ -104,9 +107,13 @@ export class Copy {
     if (child === undefined) return;
     const beganMs = performance.now();
     if (shape?.stop !== undefined) {
-      const asked = { timeoutMs: Math.max(1, graceMs), signal: new AbortController().signal, graceMs: 0 };
+      const over = new AbortController();
+      const asked = { timeoutMs: Math.max(1, graceMs), signal: over.signal, graceMs: 0 };
       const asking = runProcess(this.#specOf(shape, shape.stop), asked).catch(() => {});
       await Promise.race([asking, child.ended.catch(() => {})]);
+      // It is a part of the copy: another one must not start beside it.
+      over.abort();
+      await asking;
     }
     const leftMs = Math.max(0, graceMs - (performance.now() - beganMs));
     await child.stop(leftMs).catch(() => {});
@@ -129,12 +136,14 @@ export class Copy {
         graceMs: Math.min(shape.grace * 1000, leaseMs / 4),
       });
       this.#process = child;
-      if (this.#stopped !== undefined) void this.#endProcess();
+      if (this.#stopped !== undefined) this.#ending = this.#endProcess();
       await child.started;
       void this.#watch(shape).catch((error: unknown) => {
         if (!this.#over.signal.aborted) this.#stop({ reason: reasonOf(error), failed: true });
       });
-      return this.#endOf(await child.ended);
+      const end = await child.ended;
+      await this.#ending;
+      return this.#endOf(end);
     } catch (error) {
       return this.#stopped ?? { failed: true, reason: reasonOf(error) };
     }

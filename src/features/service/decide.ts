@@ -5,10 +5,13 @@ import { type Candidate, candidatesOf, chosenOf, labelOf, type SeenNode } from "
 import { hashOfProgram, type ServiceShape } from "./declared.ts";
 import { isHeld, isNamed, offersOf, type ServiceRow } from "./rows.ts";
 import type { Step } from "./transition.ts";
+import { listOf } from "./transition.ts";
 
 /** After an instant of `failback: at:HH:MM` it may be made up for so long, in ms. */
 const FAILBACK_WINDOW_MS = 600_000;
 const DAY_MS = 86_400_000;
+/** A service that is ready elsewhere goes back to a member on which all attempts failed no sooner than after this. */
+const TRIED_MS = 30 * 60_000;
 
 /** All that decisions depend on. */
 export interface World {
@@ -126,6 +129,8 @@ function reasonToStop(
 
 /** Reports whether a service that is ready elsewhere goes back to its first member now. */
 function goesBack({ failback }: ServiceShape, first: SeenNode, row: ServiceRow, timeMs: number): boolean {
+  // Where it could not run it is not tried again at once: it would be down each time.
+  if (listOf(row.tried).includes(first.node) && timeMs - row.ready_at < TRIED_MS) return false;
   if (failback.startsWith("stable:")) return first.thereMs >= 1000 * Number(failback.slice("stable:".length));
   const [, hour, minute] = /^at:([0-9]{2}):([0-9]{2})$/.exec(failback) ?? [];
   if (hour === undefined) return false;

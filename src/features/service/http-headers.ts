@@ -18,6 +18,7 @@ const NOT_FOR_SERVICES_PREFIXES = ["cairn-", "tailscale-", "x-forwarded-", "sec-
 const NOT_FOR_CALLERS = [
   ...HOP_BY_HOP,
   ...["set-cookie", "clear-site-data", "strict-transport-security", "alt-svc", "service-worker-allowed", "refresh"],
+  ...["nel", "report-to", "reporting-endpoints", "accept-ch", "critical-ch"],
 ];
 const NOT_FOR_CALLERS_PREFIXES = ["cairn-", "access-control-"];
 
@@ -43,10 +44,13 @@ export function answerHeaders(headers: Headers): Headers {
 }
 
 function without(headers: Headers, names: readonly string[], prefixes: readonly string[]): Headers {
+  // CGI and its like read `Cairn_Caller` as `Cairn-Caller`.
+  const plain = (name: string) => name.replaceAll("_", "-");
   const named = (headers.get("connection") ?? "").split(",").map((name) => name.trim().toLowerCase());
   const left = new Headers();
   for (const [name, value] of headers) {
-    const isOut = names.includes(name) || named.includes(name) || prefixes.some((prefix) => name.startsWith(prefix));
+    const isOut =
+      names.includes(plain(name)) || named.includes(name) || prefixes.some((prefix) => plain(name).startsWith(prefix));
     if (!isOut) left.append(name, value);
   }
   return left;

@@ -1,6 +1,7 @@
 // The leader's duty: looks at declarations, rows and members, decides the next steps (decide.ts), and proposes them.
 // It measures the leases of copies, and says which services run nowhere.
 
+import { counted } from "../../lib/counted.ts";
 import { pause } from "../../lib/pause.ts";
 import { printableLine } from "../../lib/printable.ts";
 import { reasonOf } from "../../lib/reason-of.ts";
@@ -19,7 +20,16 @@ import type { serviceConditions } from "./conditions.ts";
 import { type Decision, decide, seenNode, type World } from "./decide.ts";
 import { SERVICE, type ServiceShape } from "./declared.ts";
 import { MAX_AT_ONCE, serviceNote, serviceStep } from "./internal.ts";
-import { drainRows, isHeld, nodeRows, SERVICE_LEVEL, serviceRow, serviceRows, startText } from "./rows.ts";
+import {
+  DEFAULT_SPACE,
+  drainRows,
+  isHeld,
+  nodeRows,
+  SERVICE_LEVEL,
+  serviceRow,
+  serviceRows,
+  startText,
+} from "./rows.ts";
 
 /** Between two looks, in ms. */
 const LOOK_MS = 500;
@@ -187,15 +197,11 @@ export class Keeper {
 
   #tell(decisions: readonly Decision[]): void {
     const { conditions, reader, declarations, monotonicMs } = this.#options;
-    const enabled = new Set(
-      declarations
-        .list(SERVICE)
-        .filter(({ value }) => value.enabled)
-        .map(({ name }) => name),
-    );
+    const enabled = declarations.list(SERVICE).filter(({ value }) => value.enabled);
+    const spaces = new Map(enabled.map(({ name, value }) => [name, value.space]));
     const nowMs = monotonicMs();
     const down = decisions.filter(
-      ({ name, copy }) => enabled.has(name) && serviceRow(reader, name, copy)?.state !== "ready",
+      ({ name, copy }) => spaces.has(name) && serviceRow(reader, name, copy)?.state !== "ready",
     );
     const keys = new Set(down.map(keyOf));
     for (const key of this.#downSince.keys()) if (!keys.has(key)) this.#downSince.delete(key);
@@ -207,7 +213,11 @@ export class Keeper {
     }
     const said = printableLine(long.map(({ name, why }) => `${name}: ${why}`).join("; "));
     const more = said.length > MAX_SAID ? `… (${long.length} in all)` : "";
-    conditions.raise("service_down", `${said.slice(0, MAX_SAID)}${more}`);
+    const verb = long.length === 1 ? "is" : "are";
+    conditions.raise("service_down", `${said.slice(0, MAX_SAID)}${more}`, {
+      spaces: long.map(({ name }) => spaces.get(name) ?? DEFAULT_SPACE),
+      plain: `${counted(long.length, "service")} ${verb} ready nowhere`,
+    });
   }
 }
 

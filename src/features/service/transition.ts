@@ -65,9 +65,13 @@ export function newRow({ name, copy, space }: Pick<ServiceRow, "name" | "copy" |
   };
 }
 
-/** Takes a step. Returns undefined where it is stale: made for another revision, or by a leader of an earlier term. */
+/**
+ * Takes a step. Returns undefined where it is stale: made for another revision, or by a leader of an earlier term. A
+ * new history counts terms anew, so that those of a start in an earlier one say nothing.
+ */
 export function takeStep(found: ServiceRow | undefined, step: Step, at: At): Made | undefined {
-  if ((found?.revision ?? 0) !== step.revision || (found?.term ?? 0) > step.term) return undefined;
+  if ((found?.revision ?? 0) !== step.revision) return undefined;
+  if (found !== undefined && found.n === at.n && found.term > step.term) return undefined;
   const before = found ?? newRow(step, at);
   const { to, term } = step;
   const shared = { term, revision: before.revision + 1, since: at.timeMs, seq: at.seq, reason: cut(step.reason) };
@@ -89,7 +93,7 @@ export function takeStep(found: ServiceRow | undefined, step: Step, at: At): Mad
     if (before.state !== "starting" && before.state !== "ready") return undefined;
     return {
       before,
-      row: { ...before, ...shared, state: "stopping", next: step.next, asked: "" },
+      row: { ...before, ...shared, state: "stopping", next: step.next, asked: "", tried: without(before, step.next) },
       outcome: "stopping",
     };
   }
@@ -136,6 +140,11 @@ function backoffOf(backoffMs: number, failures: number): number {
   const longest = Math.max(backoffMs, MAX_BACKOFF_MS);
   for (let failure = 1; failure < failures; failure += 1) delayMs = Math.min(longest, 2 * delayMs);
   return delayMs;
+}
+
+/** Where a copy is sent on purpose it is tried again. */
+function without({ tried }: ServiceRow, node: string): string {
+  return JSON.stringify(listOf(tried).filter((each) => each !== node));
 }
 
 /** Returns the members on which all attempts failed. */

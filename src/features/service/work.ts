@@ -87,14 +87,13 @@ export const serviceWork = (node: Services): Operation =>
       const terms = node.get(LEASES);
       for (const each of copies) {
         const row = rowOf(reader, each);
-        if (row?.boot === boot) await renew(terms, reader, row, context.signal);
+        if (row?.boot === boot && isOf(row, member)) await renew(terms, reader, row, context.signal);
       }
       await note(node, { member, boot, offers, copies }, reader, context);
       const starts: GivenStart[] = [];
       const known = new Set(copies.map(keyOf));
       for (const row of serviceRows(reader)) {
-        // A node that was on no tailnet when it was given the service had no id then.
-        if (!isHeld(row) || row.boot !== boot || (row.node !== member && row.node !== "")) continue;
+        if (!isHeld(row) || row.boot !== boot || !isOf(row, member)) continue;
         const { name, copy, n, fence_seq: seq, space, state, program, lease_ms, reason } = row;
         // Its time begins with the call that gives it: that was sent before.
         const isThere = known.has(keyOf({ name, copy, n, seq })) || (await renew(terms, reader, row, context.signal));
@@ -130,6 +129,11 @@ async function renew(terms: HeldTerms, reader: Reader, row: ServiceRow, signal: 
   return !isOver;
 }
 
+/** Reports whether a start is of this member. One that was on no tailnet when it was given the start had no id then. */
+function isOf({ node }: ServiceRow, member: string): boolean {
+  return node === member || node === "";
+}
+
 /** Puts into the log what is new. */
 async function note(
   node: Services,
@@ -145,7 +149,13 @@ async function note(
   const said = copies.flatMap((each): Said[] => {
     const row = rowOf(reader, each);
     const { what, ...more } = each;
-    if (row?.boot !== boot || what === "starting" || (what === "ready" && row.state !== "starting")) return [];
+    if (
+      row?.boot !== boot ||
+      !isOf(row, member) ||
+      what === "starting" ||
+      (what === "ready" && row.state !== "starting")
+    )
+      return [];
     return [{ ...more, what }];
   });
   let offer = isNew ? { node: member, name, boot, services: offers } : null;

@@ -195,8 +195,11 @@ export class ServiceWorker implements Job {
   }
 
   #begin(start: string, given: GivenStart, sentMs: number): void {
-    const { declarations, agrees, parts, say } = this.#options;
+    const { declarations, agrees, parts, say, reader } = this.#options;
     const { name, n, seq, program } = given;
+    // This store is behind the answer, and may lack the declaration too. The next call gives it again.
+    const row = serviceRow(reader, name, given.copy);
+    if (row?.n !== n || row.fence_seq !== seq) return;
     const leftMs = this.#leftMs(given, sentMs);
     // It was too long on its way: the next call gives it again.
     if (leftMs <= 0) return;
