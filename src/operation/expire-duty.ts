@@ -6,6 +6,7 @@ import { pause } from "../lib/pause.ts";
 import type { Lead } from "../log/duties.ts";
 import { levelOf } from "../log/level.ts";
 import type { Log } from "../log/log.ts";
+import { nodeCommand } from "../log/node-command.ts";
 import type { Reader } from "../store/store.ts";
 import type { Expiring } from "./expiring.ts";
 
@@ -54,9 +55,8 @@ export class ExpireDuty {
   }
 
   async #removeDue(each: Expiring, signal: AbortSignal): Promise<void> {
-    const { name, v } = each.write;
     while (!signal.aborted && this.#isDue(each)) {
-      const command = { name, v, input: {}, caller: "node", via: "", key: "" };
+      const command = nodeCommand(each.write, {});
       const { output } = await this.#options.log.propose(command);
       // The stamp may be earlier than the time that was looked at: a clock was corrected in between.
       if (output["removed"] === 0) return;

@@ -7,6 +7,7 @@ import { reasonOf } from "../../lib/reason-of.ts";
 import type { Lead } from "../../log/duties.ts";
 import { levelOf } from "../../log/level.ts";
 import type { Log } from "../../log/log.ts";
+import { nodeCommand } from "../../log/node-command.ts";
 import type { ConditionsOf } from "../../observe/conditions.ts";
 import type { LogLine } from "../../observe/logging.ts";
 import { BLOB_LEVEL } from "../../operation/blob-references.ts";
@@ -163,10 +164,9 @@ export class KeepCopies {
   }
 
   async #propose(gained: readonly Held[], gone: readonly Held[]): Promise<void> {
-    const { name, v } = blobHolders;
     for (let at = 0; at < Math.max(gained.length, gone.length); at += MAX_HELD) {
       const input = { found: gained.slice(at, at + MAX_HELD), lost: gone.slice(at, at + MAX_HELD) };
-      await this.#options.log().propose({ name, v, input, caller: "node", via: "", key: "" });
+      await this.#options.log().propose(nodeCommand(blobHolders, input));
     }
   }
 }

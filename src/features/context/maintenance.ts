@@ -6,6 +6,7 @@ import { MAX_COMPACTED_CHANGES } from "../../log/compact.ts";
 import type { Lead } from "../../log/duties.ts";
 import { levelOf } from "../../log/level.ts";
 import type { Log } from "../../log/log.ts";
+import { nodeCommand } from "../../log/node-command.ts";
 import type { AnyWrite, WriteLimits } from "../../operation/define.ts";
 import { versionAt } from "../../operation/versions.ts";
 import type { Reader, Store } from "../../store/store.ts";
@@ -164,7 +165,7 @@ export class Maintenance {
   async #propose(operation: AnyWrite, input: unknown): Promise<void> {
     const { log, store } = this.#options;
     const { v } = versionAt(operation, levelOf(store.reader));
-    await log().propose({ name: operation.name, v, input, caller: "node", via: "", key: "" });
+    await log().propose(nodeCommand({ name: operation.name, v }, input));
   }
 }
 

@@ -12,6 +12,7 @@ import type { Changes } from "../../log/changes.ts";
 import type { Lead } from "../../log/duties.ts";
 import { levelOf } from "../../log/level.ts";
 import type { Command } from "../../log/log.ts";
+import { nodeCommand } from "../../log/node-command.ts";
 import type { ConditionsOf } from "../../observe/conditions.ts";
 import type { LogLine } from "../../observe/logging.ts";
 import type { DeclaredKind } from "../../operation/declared-kind.ts";
@@ -126,8 +127,7 @@ export class Keeper {
   async #propose(news: readonly Settled[], signal: AbortSignal): Promise<void> {
     for (const part of inParts(news)) {
       signal.throwIfAborted();
-      const { name, v } = declarationSettle;
-      await this.#options.propose({ name, v, input: { settled: part }, caller: "node", via: "", key: "" });
+      await this.#options.propose(nodeCommand(declarationSettle, { settled: part }));
     }
   }
 

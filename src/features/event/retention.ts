@@ -4,6 +4,7 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import { pause } from "../../lib/pause.ts";
 import type { Lead } from "../../log/duties.ts";
 import type { Log } from "../../log/log.ts";
+import { nodeCommand } from "../../log/node-command.ts";
 import type { WriteLimits } from "../../operation/define.ts";
 import type { Reader } from "../../store/store.ts";
 import { logPlaces } from "./moves/place.ts";
@@ -44,8 +45,7 @@ export class Retention {
       if (moving !== undefined || current?.kind === "jetstream") return;
       const floor = floorFor(reader, limits().events, log().timeMs());
       if (floor === undefined) return;
-      const { name, v } = eventTrim;
-      const { output } = await log().propose({ name, v, input: { floor }, caller: "node", via: "", key: "" });
+      const { output } = await log().propose(nodeCommand(eventTrim, { floor }));
       if (output["removed"] === 0) return;
       await nextTurn();
     }

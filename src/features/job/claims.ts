@@ -6,6 +6,7 @@ import { reasonOf } from "../../lib/reason-of.ts";
 import type { SleepClock } from "../../lib/sleep-clock.ts";
 import type { Lead } from "../../log/duties.ts";
 import type { Log } from "../../log/log.ts";
+import { nodeCommand } from "../../log/node-command.ts";
 import type { LogLine } from "../../observe/logging.ts";
 import { decided } from "../../operation/decided.ts";
 import { type Fence, fenceText } from "../../operation/fence.ts";
@@ -92,9 +93,8 @@ export class Claims {
   }
 
   #end(jobs: readonly JobHead[]): void {
-    const { name, v } = jobExpire;
     const claims = jobs.map(({ id, claim_n: n, claim_seq: seq }) => ({ id, n, seq }));
-    const command = { name, v, input: { claims }, caller: "node", via: "", key: "" };
+    const command = nodeCommand(jobExpire, { claims });
     const outcome = decided(this.#options.log, command, () => this.#terms.leading);
     for (const job of jobs) {
       this.#options.onLost(job.worker);

@@ -7,6 +7,7 @@ import { reasonOf } from "../../lib/reason-of.ts";
 import type { Lead } from "../../log/duties.ts";
 import { levelOf } from "../../log/level.ts";
 import type { Log } from "../../log/log.ts";
+import { nodeCommand } from "../../log/node-command.ts";
 import type { ConditionsOf } from "../../observe/conditions.ts";
 import type { LogLine } from "../../observe/logging.ts";
 import type { Declarations } from "../../operation/declared-kind.ts";
@@ -130,8 +131,7 @@ export class Dispatcher {
   }
 
   async #propose(jobs: readonly { id: string; worker: string; boot: string }[]): Promise<void> {
-    const { name, v } = jobDispatch;
-    await this.#options.log().propose({ name, v, input: { jobs }, caller: "node", via: "", key: "" });
+    await this.#options.log().propose(nodeCommand(jobDispatch, { jobs }));
   }
 
   /** Says which actions have jobs that no one offers to run. */

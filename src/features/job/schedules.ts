@@ -11,6 +11,7 @@ import { reasonOf } from "../../lib/reason-of.ts";
 import type { Lead } from "../../log/duties.ts";
 import { levelOf } from "../../log/level.ts";
 import type { Log } from "../../log/log.ts";
+import { nodeCommand } from "../../log/node-command.ts";
 import type { ConditionsOf } from "../../observe/conditions.ts";
 import type { LogLine } from "../../observe/logging.ts";
 import type { Declaration, Declarations, DeclaredKind } from "../../operation/declared-kind.ts";
@@ -180,8 +181,7 @@ export class Schedules {
   }
 
   async #propose(fired: { name: string; space: string; at: number; job: unknown }): Promise<void> {
-    const { name, v } = jobFire;
-    await this.#options.log().propose({ name, v, input: fired, caller: "node", via: "", key: "" });
+    await this.#options.log().propose(nodeCommand(jobFire, fired));
   }
 
   #tell(declared: readonly Declaration<ScheduleShape>[]): void {

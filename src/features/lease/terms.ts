@@ -8,6 +8,7 @@ import type { Cursor } from "../../log/changes.ts";
 import type { Lead } from "../../log/duties.ts";
 import { levelOf } from "../../log/level.ts";
 import type { Log } from "../../log/log.ts";
+import { nodeCommand } from "../../log/node-command.ts";
 import { decided } from "../../operation/decided.ts";
 import { FENCE_LEVEL, type Fence, fenceText } from "../../operation/fence.ts";
 import type { Reader } from "../../store/store.ts";
@@ -162,7 +163,7 @@ export class LeaseTerms {
 
   #expire({ name, n, seq, revision }: LeaseRow): void {
     const input = { name, n, seq, revision };
-    const command = { name: leaseExpire.name, v: leaseExpire.v, input, caller: "node", via: "", key: "" };
+    const command = nodeCommand(leaseExpire, input);
     const outcome = decided(this.#options.log, command, () => this.#leading);
     this.#expiring.set(
       name,

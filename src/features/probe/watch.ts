@@ -8,6 +8,7 @@ import { reasonOf } from "../../lib/reason-of.ts";
 import type { Lead } from "../../log/duties.ts";
 import { levelOf } from "../../log/level.ts";
 import type { Command } from "../../log/log.ts";
+import { nodeCommand } from "../../log/node-command.ts";
 import type { ConditionsOf } from "../../observe/conditions.ts";
 import type { LogLine } from "../../observe/logging.ts";
 import type { Declaration, Declarations } from "../../operation/declared-kind.ts";
@@ -144,7 +145,7 @@ export class Watch {
   }
 
   async #propose({ name, v }: { name: string; v: number }, input: unknown): Promise<void> {
-    await this.#options.propose({ name, v, input, caller: "node", via: "", key: "" });
+    await this.#options.propose(nodeCommand({ name, v }, input));
   }
 
   async #askOthers(declared: ReadonlyMap<string, Declaration<ProbeShape>>, signal: AbortSignal): Promise<void> {

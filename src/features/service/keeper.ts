@@ -8,6 +8,7 @@ import { reasonOf } from "../../lib/reason-of.ts";
 import type { Lead } from "../../log/duties.ts";
 import { levelOf } from "../../log/level.ts";
 import type { Log } from "../../log/log.ts";
+import { nodeCommand } from "../../log/node-command.ts";
 import type { ConditionsOf } from "../../observe/conditions.ts";
 import type { LogLine } from "../../observe/logging.ts";
 import { decided } from "../../operation/decided.ts";
@@ -169,8 +170,7 @@ export class Keeper {
   /** Ends of leases are noted before anything is waited for. What is unknown of the outcome is found out. */
   async #propose(steps: readonly NonNullable<Decision["step"]>[]): Promise<void> {
     const { leases, log, reader } = this.#options;
-    const { name, v } = serviceStep;
-    const command = { name, v, input: { steps }, caller: "node", via: "", key: "" };
+    const command = nodeCommand(serviceStep, { steps });
     const outcome = decided(log, command, () => leases.leading);
     for (const { name: service, copy, to } of steps) {
       const row = to === "idle" ? serviceRow(reader, service, copy) : undefined;
@@ -191,8 +191,7 @@ export class Keeper {
       .slice(0, MAX_AT_ONCE);
     signal.throwIfAborted();
     if (left.length === 0) return;
-    const { name, v } = serviceNote;
-    await log().propose({ name, v, input: { offer: null, said: [], left }, caller: "node", via: "", key: "" });
+    await log().propose(nodeCommand(serviceNote, { offer: null, said: [], left }));
   }
 
   #tell(decisions: readonly Decision[]): void {

@@ -3,6 +3,7 @@
 
 import { reasonOf } from "../../lib/reason-of.ts";
 import type { Command } from "../../log/log.ts";
+import { nodeCommand } from "../../log/node-command.ts";
 import type { LogLine } from "../../observe/logging.ts";
 import { type Beats, beatOf } from "../beats/beats.ts";
 import type { Members } from "../members.ts";
@@ -66,8 +67,7 @@ export class Observer {
     const stable = found.filter((each) => this.#before.has(JSON.stringify(each))).slice(0, MAX_OBSERVED);
     this.#before = new Set(found.map((each) => JSON.stringify(each)));
     if (stable.length === 0) return;
-    const { name, v } = fleetObserve;
-    await this.#options.propose({ name, v, input: { observed: stable }, caller: "node", via: "", key: "" });
+    await this.#options.propose(nodeCommand(fleetObserve, { observed: stable }));
   }
 
   /** Returns what is not as the log has it. */

@@ -4,6 +4,7 @@
 import { reasonOf } from "../../lib/reason-of.ts";
 import { newFleetKey } from "../../log/fleet-key.ts";
 import type { Command } from "../../log/log.ts";
+import { nodeCommand } from "../../log/node-command.ts";
 import type { LogLine } from "../../observe/logging.ts";
 import type { WriteOperation } from "../../operation/define.ts";
 import type { FleetSettings } from "../../operation/fleet-settings.ts";
@@ -212,8 +213,7 @@ export class Steward {
   }
 
   async #propose(operation: WriteOperation, input: unknown): Promise<void> {
-    const { name, v } = operation;
-    await this.#options.propose({ name, v, input: operation.input.parse(input), caller: "node", via: "", key: "" });
+    await this.#options.propose(nodeCommand(operation, operation.input.parse(input)));
   }
 
   #facts(server: string, state: RaftState): ServerFacts {

@@ -7,6 +7,7 @@ import { pause } from "../../../lib/pause.ts";
 import type { Lead } from "../../../log/duties.ts";
 import { levelOf } from "../../../log/level.ts";
 import type { Log } from "../../../log/log.ts";
+import { nodeCommand } from "../../../log/node-command.ts";
 import type { EventLimits } from "../../../operation/define.ts";
 import type { Reader } from "../../../store/store.ts";
 import type { Pace } from "../event-log.ts";
@@ -273,7 +274,7 @@ export class Mover {
   }
 
   #propose(name: string, v: number, input: unknown) {
-    return this.#options.log().propose({ name, v, input, caller: "node", via: "", key: "" });
+    return this.#options.log().propose(nodeCommand({ name, v }, input));
   }
 }
 

@@ -6,6 +6,7 @@ import { Fault } from "../../../lib/fault.ts";
 import { printableLine } from "../../../lib/printable.ts";
 import { levelOf } from "../../../log/level.ts";
 import { readMeta } from "../../../log/meta.ts";
+import { nodeCommand } from "../../../log/node-command.ts";
 import { CONNECTIONS } from "../../../operation/connections.ts";
 import { ACCESS, CALL_AS, FIND_CALLERS, HOST, LOG, NODE, TRACER } from "../../../operation/node-parts.ts";
 import { ServiceKey, type Services } from "../../../operation/services.ts";
@@ -190,7 +191,6 @@ async function withEvents(node: Services, records: Records): Promise<Records> {
 }
 
 async function record(node: Services, records: Records): Promise<void> {
-  const { name, v } = outboxRecord;
-  const command = { name, v, input: { records }, caller: "node", via: "", key: "" };
+  const command = nodeCommand(outboxRecord, { records });
   await node.get(LOG).propose(command);
 }
