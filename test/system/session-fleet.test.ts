@@ -15,10 +15,13 @@ beforeAll(async () => {
   fleet = await startFleet({ centrals: 3, edges: 1 });
   ({ leader, follower, edge } = await fleet.oneOfEach());
   // Edges learn from the first heartbeats whether their fleet knows agents.
-  await eventually("the edge to take calls of agents", async () => {
-    const { status } = await edge.call("agent_list", { as: `agent-${"0".repeat(32)}` });
+  let answer = "";
+  const takesCall = async () => {
+    const { status, text } = await edge.call("agent_list", { as: `agent-${"0".repeat(32)}` });
+    answer = `${status} ${text}`;
     return status !== 503;
-  });
+  };
+  await eventually("the edge to take calls of agents", takesCall, { seen: () => answer });
 }, 300_000);
 
 afterAll(async () => {
