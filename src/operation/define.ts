@@ -180,6 +180,8 @@ export interface WaitShape {
   at: string;
   /** What the next wait takes as `since`. */
   next: string;
+  /** True where the answer begins later than `since` says: the stream then fails with `below_floor`. */
+  gap?: string;
   /** As that of the stream of a full member (`FollowCursor.eventName`). */
   eventName?: string;
 }

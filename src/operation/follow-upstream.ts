@@ -147,7 +147,8 @@ class UpstreamPlace implements FollowCursor {
   }
 
   #keep(output: Values): void {
-    const { items, at, next } = this.#shape;
+    const { items, at, next, gap } = this.#shape;
+    if (gap !== undefined && output[gap] !== false) throw passedOver();
     const listed = z.array(z.record(z.string(), z.unknown())).max(MAX_ITEMS).safeParse(output[items]);
     if (!listed.success) throw unreadable(items);
     this.#ahead = listed.data.map((value) => ({ position: placeOf(value, at), value }));
@@ -162,6 +163,12 @@ function placeOf(values: Values, member: string): string {
   const { success, data } = place.safeParse(values[member]);
   if (!success) throw unreadable(member);
   return data;
+}
+
+function passedOver(): Fault {
+  return new Fault("below_floor", "What came after the place of this stream is no longer kept", {
+    hint: "Open the stream again; it begins with the oldest that is kept.",
+  });
 }
 
 function unreadable(what: string): Fault {

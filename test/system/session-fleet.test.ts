@@ -34,6 +34,29 @@ async function ask(node: FleetNode, operation: string, input: object): Promise<R
   return body;
 }
 
+/** Opens `events/stream` of MCP Events at the edge. */
+async function eventsStream(): Promise<EventReader> {
+  const protocolVersion = "2026-07-28";
+  const clientInfo = { name: "test", version: "0" };
+  const _meta = {
+    "io.modelcontextprotocol/protocolVersion": protocolVersion,
+    "io.modelcontextprotocol/clientInfo": clientInfo,
+    "io.modelcontextprotocol/clientCapabilities": {},
+  };
+  const params = { name: "cairn.event", arguments: { space: "team-a", own: true }, _meta };
+  const headers = {
+    "content-type": "application/json",
+    accept: "application/json, text/event-stream",
+    "mcp-protocol-version": protocolVersion,
+    "mcp-method": "events/stream",
+    "mcp-name": params.name,
+  };
+  const body = JSON.stringify({ jsonrpc: "2.0", id: 1, method: "events/stream", params });
+  const response = await fetch("http://localhost/mcp", { unix: await edge.socket(), method: "POST", headers, body });
+  expect(response.status).toBe(200);
+  return new EventReader(response);
+}
+
 const textsOf = (body: Record<string, unknown>, list = "events") =>
   (body[list] as { text: string }[]).map(({ text }) => text);
 
@@ -114,6 +137,13 @@ test("an edge streams messages and events of its upstream, and goes on where a c
   await events.next();
   await ask(leader, "event_publish", { space: "team-a", type: "build.done", source: "ci", event_id: "e1" });
   expect(JSON.parse((await events.next())?.data ?? "{}")).toMatchObject({ id: "e1", type: "build.done" });
+  await using occurrences = await eventsStream();
+  const active = { method: "notifications/events/active", params: { truncated: false } };
+  expect(JSON.parse((await occurrences.next())?.data ?? "{}")).toMatchObject(active);
+  await ask(leader, "event_publish", { space: "team-a", type: "build.done", source: "ci", event_id: "e2" });
+  let seen: { method?: string } = {};
+  while (seen.method !== "notifications/events/event") seen = JSON.parse((await occurrences.next())?.data ?? "{}");
+  expect(seen).toMatchObject({ params: { data: { id: "e2" } } });
 }, 120_000);
 
 test("a session goes on over the loss of its leader, and no one misses or repeats a message", async () => {

@@ -96,8 +96,11 @@ async function startOf(
   return time === undefined ? feed.log.head().tail : offsetAt(feed, time);
 }
 
-/** Waits for the first event, then returns those that are there already. */
-async function pageOf(
+/**
+ * Waits until the deadline for the first event after `start`, then returns those that are there already. An aborted
+ * deadline waits for none.
+ */
+export async function pageOf(
   feed: EventFeed,
   wanted: Chosen,
   start: number,

@@ -8,13 +8,12 @@ import type { FollowCursor, Taken } from "../../../operation/follow.ts";
 import { NODE } from "../../../operation/node-parts.ts";
 import type { Services } from "../../../operation/services.ts";
 import { refuseBelowLevel } from "../../../operation/versions.ts";
-import { chooser } from "../chosen.ts";
+import { refuseWaitArguments, timeoutSeconds } from "../../../operation/wait-arguments.ts";
 import { parseCursor } from "../cursor.ts";
-import { EVENT_FEED, type FedEvent } from "../feed.ts";
-import { readPage } from "../read-events.ts";
+import { EVENT_FEED } from "../feed.ts";
 import { EVENT_LEVEL } from "../rows.ts";
 import type { ShownEvent } from "../shown.ts";
-import { EventPlace } from "../wait.ts";
+import { EventPlace, pageOf } from "../wait.ts";
 import {
   ANY_EVENT,
   chosenBy,
@@ -33,7 +32,9 @@ const MAX_EVENTS = 500;
 const input = z.object({
   name: eventName.describe(`A type of event_types, or ${ANY_EVENT}.`),
   arguments: eventArguments.describe("What of the type, as its inputSchema in events/list has it."),
-  ...placeArguments,
+  since: placeArguments.cursor,
+  max_age_ms: placeArguments.max_age_ms,
+  timeout_seconds: timeoutSeconds.describe("With since: how long to wait for the first one (default 0, at most 300)."),
   limit: z
     .number()
     .int()
@@ -45,7 +46,7 @@ const input = z.object({
 
 const output = z.object({
   events: z.array(occurrence).describe("Oldest first."),
-  cursor: z.string().describe("Pass it as cursor of the next call."),
+  cursor: z.string().describe("Pass it as since of the next call."),
   truncated: z.boolean().describe("It begins later than the given cursor: events may have been passed over."),
   more: z.boolean().describe("There are further events behind the cursor now."),
 });
@@ -61,30 +62,40 @@ export function eventPoll(node: Services): ReadOperation<typeof input, typeof ou
       "Returns the occurrences of a type of events after a cursor, as events/poll of MCP Events; without a cursor none, and the cursor of now.",
     input,
     example: { name: ANY_EVENT, arguments: { space: "team-a" } },
-    samples: { cursor: "1f3a9c0b22-e7", max_age_ms: 300_000 },
+    samples: { since: "1f3a9c0b22-e7", max_age_ms: 300_000 },
     output,
     access: { verb: "read", spaces: ({ arguments: { space } }) => [space] },
-    async run(reader, { name, arguments: given, limit = 50, ...place }, context) {
+    waits: true,
+    aliases: { cursor: "since" },
+    async run(reader, { name, arguments: given, since, max_age_ms, timeout_seconds = 0, limit = 50 }, context) {
       refuseBelowLevel(reader, EVENT_LEVEL, "event_poll");
       refuseTypes(name, given);
-      if (place.cursor === undefined) await refuseUnknown(node, reader, name, context);
+      if (since === undefined) await refuseUnknown(node, reader, name, context);
       const parts = partsOf();
-      const { at, truncated } = await beginsAt(parts, place, context);
-      if (limit === 0) return { events: [], cursor: parts.feed.cursorOf(at), truncated, more: false };
-      const source = {
-        next: (from: number, max: number) => parts.feed.after(from, max),
-        rowOf: ({ row }: FedEvent) => row,
-        isChosen: chooser(chosenBy(name, given), context),
-      };
-      const page = await readPage(source, at, limit, context);
-      const events = page.found.map(({ row, value }) => occurrenceOf(value, row.offset, name));
-      return { events, cursor: parts.feed.cursorOf(page.at), truncated, more: page.more };
+      const { feed } = parts;
+      const { at, truncated } = await beginsAt(parts, { cursor: since, max_age_ms }, context);
+      if (limit === 0) return { events: [], cursor: feed.cursorOf(at), truncated, more: false };
+      const held = timeout_seconds > 0 ? context.holdWait() : undefined;
+      try {
+        const deadline = held === undefined ? AbortSignal.abort() : AbortSignal.timeout(timeout_seconds * 1000);
+        const signal = held === undefined ? context.signal : AbortSignal.any([context.signal, held.signal]);
+        const page = await pageOf(feed, chosenBy(name, given), at, limit, deadline, { ...context, signal });
+        const events = page.found.map(({ row, value }) => ({
+          ...occurrenceOf(value, row.offset, name),
+          cursor: feed.cursorOf(row.offset),
+        }));
+        return { events, cursor: feed.cursorOf(page.at), truncated, more: page.more };
+      } finally {
+        held?.release();
+      }
     },
     followsTables: true,
-    async follow({ name, arguments: given, limit: _, ...place }, context, reader) {
+    waitShape: { items: "events", at: "cursor", next: "cursor", gap: "truncated" },
+    async follow({ name, arguments: given, since, max_age_ms, timeout_seconds, limit }, context, reader) {
+      refuseWaitArguments({ timeout_seconds, limit });
       refuseBelowLevel(reader, EVENT_LEVEL, "event_poll");
       refuseTypes(name, given);
-      const { at } = await beginsAt(partsOf(), place, context);
+      const { at } = await beginsAt(partsOf(), { cursor: since, max_age_ms }, context);
       return new OccurrencePlace(name, given, at, context, node);
     },
   });

@@ -44,7 +44,7 @@ export const mcpEvents: FeatureMcpEvents = {
     operation: "event_poll",
     input: ({ name, arguments: given, cursor, maxAgeMs, limit }) => ({
       ...{ name, arguments: given },
-      ...(cursor === undefined ? {} : { cursor }),
+      ...(cursor === undefined ? {} : { since: cursor }),
       ...(maxAgeMs === undefined ? {} : { max_age_ms: maxAgeMs }),
       ...(limit === undefined ? {} : { limit }),
     }),

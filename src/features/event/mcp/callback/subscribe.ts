@@ -49,7 +49,10 @@ export const callbackSubscribe = macro({
     const what = proof.exists
       ? { name: ANY_EVENT, arguments: { space } }
       : { name: key.name, arguments: key.arguments };
-    const place = { ...(cursor === undefined ? {} : { cursor }), ...(max_age_ms === undefined ? {} : { max_age_ms }) };
+    const place = {
+      ...(cursor === undefined ? {} : { since: cursor }),
+      ...(max_age_ms === undefined ? {} : { max_age_ms }),
+    };
     const begins = begun.parse(await ask("event_poll", { ...what, ...place, limit: 0 }));
     const granted = await ask(callbackGrant.name, { ...key, cursor: begins.cursor, ...ttl });
     const { refresh_before } = callbackGrant.output.parse(granted);
