@@ -1,6 +1,6 @@
 // Rows of agents together: from a post until it is delivered, many open waits, and pages with their live stream.
 
-import { mkdirSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { eventually } from "../test/kit/eventually.ts";
 import { fanOut } from "./fan-out.ts";
@@ -9,7 +9,7 @@ import { Lane, openStream, type Place } from "./lane.ts";
 import { memoryOf, type Program, startScript } from "./processes.ts";
 import { percentile, type Row } from "./report.ts";
 import type { Bench } from "./rows.ts";
-import { startVoters } from "./voters.ts";
+import { startVoters, TMPFS } from "./voters.ts";
 
 const AGENTS = [20, 200] as const;
 const GOAL_MS = 3;
@@ -24,6 +24,7 @@ export async function overAgents(bench: Bench): Promise<Row[]> {
   const rows: Row[] = [];
   await using node = await startNodeFor(bench, "agents");
   for (const agents of wanted.has("messages") ? AGENTS : []) rows.push(await deliveries(bench, [node.place], agents));
+  if (wanted.has("messages")) rows.push(await withoutDisk(bench));
   if (wanted.has("page")) rows.push(...(await pages(bench, node.place)));
   if (wanted.has("waits")) rows.push(await waits(bench, node));
   if (!wanted.has("messages")) return rows;
@@ -31,6 +32,18 @@ export async function overAgents(bench: Bench): Promise<Row[]> {
   const places = three.sockets.map((unix) => ({ unix, headers: "" }));
   for (const agents of AGENTS) rows.push(await deliveries(bench, places, agents));
   return rows;
+}
+
+/** Deliveries of a node whose data folder is in memory: how much of the time is the disk's. */
+async function withoutDisk(bench: Bench): Promise<Row> {
+  const data = mkdtempSync(join(TMPFS, "cairn-b-"));
+  try {
+    await using node = await startNodeFor({ ...bench, data }, "agents");
+    const row = await deliveries(bench, [node.place], AGENTS[0]);
+    return { ...row, what: `${row.what}, its data on tmpfs (no fsync)`, goal: undefined, met: undefined };
+  } finally {
+    rmSync(data, { recursive: true, force: true });
+  }
 }
 
 /** A node, and where it takes requests. */

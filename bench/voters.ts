@@ -15,7 +15,7 @@ const IN_FLIGHT = 64;
 /** Contexts that are written in turn. */
 const CONTEXTS = 256;
 /** A folder in memory, where nothing is synced to a disk. */
-const TMPFS = "/dev/shm";
+export const TMPFS = "/dev/shm";
 const UNSYNCED = "the same with store and raft folder on tmpfs (no fsync)";
 
 export async function overRaft(bench: Bench): Promise<Row[]> {
