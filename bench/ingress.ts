@@ -25,7 +25,7 @@ export const DOCUMENT = JSON.stringify({
 
 export async function overIngress(bench: Bench): Promise<Row[]> {
   const { wanted, say } = bench;
-  if (!wanted.has("get") && !wanted.has("put") && !wanted.has("mcp")) return [];
+  if (!(["get", "put", "mcp", "traces"] as const).some((row) => wanted.has(row))) return [];
   const data = join(bench.data, "ingress");
   mkdirSync(data, { recursive: true, mode: 0o700 });
   const programs: Program[] = [];
@@ -82,6 +82,24 @@ export async function overIngress(bench: Bench): Promise<Row[]> {
           pairs,
         ),
       );
+    }
+    if (wanted.has("traces")) {
+      const other = join(bench.data, "ingress-traces");
+      mkdirSync(other, { recursive: true, mode: 0o700 });
+      const settings = { "traces.url": "http://127.0.0.1:9", "traces.sample_percent": "0" };
+      const tracing = await start("node.ts", other, bench.sockets, "raft", JSON.stringify(settings));
+      const traced = { unix: String(tracing.ready["socket"]), pids: [tracing.program.pid] };
+      const own = String(tracing.ready["headers"]);
+      const written = ids.map((id) => request("PUT", `/contexts/${id}`, own, DOCUMENT));
+      await bench.load.run({ ...traced, connections: 8, warmMs: 0, runMs: 1000, requests: written });
+      const gets = (more: string) => ids.map((id) => request("GET", `/contexts/${id}`, more));
+      const sides = [
+        { ...traced, requests: gets(own) },
+        { ...target, requests: gets(headers) },
+      ] as const;
+      const pairs = await compare(bench, "traces", ...sides, CONNECTIONS);
+      const what = `GET context over ingress.sock, ${CONNECTIONS} connections, traces on and none recorded`;
+      rows.push(rowOf(what, "the same without traces", undefined, pairs));
     }
     return rows;
   } finally {

@@ -1,6 +1,6 @@
 // The whole node of src/node/start.ts with one part replaced: a tailnet without a network, so that the load can take
-// the place of the Go half at ingress.sock, with its secret. `bun node.ts DATA RUNTIME [direct]`; writes to stdout, a
-// pipe to the bench alone, how to connect.
+// the place of the Go half at ingress.sock, with its secret. `bun node.ts DATA RUNTIME [raft|direct [SETTINGS]]`, the
+// settings as a JSON object; writes to stdout, a pipe to the bench alone, how to connect.
 
 import { join } from "node:path";
 import { loadSettings } from "../src/config/load.ts";
@@ -31,11 +31,12 @@ class BenchTailnet extends LoopbackTailnet {
   }
 }
 
-const [data = "", runtime = "", engine = "raft"] = process.argv.slice(2);
+const [data = "", runtime = "", engine = "raft", settings = "{}"] = process.argv.slice(2);
 configureLogging({ level: "warning", format: "json" });
 const flags = {
   ...{ data, "limits.requests_per_minute": "0", "limits.streams_per_caller": "50000" },
   ...{ "events.caller_bytes": "0", "events.space_bytes": "0" },
+  ...(JSON.parse(settings) as Record<string, string>),
 };
 const loaded = loadSettings({ tables: SETTING_TABLES, flags, env: {} });
 /** Wall clock of the start, in ms: all modules are loaded. */

@@ -4,7 +4,7 @@ import type { Load } from "./processes.ts";
 
 /** Rows by what is measured: one node, a fleet, or what agents do together. */
 export const GROUPS = {
-  node: ["get", "put", "mcp", "tailnet", "start"],
+  node: ["get", "put", "mcp", "traces", "tailnet", "start", "library"],
   fleet: ["voters", "direct", "first", "failover", "memory", "edge", "catch-up", "latency"],
   agents: ["messages", "events", "search", "waits", "page", "peers"],
 } as const;

@@ -11,6 +11,7 @@ import { overEvents } from "../bench/events.ts";
 import { overFleet } from "../bench/fleet.ts";
 import { overIngress } from "../bench/ingress.ts";
 import { overDelays } from "../bench/latency.ts";
+import { overLibrary } from "../bench/library-size.ts";
 import { overPeers } from "../bench/peers.ts";
 import { Load } from "../bench/processes.ts";
 import { loadAverage, machine, type Row, tableOf } from "../bench/report.ts";
@@ -65,7 +66,14 @@ async function main(): Promise<number> {
     const rows: Row[] = [];
     const failures: string[] = [];
     const parts = {
-      ...{ ingress: overIngress, tailnet: overTailnet, raft: overRaft, fleet: overFleet, latency: overDelays },
+      ...{
+        ingress: overIngress,
+        tailnet: overTailnet,
+        library: overLibrary,
+        raft: overRaft,
+        fleet: overFleet,
+        latency: overDelays,
+      },
       ...{ agents: overAgents, events: overEvents, search: overSearch, peers: overPeers },
     };
     for (const [part, run] of Object.entries(parts)) {

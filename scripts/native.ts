@@ -8,7 +8,8 @@ import { dirname, join } from "node:path";
 import { host, planFor, type Target } from "./targets.ts";
 
 const root = dirname(import.meta.dir);
-const native = join(root, "native");
+/** The folder of the Go half. */
+export const native = join(root, "native");
 
 export type Part = "library" | "sidecar" | "tailnet" | "raftnode" | "powerdisk" | "hello";
 
@@ -112,7 +113,8 @@ export function megabytes(bytes: number): string {
   return `${(bytes / 1e6).toFixed(1)} MB`;
 }
 
-interface Command {
+/** Arguments and environment of `go build`, and the C compiler that it uses. */
+export interface Command {
   args: string[];
   env: Record<string, string>;
   compiler?: string;
@@ -125,7 +127,8 @@ function tailscaleRelease(): string {
   return pinned;
 }
 
-function buildCommand(target: Target, part: Part): Command {
+/** Returns the arguments and the environment with which `go build` makes a part. Throws a BuildError. */
+export function buildCommand(target: Target, part: Part): Command {
   // Without these stamps tailscale reports "ERR-BuildInfo" as its version to the control server.
   const release = tailscaleRelease();
   const stamps = ["longStamp", "shortStamp"].map((name) => `-X tailscale.com/version.${name}=${release}`).join(" ");
