@@ -20,6 +20,7 @@ import { callerByUrl, presetOf } from "./preset.ts";
 import type { PresetParts } from "./preset-parts.ts";
 import { isPlainlyOlder, plainCall, QuickCalls } from "./quick.ts";
 import { clientOf, handleOf, isPlainlyModern, methodOf, readBody, toolOf, withAgentHeader } from "./request.ts";
+import { type Incoming, inRequestSpan, recordRefused } from "./request-span.ts";
 import { MCP_ROUTE } from "./route.ts";
 import { buildServer, type Parts, type PartsOf, serverInfoOf } from "./server.ts";
 import { Sessions } from "./sessions.ts";
@@ -192,21 +193,17 @@ export class Endpoint {
     const quick = this.#quickCall(request, body, caller);
     if (quick !== undefined) return quick;
     const method = methodOf(body);
+    const message = { request, body, caller, method };
+    const { spans } = this.#common.invoker;
     const isOlder = !isPlainlyModern(request, method) && (await isLegacyRequest(request, body));
     const wrong = refuseParams(body, isOlder);
-    if (wrong !== undefined) return wrong;
+    if (wrong !== undefined) return recordRefused(spans, message, wrong);
     if (isOlder) this.#eventStreams.cancelled(request, body);
-    if (method === EVENTS_STREAM)
-      return this.#eventStreams.answer(request, () => this.#handle(request, body, caller, { method, isOlder }));
-    return this.#handle(request, body, caller, { method, isOlder });
+    if (method === EVENTS_STREAM) return this.#eventStreams.answer(request, () => this.#handle(message, isOlder));
+    return inRequestSpan(spans, message, () => this.#handle(message, isOlder));
   }
 
-  #handle(
-    request: Request,
-    body: unknown,
-    caller: Caller,
-    { method, isOlder }: { method: string | undefined; isOlder: boolean },
-  ): Promise<Response> {
+  #handle({ request, body, caller, method }: Incoming, isOlder: boolean): Promise<Response> {
     if (isOlder) return this.#sessions.handle(request, body, caller);
     if (method === LISTEN && isObject(body)) return this.#listens.open(request, body, caller);
     this.#asked.set(request, { caller, method: method ?? "", body });

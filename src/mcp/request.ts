@@ -64,7 +64,8 @@ export function handleOf(body: unknown): unknown {
   return metaOf(body)?.[AGENT_META];
 }
 
-function metaOf(body: unknown): Record<string, unknown> | undefined {
+/** Returns the `_meta` of a message; undefined where there is none. */
+export function metaOf(body: unknown): Record<string, unknown> | undefined {
   const params = isObject(body) ? body["params"] : undefined;
   const meta = isObject(params) ? params["_meta"] : undefined;
   return isObject(meta) ? meta : undefined;

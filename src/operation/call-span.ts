@@ -39,6 +39,15 @@ export class CallSpans {
     return beginCall(this.#tracer, call, name);
   }
 
+  /** Begins the span of a request of MCP that calls no operation. `method`: one of MCP, or `unknown`. */
+  beginRequest({ caller, trace: parent, carrier }: Pick<Traced, "caller" | "trace" | "carrier">, method: string): Span {
+    return this.#tracer.begin(method, {
+      ...{ kind: "server", parent, by: { name: callerName(caller) } },
+      ...(carrier === undefined ? {} : { links: [carrier] }),
+      attributes: { "cairn.surface": "mcp", "mcp.method.name": method },
+    });
+  }
+
   /** Ends the span of a call that failed. A step is told with the call that it is part of. */
   failed(span: Span, call: Traced, name: string, fault: Fault): void {
     this.#ended.add(fault);

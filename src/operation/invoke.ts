@@ -89,7 +89,7 @@ export class Invoker {
   readonly changes: Changes;
   /** Whether this node records spans: then surfaces hand on the trace of a request. */
   readonly isTraced: boolean;
-  readonly #spans: CallSpans | undefined;
+  readonly spans: CallSpans | undefined;
   readonly #options: InvokerOptions;
   readonly #limited: LimitedCallers;
   readonly #costly = new Turns(COSTLY);
@@ -102,7 +102,7 @@ export class Invoker {
   constructor(options: InvokerOptions) {
     this.#options = options;
     this.isTraced = options.tracer !== undefined;
-    this.#spans = options.tracer && new CallSpans(options.tracer, options.onFailed);
+    this.spans = options.tracer && new CallSpans(options.tracer, options.onFailed);
     this.registry = new Registry(options.operations);
     this.changes = options.log.changes;
     const { log, store, limits, writesRefused, routing, agents, tracer, changeRules = new Map() } = options;
@@ -164,7 +164,7 @@ export class Invoker {
 
   /** Records that a surface refused a request, where this node records spans. */
   recordRefused(call: Pick<Call, "operation" | "caller" | "surface" | "trace">, fault: Fault): void {
-    this.#spans?.refused(call, this.#nameOf(call), fault);
+    this.spans?.refused(call, this.#nameOf(call), fault);
   }
 
   /** Counts a request of a caller with rights for what is no operation. Throws Fault `rate_limited`. */
@@ -413,7 +413,7 @@ export class Invoker {
 
   /** Runs `body` and counts its outcome. `startMs` is undefined for a stream. */
   async #counted<T>(call: Call, startMs: number | undefined, body: (call: Call) => Promise<T>): Promise<T> {
-    const span = this.#spans?.begin(call, this.#nameOf(call));
+    const span = this.spans?.begin(call, this.#nameOf(call));
     try {
       const result = await body(span === undefined ? call : { ...call, trace: span.context });
       this.#count(call, "ok", startMs);
@@ -422,7 +422,7 @@ export class Invoker {
     } catch (error) {
       const fault = this.#faultOf(error, call, span?.context);
       this.#count(call, fault.code, startMs);
-      if (span !== undefined) this.#spans?.failed(span, call, this.#nameOf(call), fault);
+      if (span !== undefined) this.spans?.failed(span, call, this.#nameOf(call), fault);
       throw fault;
     }
   }

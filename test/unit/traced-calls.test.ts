@@ -213,6 +213,7 @@ describe("MCP", () => {
     const resource = { uri: "cairn:///a/none", _meta };
     await (await post({ jsonrpc: "2.0", id: 2, method: "resources/read", params: resource })).text();
     expect(spans).toMatchObject([
+      { name: "initialize", parent: undefined, error: undefined },
       { name: "tools/call whoami", parent: { traceId: TRACE } },
       { name: "context_get", parent: { traceId: TRACE }, attributes: { "error.type": "not_found" } },
     ]);
