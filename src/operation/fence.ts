@@ -26,6 +26,14 @@ const MAX_FREE = 10_000;
 /** Longest fence as text. */
 const MAX_FENCE = MAX_ID + 32;
 
+/** The second segment of fences that the fleet grants for the starts of services: no lease is granted below it. */
+export const STARTS_SEGMENT = "~services";
+
+/** Reports whether the fleet itself grants what has this name, so that no caller may lease it. */
+export function isOfFleet(name: string): boolean {
+  return name.split("/", 2)[1] === STARTS_SEGMENT;
+}
+
 /** Returns a fence as callers see it, such as `team-a/plan@1-57`. */
 export function fenceText({ name, n, seq }: Fence): string {
   return `${name}@${n}-${seq}`;

@@ -5,6 +5,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Caller } from "../../src/access/caller.ts";
+import { leaseFeature } from "../../src/features/lease/index.ts";
 import { serviceConditions } from "../../src/features/service/conditions.ts";
 import { SERVICE } from "../../src/features/service/declared.ts";
 import { serviceFeature } from "../../src/features/service/index.ts";
@@ -49,7 +50,7 @@ export interface Shown {
 
 /** Starts members with these names. Each agrees to run what its list names. */
 export function startServices(agreed: Readonly<Record<string, readonly string[]>> = { a: ["*"] }) {
-  const node = startDeclarations({ kinds: [SERVICE], others: [serviceFeature] });
+  const node = startDeclarations({ kinds: [SERVICE], others: [leaseFeature, serviceFeature] });
   const folder = mkdtempSync(join(tmpdir(), "cairn-services-"));
   const names = Object.keys(agreed);
   const [first = ""] = names;

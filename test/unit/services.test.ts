@@ -43,16 +43,21 @@ test("a service starts on its primary, with its own environment; it is shown wit
     const shown = await fleet.as("ray", "service_output", { name: "web", space: "ops" });
     return String(shown["output"]).includes("PATH=") && String(shown["output"]);
   });
-  expect(output).toStartWith(`web ${fence} ops/services/web@${fence}\n`);
+  expect(output).toStartWith(`web ${fence} ops/~services/web@${fence}\n`);
   expect(output).not.toContain("hidden");
   expect(output).not.toContain("value-of-");
   expect(fleet.outcomes("web")).toEqual(["starting", "ready"]);
   expect((await fleet.get("web")).next).toEqual(["is ready"]);
   // A write that carries the fence is taken while this is the newest start.
-  const put = { id: "ops/state", content: "x", fence: `ops/services/web@${fence}` };
+  const put = { id: "ops/state", content: "x", fence: `ops/~services/web@${fence}` };
   expect(await fleet.call("context_put", put)).toMatchObject({ version: 1 });
-  const older = { ...put, fence: `ops/services/web@1-${Number(fence.split("-")[1]) - 1}` };
+  const older = { ...put, fence: `ops/~services/web@1-${Number(fence.split("-")[1]) - 1}` };
   await expect(fleet.call("context_put", older)).rejects.toMatchObject({ code: "fence_stale" });
+  // No lease takes its place: neither one of the service's own name, nor one of its starts, which nobody gets.
+  await fleet.call("lease_acquire", { name: "ops/services/web" });
+  expect(await fleet.call("context_put", put)).toMatchObject({ version: 2 });
+  const taken = fleet.call("lease_acquire", { name: "ops/~services/web", wait_seconds: 60 });
+  await expect(taken).rejects.toMatchObject({ code: "invalid_input", message: expect.stringContaining("~services") });
   expect(await fleet.call("audit_verify", {})).toMatchObject({ ok: true });
   const asked = fleet.asked();
   await Bun.sleep(1500);

@@ -4,9 +4,10 @@
 import { z } from "zod";
 import { spaceOf } from "../../access/space.ts";
 import type { Fault } from "../../lib/fault.ts";
+import { shownValue } from "../../lib/schema-issue.ts";
 import { WRITE_ROW } from "../../lib/work.ts";
 import { type ApplyStamp, type Operation, write } from "../../operation/define.ts";
-import { FENCE_LEVEL, type Fence, fenceText } from "../../operation/fence.ts";
+import { FENCE_LEVEL, type Fence, fenceText, isOfFleet } from "../../operation/fence.ts";
 import type { Services } from "../../operation/services.ts";
 import type { Reader, Writer } from "../../store/store.ts";
 import { claimOf, leaseName, MAX_WAIT_SECONDS, nameAliases, ownFence, purpose, TTL_SECONDS } from "./arguments.ts";
@@ -60,7 +61,13 @@ export function leaseAcquire(node: Services): Operation {
     description:
       "Leases a name (a file, a branch, a device) to you for ttl_seconds, so that other agents keep away from it. Renew it with lease_renew while you work, release it when you are done. Held by another one it is refused with the holder; with wait_seconds you get a place in the line instead: call lease_wait with the fence, and lease_renew once it is granted.",
     input: z.object({
-      name: leaseName,
+      name: leaseName.superRefine((name, context) => {
+        if (isOfFleet(name))
+          context.addIssue({
+            code: "custom",
+            message: `${shownValue(name)} is the name of starts of a service, which the fleet alone grants`,
+          });
+      }),
       ttl_seconds: z
         .number()
         .int()

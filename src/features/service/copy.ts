@@ -28,7 +28,7 @@ const READY_MS = { first: 100, longest: 1000 };
 /** What it starts. */
 export interface CopySpec {
   name: string;
-  /** The start, such as `ops/services/wiki@1-57`. */
+  /** The start, such as `ops/~services/wiki@1-57`. */
   start: string;
   /** The fence of the start, such as `1-57`. */
   fence: string;

@@ -9,7 +9,7 @@ import type { Changed } from "../../log/log.ts";
 import { stateHash } from "../../log/state-hash.ts";
 import { DECLARED_NAME } from "../../operation/declared-kind.ts";
 import { declaredRow } from "../../operation/declared-rows.ts";
-import { type Fence, fenceText } from "../../operation/fence.ts";
+import { type Fence, fenceText, STARTS_SEGMENT } from "../../operation/fence.ts";
 import type { Reader, Writer } from "../../store/store.ts";
 
 /** The fleet level from which on there are services. */
@@ -146,9 +146,13 @@ export function serviceTarget({ space, name, copy }: Pick<ServiceRow, "space" | 
   return `${space}/services/${name}${copy === "" ? "" : `/${copy}`}`;
 }
 
-/** Returns the fence of the last start of a copy. */
+/**
+ * Returns the fence of the last start of a copy. Its name is not the target: a lease of that one, such as of the context
+ * that declares a service, must not take the place of a start.
+ */
 export function fenceOfService(row: Pick<ServiceRow, "space" | "name" | "copy" | "n" | "fence_seq">): Fence {
-  return { name: serviceTarget(row), n: row.n, seq: row.fence_seq };
+  const { space, name, copy, n, fence_seq: seq } = row;
+  return { name: `${space}/${STARTS_SEGMENT}/${name}${copy === "" ? "" : `/${copy}`}`, n, seq };
 }
 
 /** Returns the start of a copy as one text: another start has another one. */
