@@ -2,10 +2,10 @@
 // service that is there again once the faults are over. What no guard can end is refused by the resource.
 
 import { expect, test } from "bun:test";
-import { decide } from "../../src/features/service/decide.ts";
+import { decide, type World } from "../../src/features/service/decide.ts";
 import { planOf } from "../../src/features/service/plan.ts";
 import type { ServiceRow } from "../../src/features/service/rows.ts";
-import { newRow, type Step, takeSaid, takeStep } from "../../src/features/service/transition.ts";
+import { newRow, type Step, takeSaid, takeStep, waits } from "../../src/features/service/transition.ts";
 import { PlacedWorld, type Played } from "../kit/placed-world.ts";
 import { randomFrom } from "../kit/random-from.ts";
 
@@ -169,6 +169,64 @@ test("attempts on one member, then the next; what was ready for a minute begins 
   const ready: ServiceRow = { ...again, state: "ready", ready_at: 1000 };
   expect(takeSaid(ready, { ...failed, seq: 60 }, { ...AT, timeMs: 61_000 })?.row).toMatchObject({ failures: 1 });
   expect(takeSaid(ready, { ...failed, seq: 60 }, { ...AT, timeMs: 60_999 })?.row).toMatchObject({ failures: 0 });
+});
+
+/** Plays a service whose starts all fail at once, and returns when each change of its row came, in ms. */
+function failing(members: number, { attempts, backoff }: { attempts: number; backoff: number }, hours: number) {
+  const template = new PlacedWorld(numbers(1)).world();
+  const [service] = template.services as [World["services"][number]];
+  const names = Array.from({ length: members }, (_, at) => `n${at}`);
+  const value = { ...service.value, primary: names[0], backups: names.slice(1), attempts, backoff };
+  const [node] = template.nodes as [World["nodes"][number]];
+  const nodes = names.map((name) => ({ ...node, node: name, name }));
+  const changes: number[] = [];
+  const starts: string[] = [];
+  let row: ServiceRow | undefined;
+  for (let timeMs = 0; timeMs < hours * 3_600_000; timeMs += 500) {
+    const world = { ...template, timeMs, nodes, services: [{ name: "web", value }], rows: row ? [row] : [] };
+    const next = decide(world)[0]?.step;
+    const made = next && takeStep(row, next, { seq: changes.length + 1, timeMs, n: 1 });
+    if (made?.row === undefined) continue;
+    starts.push(made.row.node);
+    const said = { name: "web", copy: "", n: 1, seq: made.row.fence_seq, what: "failed", reason: "exit 1" } as const;
+    row = takeSaid(made.row, said, { seq: changes.length + 2, timeMs, n: 1 })?.row;
+    changes.push(timeMs, timeMs);
+  }
+  return { changes, starts, row: row as ServiceRow };
+}
+
+test("a service that fails on all members writes less and less: in the second hour at most 24 changes", () => {
+  for (const [members, attempts, backoff] of [
+    [1, 1, 0],
+    [3, 3, 2],
+    [3, 20, 0],
+    [8, 1, 0],
+  ] as const) {
+    const { changes, starts } = failing(members, { attempts, backoff }, 2);
+    const second = changes.filter((timeMs) => timeMs >= 3_600_000).length;
+    const first = changes.length - second;
+    expect({ members, attempts, second: second <= 24, first: first <= 2 * members * (attempts + 10) + 24 }).toEqual({
+      ...{ members, attempts, second: true, first: true },
+    });
+    // All members have their attempts, in order, before one of them gets more, and it is tried for ever.
+    expect(new Set(starts.slice(0, members * attempts)).size).toBe(members);
+    expect(second).toBeGreaterThan(10);
+  }
+});
+
+test("other members take it at once in the first round; a changed declaration and an operator start it at once", () => {
+  const { changes, row } = failing(3, { attempts: 1, backoff: 60 }, 0.01);
+  expect(changes).toEqual([0, 0, 500, 500, 1000, 1000]);
+  const later = failing(3, { attempts: 1, backoff: 2 }, 1).row;
+  expect(later.rounds).toBeGreaterThan(2);
+  const start = { node: "n1", program: later.program };
+  const timeMs = later.not_before - 1;
+  expect(["n0", "n1", "n2"].map((node) => waits(later, { ...start, node }, timeMs))).toEqual([true, true, true]);
+  expect(waits(later, start, later.not_before)).toBe(false);
+  expect(waits(later, { ...start, program: "another" }, timeMs)).toBe(false);
+  const changed = step(later, "starting", { program: "another", term: later.term });
+  expect(takeStep(later, changed, AT)?.row).toMatchObject({ rounds: 0, failures: 0, tried: "[]" });
+  expect(waits({ ...row, tried: "[]", rounds: 0 }, { node: "n1", program: row.program }, 0)).toBe(row.node === "n1");
 });
 
 test("at HH:MM it goes back once that time has come, and not for a time before it was ready", () => {

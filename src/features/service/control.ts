@@ -112,7 +112,7 @@ function askFor(
 ): ServiceRow {
   const found = serviceRow(tx, key.name, key.copy) ?? newRow(key, { seq, timeMs, n: epochNumber(tx) });
   const revision = found.revision + 1;
-  const row: ServiceRow = { ...found, ...set, revision, not_before: 0, failures: 0, tried: "[]", seq };
+  const row: ServiceRow = { ...found, ...set, revision, not_before: 0, failures: 0, rounds: 0, tried: "[]", seq };
   // One that runs nowhere goes where it is asked to, and not where it was.
   const kept = set.asked === "move" ? { ...row, next: set.pin } : row;
   writeService(tx, kept);

@@ -4,8 +4,7 @@
 import { type Candidate, candidatesOf, chosenOf, labelOf, type SeenNode } from "./candidates.ts";
 import { hashOfProgram, type ServiceShape } from "./declared.ts";
 import { isHeld, isNamed, offersOf, type ServiceRow } from "./rows.ts";
-import type { Step } from "./transition.ts";
-import { listOf } from "./transition.ts";
+import { listOf, type Step, waits } from "./transition.ts";
 
 /** After an instant of `failback: at:HH:MM` it may be made up for so long, in ms. */
 const FAILBACK_WINDOW_MS = 600_000;
@@ -147,12 +146,13 @@ function decideStart(wanted: Wanted, row: ServiceRow | undefined, world: World):
     const why = candidates.map(({ name: member, problem }) => `${member}: ${problem}`).join("; ");
     return decided(at, undefined, `no member can run it: ${why || "none is known"}`, candidates);
   }
-  const isWaiting = row !== undefined && row.node === chosen.node && row.not_before > world.timeMs;
+  const program = hashOfProgram(value);
+  const isWaiting = row !== undefined && waits(row, { node: chosen.node, program }, world.timeMs);
   if (isWaiting) return decided(at, undefined, `is started again on ${chosen.name} soon: ${row.reason}`, candidates);
   const reason = `starts on ${chosen.name}`;
   const step: Step = {
     ...{ name, copy, revision: row?.revision ?? 0, term: world.term, to: "starting", space: value.space },
-    ...{ node: chosen.node, boot: chosen.boot, next: "", program: hashOfProgram(value), attempts: value.attempts },
+    ...{ node: chosen.node, boot: chosen.boot, next: "", program, attempts: value.attempts },
     ...{ backoff_ms: 1000 * value.backoff, lease_ms: 1000 * value.lease, reason },
   };
   return decided(at, step, reason, candidates);

@@ -43,6 +43,7 @@ export interface ServiceRow {
   ready_at: number;
   ready_node: string;
   failures: number;
+  rounds: number;
   not_before: number;
   tried: string;
   next: string;
@@ -147,8 +148,8 @@ export function serviceTarget({ space, name, copy }: Pick<ServiceRow, "space" | 
 }
 
 /**
- * Returns the fence of the last start of a copy. Its name is not the target: a lease of that one, such as of the context
- * that declares a service, must not take the place of a start.
+ * Returns the fence of the last start of a copy. Its name is not the target: a lease of that one, such as of the
+ * context that declares a service, must not take the place of a start.
  */
 export function fenceOfService(row: Pick<ServiceRow, "space" | "name" | "copy" | "n" | "fence_seq">): Fence {
   const { space, name, copy, n, fence_seq: seq } = row;

@@ -30,6 +30,8 @@ CREATE TABLE services (
   -- Failed starts in a row on `node`, and when it may be started again.
   failures INTEGER NOT NULL,
   not_before INTEGER NOT NULL,
+  -- Rounds in a row in which the starts on all members failed: pauses grow with them.
+  rounds INTEGER NOT NULL,
   -- JSON list of members on which all attempts failed in this round.
   tried TEXT NOT NULL,
   -- Where it goes after it was stopped; "": as its declaration says.

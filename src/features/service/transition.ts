@@ -6,6 +6,9 @@ import { isHeld, MAX_REASON, type ServiceRow } from "./rows.ts";
 /** A copy that was ready for so long, in ms, has not failed in a row with what was before. */
 export const STABLE_MS = 60_000;
 const MAX_BACKOFF_MS = 60_000;
+/** The same once the starts on all members have failed: a service that never comes up writes little. */
+const MAX_ROUND_BACKOFF_MS = 300_000;
+const MIN_ROUND_BACKOFF_MS = 1_000;
 
 /** What a step does; `gone` removes the row. */
 export const STEPS = ["starting", "stopping", "idle", "stay", "gone"] as const;
@@ -61,7 +64,7 @@ export function newRow({ name, copy, space }: Pick<ServiceRow, "name" | "copy" |
   return {
     ...{ name, copy, space, state: "idle", node: "", boot: "", n: 0, fence_seq: 0, term: 0, revision: 0, program: "" },
     ...{ attempts: 0, backoff_ms: 0, lease_ms: 0, since: at.timeMs, ready_at: 0, ready_node: "", failures: 0 },
-    ...{ not_before: 0, tried: "[]", next: "", pin: "", asked: "", reason: "", seq: at.seq },
+    ...{ not_before: 0, rounds: 0, tried: "[]", next: "", pin: "", asked: "", reason: "", seq: at.seq },
   };
 }
 
@@ -78,13 +81,15 @@ export function takeStep(found: ServiceRow | undefined, step: Step, at: At): Mad
   if (to === "starting") {
     if (isHeld(before)) return undefined;
     const { node, boot, program, attempts, backoff_ms, lease_ms, space } = step;
-    const tried = listOf(before.tried);
+    const isChanged = program !== before.program;
+    // Where all were tried, a new round begins.
+    const isNewRound = !isChanged && listOf(before.tried).includes(node);
     const row: ServiceRow = {
       ...{ ...before, ...shared, state: "starting", node, boot, program, attempts, backoff_ms, lease_ms, space },
       ...{ n: at.n, fence_seq: at.seq, ready_at: 0, next: "", asked: "" },
-      failures: node === before.node ? before.failures : 0,
-      // Where all were tried, a new round begins.
-      tried: tried.includes(node) ? "[]" : before.tried,
+      failures: node === before.node && !isChanged ? before.failures : 0,
+      rounds: isChanged ? 0 : before.rounds + (isNewRound ? 1 : 0),
+      tried: isChanged || isNewRound ? "[]" : before.tried,
     };
     return { before: row, row, outcome: "starting" };
   }
@@ -126,20 +131,35 @@ function ended(
   const failures = (wasStable ? 0 : before.failures) + 1;
   const tried = wasStable ? [] : listOf(before.tried);
   const isLast = failures >= before.attempts;
+  const rounds = wasStable ? 0 : before.rounds;
   const kept: ServiceRow = {
-    ...row,
+    ...{ ...row, rounds },
     failures: isLast ? 0 : failures,
     tried: JSON.stringify(isLast && !tried.includes(before.node) ? [...tried, before.node] : tried),
-    not_before: at.timeMs + backoffOf(before.backoff_ms, failures),
+    not_before: at.timeMs + backoffOf({ ...before, rounds }, failures),
   };
   return { before, row: kept, outcome: before.state === "ready" ? "down" : "failed" };
 }
 
-function backoffOf(backoffMs: number, failures: number): number {
-  let delayMs = backoffMs;
-  const longest = Math.max(backoffMs, MAX_BACKOFF_MS);
-  for (let failure = 1; failure < failures; failure += 1) delayMs = Math.min(longest, 2 * delayMs);
+/** Returns the pause after a number of failures on one member, in ms. */
+function backoffOf(
+  { backoff_ms, rounds, attempts }: Pick<ServiceRow, "backoff_ms" | "rounds" | "attempts">,
+  failures: number,
+): number {
+  let delayMs = rounds === 0 ? backoff_ms : Math.max(backoff_ms, MIN_ROUND_BACKOFF_MS);
+  const longest = Math.max(backoff_ms, rounds === 0 ? MAX_BACKOFF_MS : MAX_ROUND_BACKOFF_MS);
+  for (let left = rounds * attempts + failures; left > 1 && delayMs < longest; left -= 1)
+    delayMs = Math.min(longest, 2 * delayMs);
   return delayMs;
+}
+
+/**
+ * Reports whether a copy that runs nowhere is to wait before it starts on a member. Another member than the one on
+ * which it failed takes it at once, but not in later rounds; each one does where the declaration has changed.
+ */
+export function waits(row: ServiceRow, start: { node: string; program: string }, timeMs: number): boolean {
+  if (row.not_before <= timeMs || row.program !== start.program) return false;
+  return row.node === start.node || row.rounds > 0 || listOf(row.tried).includes(start.node);
 }
 
 /** Where a copy is sent on purpose it is tried again. */
