@@ -29,6 +29,7 @@ describe("the systemd unit", () => {
     for (const line of [
       "Type=notify",
       "WatchdogSec=30",
+      "KillMode=mixed",
       "NoNewPrivileges=yes",
       "ProtectSystem=strict",
       "StateDirectory=cairn",

@@ -57,6 +57,8 @@ export function systemdUnit(facts: UnitFacts): string {
     "WatchdogSec=30",
     "TimeoutStartSec=90",
     "TimeoutStopSec=30",
+    "# The node asks the programs of its services and jobs to end, and waits for them; systemd must not be faster.",
+    "KillMode=mixed",
     "Restart=always",
     "RestartSec=2",
     `RestartPreventExitStatus=${NO_RESTART}`,
