@@ -28,7 +28,8 @@ const SERVER = `const { appendFileSync } = await import("node:fs");
 const say = (what) => appendFileSync(process.argv[3], what + " " + process.env.CAIRN_FENCE + " " + process.pid + "\\n");
 let server;
 try { server = Bun.serve({ hostname: "127.0.0.1", port: Number(process.argv[2]), fetch: (request) =>
-  Response.json({ fence: process.env.CAIRN_FENCE, caller: request.headers.get("cairn-caller"), path: new URL(request.url).pathname }) });
+  Response.json({ fence: process.env.CAIRN_FENCE, caller: request.headers.get("cairn-caller"), path: new URL(request.url).pathname,
+    way: ["proto", "host", "prefix"].map((name) => request.headers.get("x-forwarded-" + name)) }) });
 } catch (error) { say("twice"); process.exit(1); }
 say("begin");
 process.on("SIGTERM", () => { say("end"); process.exit(0); });`;
@@ -101,7 +102,7 @@ test("it answers under its name on every node, with the caller that the tailnet 
     });
     expect([node.name, status, text]).toEqual([node.name, 200, expect.any(String)]);
     const caller = node === primary ? "local" : `local@${node.id}`;
-    expect(body).toMatchObject({ path: "/hello", caller });
+    expect(body).toMatchObject({ path: "/hello", caller, way: ["http", "cairn", "/svc/web"] });
   }
   expect(fences()).toHaveLength(1);
 }, 120_000);

@@ -23,6 +23,9 @@ const ANSWER_MS = 60_000;
 /** Who calls, from the member that passes a request on. It is believed of full members alone. */
 const CALLER_HEADER = "cairn-service-caller";
 const READ_ONLY_HEADER = "cairn-service-read-only";
+/** How the caller reached the fleet. Between members under names of Cairn: others say X-Forwarded-* of their own. */
+const HOST_HEADER = "cairn-service-host";
+const SCHEME_HEADER = "cairn-service-scheme";
 
 /** What is served. */
 export const SERVICE_ROUTE: ServedRoute = {
@@ -53,12 +56,14 @@ export class ServiceProxy implements PathServer {
     const url = new URL(request.url);
     if (asked.rest === "") return Response.redirect(`/svc/${asked.name}/${url.search}`, 308);
     const headers = requestHeaders(request.headers);
-    headers.set("x-forwarded-host", url.host);
-    headers.set("x-forwarded-proto", scheme);
-    headers.set("x-forwarded-prefix", `/svc/${asked.name}`);
     const members = this.#node.get(FULL_MEMBERS);
-    if (node === members.self()) return this.#ask(request, asked, { caller, headers, hold });
+    if (node === members.self()) {
+      sayWay(headers, { host: url.host, scheme, name: asked.name });
+      return this.#ask(request, asked, { caller, headers, hold });
+    }
     headers.set(CALLER_HEADER, caller.id);
+    headers.set(HOST_HEADER, url.host);
+    headers.set(SCHEME_HEADER, scheme);
     if (caller.readOnly === true) headers.set(READ_ONLY_HEADER, "1");
     const body = await bodyOf(request, hold);
     const path = `/svc/${asked.name}${asked.rest}${url.search}`;
@@ -74,8 +79,9 @@ export class ServiceProxy implements PathServer {
     const caller = given.get(READ_ONLY_HEADER) === null ? found : asReader(found);
     await this.#open(asked.name, { caller, signal, surface: "peer", forwarded: { via: node, ...capOf(member) } });
     const headers = requestHeaders(given);
-    for (const name of ["x-forwarded-host", "x-forwarded-proto", "x-forwarded-prefix"])
-      headers.set(name, given.get(name) ?? "");
+    // An older member says nothing of the way.
+    const host = given.get(HOST_HEADER) ?? "";
+    sayWay(headers, { host, scheme: given.get(SCHEME_HEADER) ?? "", name: asked.name });
     return this.#ask(request, asked, { caller, headers, hold });
   }
 
@@ -135,6 +141,13 @@ function askedOf(request: Request): Asked {
 async function bodyOf(request: Request, hold: BodyHold): Promise<Uint8Array | undefined> {
   if (request.method === "GET" || request.method === "HEAD" || request.body === null) return undefined;
   return readBytes(request, hold, hold.maxBytes);
+}
+
+/** Says how the caller reached the fleet. */
+function sayWay(headers: Headers, { host, scheme, name }: { host: string; scheme: string; name: string }): void {
+  if (host !== "") headers.set("x-forwarded-host", host);
+  if (scheme !== "") headers.set("x-forwarded-proto", scheme);
+  headers.set("x-forwarded-prefix", `/svc/${name}`);
 }
 
 /** Says who calls, as the tailnet proves it, in the headers of `tailscale serve` and those of Cairn. */
