@@ -14,6 +14,16 @@ import { freePort } from "../kit/free-port.ts";
 const folder = mkdtempSync(join(tmpdir(), "cairn-services-"));
 const LEASE_SECONDS = 10;
 const port = freePort();
+/** What the phone of a person shows: titles of messages. */
+const told: string[] = [];
+const phone = Bun.serve({
+  ...{ hostname: "127.0.0.1", port: 0 },
+  async fetch(request) {
+    const { topic, title, message } = (await request.json()) as Record<string, string>;
+    told.push(...(title?.endsWith(" events") ? (message ?? "").split("\n") : [`${title}`]).map((l) => `${topic} ${l}`));
+    return Response.json({});
+  },
+});
 let fleet: Fleet;
 let primary: FleetNode;
 let backup: FleetNode;
@@ -35,7 +45,8 @@ say("begin");
 process.on("SIGTERM", () => { say("end"); process.exit(0); });`;
 
 beforeAll(async () => {
-  fleet = await startFleet({ centrals: 3, args: ["--fleet-run", "web"] });
+  const args = ["--fleet-run", "web", "--outbound-allow", `127.0.0.1:${phone.port}`];
+  fleet = await startFleet({ centrals: 3, args, env: { CAIRN_SECRET_TOPIC: "home" } });
   const file = join(folder, "server.ts");
   await Bun.write(file, SERVER);
   third = await fleet.leader();
@@ -45,11 +56,22 @@ beforeAll(async () => {
     ...{ port, ready: { http: "/health" }, primary: primary.name, backups: [backup.name], space: "team-a" },
     ...{ lease: LEASE_SECONDS, failback: "stable:2", fence: "resource", grace: 2 },
   };
-  expect((await third.call("context_put", { id: "fleet/services/web", content }, 20_000)).status).toBe(200);
+  const target = { kind: "notify", service: "ntfy", url: `http://127.0.0.1:${phone.port}`, topic: "secret:TOPIC" };
+  const types = ["cairn.service.down", "cairn.service.failed", "cairn.service.ready", "cairn.service.moved"];
+  const rules = [{ id: "down", match: { conditions: [{ field: "type", operator: "in", value: types }] } }];
+  for (const [operation, input] of [
+    ["event_target_set", { name: "phone", target: { ...target, group_seconds: 1 }, spaces: ["team-a"] }],
+    ["subscription_create", { id: "team-a/down", target: "phone", rules }],
+    ["context_put", { id: "fleet/services/web", content }],
+  ] as const) {
+    const { status, text } = await third.call(operation, input, 20_000);
+    expect([operation, status, text]).toEqual([operation, 200, text]);
+  }
 }, 300_000);
 
 afterAll(async () => {
   await fleet?.[Symbol.asyncDispose]();
+  await phone.stop(true);
   rmSync(folder, { recursive: true, force: true });
 }, 60_000);
 
@@ -117,6 +139,11 @@ test("the primary's machine is killed: the backup has it within its lease, and i
     return answer.status === 200 ? answer : undefined;
   });
   expect(body["fence"]).toEndWith(`-${fences().at(-1)}`);
+  // It was ready at first, which ends nothing that anybody heard of; then it was down, and is back elsewhere.
+  await eventually("the phone shows both", () => told.length >= 2, { seen: () => told.join("\n") });
+  expect(told.map((line) => line.split(": ").slice(0, 2).join(": "))).toEqual([
+    ...["home service web: down", "home service web: moved"],
+  ]);
   await primary.restart();
   await primary.serving();
   await readyOn(third, primary);

@@ -3,7 +3,7 @@
 
 import { type TraceContext, traceOfMembers } from "../../../lib/trace-context.ts";
 import type { Span, Tracer } from "../../../observe/trace/tracer.ts";
-import type { Delivery, Outcome } from "./delivery.ts";
+import type { Delivery, Outcome, Target } from "./delivery.ts";
 
 /** Most events that the span of a message is linked with. */
 const MAX_LINKS = 32;
@@ -38,4 +38,22 @@ export function endDelivery(span: Span, { result, status }: Outcome): void {
   };
   if (result === "delivered" || result === "skipped") span.end(attributes);
   else span.end({ ...attributes, "error.type": result }, result);
+}
+
+/** Sends an event, as a span of its own where the node records spans. */
+export async function sendInSpan(
+  span: Span | undefined,
+  target: Target,
+  delivery: Delivery,
+  signal: AbortSignal,
+): Promise<Outcome> {
+  if (span === undefined) return target.send(delivery, signal);
+  try {
+    const outcome = await target.send({ ...delivery, trace: span.context }, signal);
+    endDelivery(span, outcome);
+    return outcome;
+  } catch (error) {
+    span.end({ "error.type": "cancelled" });
+    throw error;
+  }
 }

@@ -13,6 +13,8 @@ export interface Delivery {
   /** Events that are sent together with it, and how many further ones are only counted (`GroupRule`). */
   readonly others?: readonly EventRecord[];
   readonly leftOut?: number;
+  /** It was told before, and lasts since then; the last time that it is told. */
+  readonly reminder?: { readonly sinceMs: number; readonly isLast: boolean };
   /** Stays the same over all attempts; a subscription that begins again has new ones. */
   readonly messageId: string;
   /** The span of this attempt; left out: the request is part of the trace of the event. */
@@ -37,6 +39,12 @@ export type Outcome = (
   detail: string;
 };
 
+/** How often what lasts is told again: each `everyMs` since it began, so many times. */
+export interface RemindRule {
+  readonly everyMs: number;
+  readonly times: number;
+}
+
 /** How events are put together for a target. */
 export interface GroupRule {
   /** Least time between two messages, in ms. */
@@ -45,6 +53,8 @@ export interface GroupRule {
   readonly perHour: number;
   /** Most events of a message; further ones are counted. */
   readonly shown: number;
+  /** Left out: nothing is told again. */
+  readonly remind?: RemindRule | undefined;
 }
 
 /** What is no event: events up to a cursor were removed before they were sent, or the owner may no longer read. */

@@ -35,8 +35,13 @@ export class Grouping {
     }
   }
 
+  /** Reports whether the next message may be sent; `rule` undefined: events are not grouped any more. */
+  isDue(rule: GroupRule | undefined, nowMs: number): boolean {
+    return rule === undefined || this.#dueMs(rule, nowMs) <= nowMs;
+  }
+
   /** Returns when the next message may be sent, in ms of the clock of the node; 0: at once. */
-  dueMs({ everyMs, perHour }: GroupRule, nowMs: number): number {
+  #dueMs({ everyMs, perHour }: GroupRule, nowMs: number): number {
     // A clock that was set back holds up nothing.
     for (const [at, sentMs] of this.#sent.entries()) this.#sent[at] = Math.min(sentMs, nowMs);
     const bound = this.#sent.length < perHour ? 0 : (this.#sent.at(-perHour) ?? 0) + HOUR_MS;

@@ -7,13 +7,15 @@ import { reasonOf } from "../../../lib/reason-of.ts";
 import { ShortTurns } from "../../../lib/short-turns.ts";
 import { TokenBuckets } from "../../../lib/token-bucket.ts";
 import { type EventRecord, type RuleProblem, RuleSet, type Sender, type TakeRate } from "../rules/index.ts";
-import type { Delivery, GroupRule, Notice, Outcome, Target } from "./delivery.ts";
-import { endDelivery } from "./delivery-span.ts";
+import type { Delivery, GroupRule, Notice, Outcome } from "./delivery.ts";
+import { sendInSpan } from "./delivery-span.ts";
 import { deliveryOf, type Group, Grouping } from "./grouping.ts";
 import type { OutboxOptions } from "./outbox-options.ts";
+import { Pace } from "./pace.ts";
 import { waitAfter, waitUntil } from "./policy.ts";
 import type { Recorder, SubscriptionRecord } from "./recorder.ts";
 import type { QueuedEvent, RunningSubscription } from "./running.ts";
+import { changeOf, recall, Told } from "./told.ts";
 
 /** Events read at once. */
 const STEP = 64;
@@ -27,6 +29,8 @@ const WAITING_MS = 2000;
 const FAILING = 3;
 /** How long events that are sent together are waited for before they are looked for again, in ms. */
 const GATHER_MS = 1000;
+/** How often it is looked whether something is to be told again, in ms. */
+const REMIND_LOOK_MS = 10_000;
 /** Attempts that are remembered. */
 const REMEMBERED = 20;
 
@@ -65,8 +69,8 @@ export class Queue {
   #running: Promise<void> | undefined;
   #wake: (() => void) | undefined;
   #at: number;
-  /** When a replay may send again. */
-  #nextMs = 0;
+  readonly #pace = new Pace();
+  readonly #told = new Told();
   readonly #sentAgain = new Set<number>();
   readonly #grouping = new Grouping();
   isStopped = false;
@@ -126,10 +130,12 @@ export class Queue {
   }
 
   async #run(signal: AbortSignal): Promise<void> {
+    const rule = this.#groupRule();
+    if (rule !== undefined) await this.#recall(rule, signal);
     while (!signal.aborted) {
       if (!(await this.#sendAgain(signal))) return;
       await this.#passRemoved(signal);
-      if (!(await this.#sendDue(signal))) return;
+      if (!(await this.#sendDue(signal)) || !(await this.#remind(signal))) return;
       if (this.#isDone()) return void this.#halt("done");
       const events = this.#hasAll() ? [] : await this.#options.eventsAfter(this.#seen, STEP);
       if (events.length === 0) await this.#idle(signal);
@@ -204,10 +210,44 @@ export class Queue {
     return this.#grouping.waiting?.seen ?? this.#at;
   }
 
-  /** Waits for events, or until what waits to be sent together may be due. */
+  /** Waits for events, or until what waits to be sent together, or to be told again, may be due. */
   async #idle(signal: AbortSignal): Promise<void> {
-    if (this.#grouping.waiting === undefined) await this.#news(signal);
-    else await this.#pause(GATHER_MS, signal);
+    if (this.#grouping.waiting !== undefined) return this.#pause(GATHER_MS, signal);
+    const remind = this.#groupRule()?.remind;
+    if (remind === undefined || !this.#told.hasReminders(remind)) return this.#news(signal);
+    const ends = new AbortController();
+    const either = AbortSignal.any([signal, ends.signal]);
+    await Promise.race([this.#news(either), this.#pause(REMIND_LOOK_MS, either).catch(() => {})]);
+    ends.abort();
+  }
+
+  /** Learns from the events before its place what was told. */
+  #recall({ remind }: GroupRule, signal: AbortSignal): Promise<void> {
+    const { space, began } = this.#subscription;
+    const deliveryFor = async (event: QueuedEvent): Promise<Delivery | undefined> => {
+      if (event.space !== space || (changeOf(event) ?? 0) <= began) return undefined;
+      const verdict = this.#rules.decide(event.record, await this.#senderOf(event, signal), () => true);
+      return verdict.outcome === "forward" ? this.#deliveryOf(event.offset, verdict.record) : undefined;
+    };
+    return recall(this.#told, { ...this.#options, at: this.#at, remind, deliveryFor, signal });
+  }
+
+  /** Tells once more what lasts, if it is time, in one attempt. Reports whether the queue goes on. */
+  async #remind(signal: AbortSignal): Promise<boolean> {
+    const rule = this.#groupRule();
+    const nowMs = this.#options.nowMs();
+    if (rule?.remind === undefined || this.#grouping.waiting !== undefined) return true;
+    if (!this.#grouping.isDue(rule, nowMs)) return true;
+    const delivery = this.#told.reminder(rule.remind, nowMs);
+    if (delivery === undefined) return true;
+    if (!(await this.#isAllowed(signal))) return false;
+    const { result, detail } = await this.#attempt(delivery, 1, signal);
+    this.#grouping.sent(this.#options.nowMs());
+    if (result === "ended") return this.#halt("ended");
+    if (result === "delivered") this.counts.delivered += 1;
+    else this.counts.failed += 1;
+    this.#onProblem(result === "delivered" ? "" : `what is still down could not be told: ${detail}`);
+    return true;
   }
 
   #groupRule(): GroupRule | undefined {
@@ -218,10 +258,7 @@ export class Queue {
   /** Sends what waits to be sent together, if it is time. Reports whether the queue goes on. */
   async #sendDue(signal: AbortSignal): Promise<boolean> {
     const { waiting } = this.#grouping;
-    if (waiting === undefined) return true;
-    const rule = this.#groupRule();
-    const nowMs = this.#options.nowMs();
-    if (rule !== undefined && this.#grouping.dueMs(rule, nowMs) > nowMs) return true;
+    if (waiting === undefined || !this.#grouping.isDue(this.#groupRule(), this.#options.nowMs())) return true;
     if (!(await this.#deliver(deliveryOf(waiting), waiting, signal))) return false;
     this.#grouping.sent(this.#options.nowMs());
     return true;
@@ -244,9 +281,14 @@ export class Queue {
     const verdict = this.#rules.decide(event.record, await this.#senderOf(event, signal), this.#takeRate);
     this.#count(verdict.outcome, verdict.problems);
     if (verdict.outcome !== "forward") return this.#pass(event.offset);
-    await this.#paced(signal);
+    const waitMs = this.#pace.waitMs(this.#subscription.rate, this.#options.nowMs());
+    if (waitMs > 0) await this.#pause(waitMs, signal);
     const delivery = this.#deliveryOf(event.offset, verdict.record);
     const rule = this.#groupRule();
+    if (rule !== undefined && !this.#told.take(event, delivery, this.#options.nowMs())) {
+      this.counts.dropped += 1;
+      return this.#pass(event.offset);
+    }
     if (rule === undefined && this.#grouping.waiting === undefined) return this.#deliver(delivery, undefined, signal);
     this.#grouping.add(delivery, rule?.shown ?? 1);
     return true;
@@ -334,18 +376,6 @@ export class Queue {
     return until > 0 && this.#seen >= until;
   }
 
-  /** Waits until a replay may send its next event. */
-  async #paced(signal: AbortSignal): Promise<void> {
-    const { rate } = this.#subscription;
-    if (rate === 0) return;
-    const nowMs = this.#options.nowMs();
-    // Not longer than between two events, whatever the clock did.
-    this.#nextMs = Math.min(Math.max(nowMs, this.#nextMs), nowMs + 1000 / rate);
-    const wait = this.#nextMs - nowMs;
-    this.#nextMs += 1000 / rate;
-    if (wait > 0) await this.#pause(wait, signal);
-  }
-
   async #notice(notice: Notice, signal: AbortSignal): Promise<void> {
     const target = this.#options.targetOf(this.#subscription);
     if (typeof target !== "string") await target.notice?.(notice, this.#subscription.id, signal);
@@ -357,7 +387,7 @@ export class Queue {
     const outcome: Outcome =
       typeof target === "string"
         ? { result: "failed", detail: target }
-        : await this.#send(target, delivery, attempt, signal);
+        : await sendInSpan(this.#options.beginSpan?.(this.#subscription, delivery, attempt), target, delivery, signal);
     const duration_ms = this.#options.nowMs() - at;
     this.#options.onAttempt?.(this.#subscription, outcome.result, duration_ms);
     this.attempts.push({
@@ -366,20 +396,6 @@ export class Queue {
     });
     if (this.attempts.length > REMEMBERED) this.attempts.shift();
     return outcome;
-  }
-
-  /** Sends an event, as a span of its own where the node records spans. */
-  async #send(target: Target, delivery: Delivery, attempt: number, signal: AbortSignal): Promise<Outcome> {
-    const span = this.#options.beginSpan?.(this.#subscription, delivery, attempt);
-    if (span === undefined) return target.send(delivery, signal);
-    try {
-      const outcome = await target.send({ ...delivery, trace: span.context }, signal);
-      endDelivery(span, outcome);
-      return outcome;
-    } catch (error) {
-      span.end({ "error.type": "cancelled" });
-      throw error;
-    }
   }
 
   #succeeded(offset: number, group: Group | undefined): boolean {

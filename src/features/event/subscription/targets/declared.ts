@@ -132,6 +132,8 @@ export const TELEGRAM = "https://api.telegram.org";
 export const DEFAULT_GROUP_SECONDS = 30;
 export const DEFAULT_PER_HOUR = 30;
 export const MAX_IN_MESSAGE = 20;
+/** How often at most what is down is told again. */
+export const DEFAULT_REMIND_TIMES = 5;
 
 const common = {
   kind: z.literal("notify"),
@@ -150,6 +152,14 @@ const common = {
     .max(1000)
     .optional()
     .describe("Most messages of an hour (default 30); the next one says how many events were left out."),
+  remind_seconds: z
+    .number()
+    .int()
+    .min(300)
+    .max(7 * 86_400)
+    .optional()
+    .describe("Tells what is still down again after so many seconds, and then each time (default: it does not)."),
+  remind_times: z.number().int().min(1).max(100).optional().describe("So often at most (default 5)."),
 };
 
 const mailAddress = z

@@ -1,5 +1,5 @@
-// A message for people: title and text of an event's data where it has them (a rule can make them), else its type and
-// what it holds; or a line for each of several events.
+// A message for people: title and text of an event's data where it has them (a rule can make them), else what an event
+// of Cairn itself is about, or its type and what it holds; or a line for each of several events.
 
 import { isObject } from "../../../../lib/json-object.ts";
 import type { EventRecord } from "../../rules/index.ts";
@@ -20,9 +20,13 @@ export interface Message {
 }
 
 /** Returns the message of a delivery. */
-export function messageOf({ record, others = [], leftOut = 0 }: Delivery, maxText: number): Message {
+export function messageOf({ record, others = [], leftOut = 0, reminder }: Delivery, maxText: number): Message {
   const max = maxText - MAX_TITLE - 2;
   const first = singleOf(record, max);
+  if (reminder !== undefined) {
+    const since = `Since ${timeText(new Date(reminder.sinceMs))}.${reminder.isLast ? " This is not told again." : ""}`;
+    return { ...first, title: cut(`Still: ${first.title}`, MAX_TITLE), text: `${since}\n${cut(first.text, max - 80)}` };
+  }
   if (others.length === 0 && leftOut === 0) return first;
   const all = [first, ...others.map((other) => singleOf(other, max))];
   const priorities = all.flatMap(({ priority }) => priority ?? []);
@@ -38,10 +42,12 @@ export function messageOf({ record, others = [], leftOut = 0 }: Delivery, maxTex
   };
 }
 
-function singleOf({ type, subject, source, data }: EventRecord, maxText: number): Message {
+function singleOf({ type, subject, source, data, time }: EventRecord, maxText: number): Message {
   const own = isObject(data) ? data : {};
-  const title = textOf(own["title"]) ?? (subject === undefined ? type : `${type}: ${subject}`);
-  const text = textOf(own["text"]) ?? (data === undefined ? source : (textOf(data) ?? JSON.stringify(data)));
+  const said = ofCairn(type, subject, time);
+  const title = textOf(own["title"]) ?? said?.title ?? (subject === undefined ? type : `${type}: ${subject}`);
+  const plain = data === undefined ? source : (textOf(data) ?? JSON.stringify(data));
+  const text = textOf(own["text"]) ?? said?.text ?? plain;
   const priority = own["priority"];
   const tags = Array.isArray(own["tags"]) ? own["tags"].flatMap((tag) => textOf(tag) ?? []).slice(0, 5) : [];
   return {
@@ -50,6 +56,24 @@ function singleOf({ type, subject, source, data }: EventRecord, maxText: number)
     priority: typeof priority === "number" && priority >= 1 && priority <= 5 ? Math.floor(priority) : undefined,
     tags,
   };
+}
+
+/**
+ * Returns what an event of Cairn itself says, such as "probe web: down". Its subject is a space, a collection, and the
+ * name in it.
+ */
+function ofCairn(type: string, subject: string | undefined, time: string): { title: string; text: string } | undefined {
+  const [, noun, verb] = /^cairn\.([a-z]+)\.([a-z_]+)$/.exec(type) ?? [];
+  const name = subject?.split("/").slice(2).join("/");
+  if (noun === undefined || name === undefined || name === "") return undefined;
+  const at = new Date(time);
+  const when = Number.isNaN(at.getTime()) ? "" : `, ${timeText(at)}`;
+  return { title: `${noun} ${name}: ${verb}`, text: `${subject}${when}` };
+}
+
+/** Returns a time as people read it, in UTC. */
+function timeText(at: Date): string {
+  return `${at.toISOString().slice(0, 16).replace("T", " ")} UTC`;
 }
 
 function textOf(value: unknown): string | undefined {

@@ -8,6 +8,7 @@ import { urlOf } from "./address.ts";
 import {
   DEFAULT_GROUP_SECONDS,
   DEFAULT_PER_HOUR,
+  DEFAULT_REMIND_TIMES,
   DEFAULT_TIMEOUT_SECONDS,
   MAX_IN_MESSAGE,
   type notifyTarget,
@@ -24,8 +25,10 @@ type PostedConfig = Exclude<NotifyConfig, { service: "email" }>;
 /** Makes the target. */
 export function makeNotifyTarget(config: NotifyConfig, parts: TargetParts): Target {
   const { group_seconds: seconds = DEFAULT_GROUP_SECONDS, per_hour: perHour = DEFAULT_PER_HOUR } = config;
+  const { remind_seconds: again, remind_times: times = DEFAULT_REMIND_TIMES } = config;
+  const remind = again === undefined ? undefined : { everyMs: 1000 * again, times };
   return {
-    group: { everyMs: 1000 * seconds, perHour, shown: MAX_IN_MESSAGE },
+    group: { everyMs: 1000 * seconds, perHour, shown: MAX_IN_MESSAGE, remind },
     send: config.service === "email" ? mailer(config, parts) : poster(config, parts),
   };
 }
