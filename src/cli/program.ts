@@ -84,6 +84,7 @@ const GROUP_SUMMARIES: Readonly<Record<string, string>> = {
   lease: "hold names of files, branches or devices, so that others keep away from them",
   probe: "health checks of services, machines and jobs",
   job: "work that is queued for nodes and agents",
+  rule: "jobs that start by the numbers of probes",
   blob: "store files that are too large for a context, and read them on every node",
   events: "publish what happened, and see what others publish",
   memory: "remember facts, events and notes for an agent, a session or a space",

@@ -55,6 +55,7 @@ const QUIET_OWN_EVENTS: readonly string[] = [
     "cairn.lease.*",
     "cairn.member.*",
     "cairn.probe.*",
+    "cairn.rule.*",
     "cairn.service.*",
     "cairn.session.*",
   ],

@@ -85,6 +85,7 @@ const DECLARED = {
   "probes/backup": { type: "beat", interval: 86_400 },
   "actions/review": { space: "team" },
   "actions/transcribe": { argv: ["transcribe", "{file}"], parameters: { file: { type: "string" } }, space: "team-a" },
+  "rules/more-workers": { probe: "queue", above: 10, start: { action: "review" } },
   "services/wiki": { argv: ["/bin/wiki"], space: "ops" },
 };
 
@@ -206,6 +207,9 @@ test("each route answers as described: what works, and what is refused", async (
     ["POST", "/probes/{name}/beat", "/probes/backup/beat", json({ text: "42 files" }), 200],
     ["POST", "/probes/{name}/beat", "/probes/website/beat", json({}), 400],
     ["GET", "/services", "/services?space=ops&state=idle", {}, 200],
+    ["GET", "/rules", "/rules?space=team&name=more-workers", {}, 200],
+    ["POST", "/rule-plan", "/rule-plan", json({ name: "more-workers", value: -2.5 }), 200],
+    ["POST", "/rule-plan", "/rule-plan", json({ name: "more-workers", value: "many" }), 400],
     ["GET", "/service-plan", "/service-plan?name=wiki", {}, 200],
     ["GET", "/services/{name}", "/services/wiki?space=ops", {}, 200],
     ["GET", "/services/{name}/output", "/services/wiki/output?space=ops", {}, 200],
@@ -373,17 +377,13 @@ const OF_SEVERAL: Readonly<Record<string, string>> = {
   event_classify: "unavailable",
   // The log of events is the replicated one, and NATS is not set.
   event_store: "not_found",
-  event_log_begin: "invalid_input",
-  event_log_move: "invalid_input",
-  event_log_cancel: "invalid_input",
-  event_log_lost: "invalid_input",
+  ...{ event_log_begin: "invalid_input", event_log_move: "invalid_input" },
+  ...{ event_log_cancel: "invalid_input", event_log_lost: "invalid_input" },
   // No target of the examples is for callbacks.
   callback_grant: "not_found",
   callback_subscribe: "not_found",
   // The fence of the example is of another history.
-  lease_renew: "lease_lost",
-  job_heartbeat: "lease_lost",
-  job_finish: "lease_lost",
+  ...{ lease_renew: "lease_lost", job_heartbeat: "lease_lost", job_finish: "lease_lost" },
   ...Object.fromEntries(NOT_THERE.map((name) => [name, "not_found"])),
   service_open: "invalid_input",
 };

@@ -12,9 +12,10 @@ let tailnet: TestTailnet;
 let fleet: Fleet;
 let server: Server;
 let status = 200;
+let count = 7;
 
 beforeAll(async () => {
-  server = createServer((_request, response) => response.writeHead(status).end('{"total_count":7}'));
+  server = createServer((_request, response) => response.writeHead(status).end(JSON.stringify({ total_count: count })));
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const { port } = server.address() as AddressInfo;
   const args = ["--outbound-allow", `127.0.0.1:${port}`, "--fleet-run", "disk"];
@@ -129,4 +130,43 @@ test("probes are checked over the loss of the leader, and each end is told once"
     "cairn.probe.up fleet/probes/web",
   ]);
   expect(await ask(next, "audit_verify", {})).toMatchObject({ ok: true });
+}, 300_000);
+
+test("a number starts a job, once over the loss of the leader, and the rule says why no other one", async () => {
+  const { port } = server.address() as AddressInfo;
+  for (const node of fleet.nodes.filter(({ isUp }) => !isUp)) await node.restart();
+  await Promise.all(fleet.nodes.map((node) => node.serving()));
+  const leader = await fleet.leader();
+  const queue = { type: "http", target: `http://127.0.0.1:${port}/`, interval: 5, value: "/total_count" };
+  const rule = { probe: "queue", above: 10, for_seconds: 10, at_most: 5, cool_down_seconds: 3600 };
+  const declarations = [
+    { kind: "probe", name: "queue", declared: queue },
+    { kind: "action", name: "work", declared: {} },
+    { kind: "rule", name: "scale", declared: { ...rule, start: { action: "work" } } },
+  ];
+  await ask(leader, "declaration_apply", { declarations });
+  const waitForRule = async (wanted: object) => {
+    let seen: unknown;
+    await eventually(
+      `the rule is ${JSON.stringify(wanted)}`,
+      async () => {
+        const { rules } = await ask(await fleet.leader(), "rule_list", { name: "scale" });
+        [seen] = rules as object[];
+        return Object.entries(wanted).every(([key, value]) => (seen as Record<string, unknown>)?.[key] === value);
+      },
+      { withinMs: 120_000, stepMs: 500, seen: () => JSON.stringify(seen) },
+    );
+  };
+  await waitForRule({ state: "within", value: 7, firings: 0 });
+  count = 12;
+  await waitForRule({ state: "cooling", value: 12, firings: 1, open_jobs: 1 });
+  (await fleet.leader()).kill();
+  const next = await fleet.leader();
+  await waitForRule({ state: "waiting", value: 12, firings: 1 });
+  await waitForRule({ state: "cooling", firings: 1, open_jobs: 1 });
+  const { jobs } = await ask(next, "job_list", { action: "work" });
+  expect(jobs).toMatchObject([{ state: "queued", rule: "scale" }]);
+  const { events } = await ask(next, "event_list", { types: ["cairn.rule.fired"], space: "fleet" });
+  expect(events).toMatchObject([{ subject: "fleet/rules/scale" }]);
+  expect(await ask(next, "rule_plan", { name: "scale", value: 11 })).toMatchObject({ fires: true });
 }, 300_000);

@@ -42,6 +42,7 @@ const WITHOUT_ROWS = new Set([
   // The right to see a probe is that to read its space.
   ...["probe_list", "probe_get", "probe_check", "probe_beat"],
   // So is that to see a job.
+  ...["rule_list", "rule_plan"],
   ...["job_list", "job_get", "job_wait", "job_output", "job_heartbeat", "job_work"],
   // And that to see a service.
   ...["service_list", "service_get", "service_plan", "service_output", "service_work", "service_open"],

@@ -14,4 +14,9 @@ export const jobConditions = {
     severity: "warning",
     hint: "The text says why. Correct the context fleet/schedules/NAME, or the action that it names.",
   },
+  rule_failing: {
+    title: "A rule cannot start its job",
+    severity: "warning",
+    hint: "The text says why. Correct the context fleet/rules/NAME, or the action that it names.",
+  },
 } as const satisfies ConditionTable;

@@ -17,6 +17,10 @@ import { jobPeerPaths } from "./peer-paths.ts";
 import { jobGet, jobList, jobOutput, jobWait } from "./read.ts";
 import { jobRoutes } from "./rest.ts";
 import { JOB_LEVEL } from "./rows.ts";
+import { RULE } from "./rule.ts";
+import { ruleCommands } from "./rule-commands.ts";
+import { jobRuleFire } from "./rule-fire.ts";
+import { ruleList, rulePlan, ruleRoutes } from "./rule-read.ts";
 import { SCHEDULE } from "./schedules.ts";
 import schema from "./schema.sql" with { type: "text" };
 import { jobSettings } from "./settings.ts";
@@ -31,9 +35,10 @@ export const jobFeature: Feature = {
   tables: [
     { name: "jobs", scope: "replicated", fork: "keep", sql: "SELECT * FROM jobs ORDER BY id" },
     { name: "job_usage", scope: "replicated", fork: "keep", sql: "SELECT * FROM job_usage ORDER BY kind, name" },
+    { name: "job_rules", scope: "replicated", fork: "keep", sql: "SELECT * FROM job_rules ORDER BY name" },
     { name: "job_schedules", scope: "replicated", fork: "keep", sql: "SELECT * FROM job_schedules ORDER BY name" },
   ],
-  declares: [ACTION, SCHEDULE],
+  declares: [ACTION, SCHEDULE, RULE],
   settings: jobSettings,
   conditions: jobConditions,
   events: jobEvents,
@@ -41,11 +46,12 @@ export const jobFeature: Feature = {
   operations: (node) => [
     ...[jobStart(node), jobClaim, jobHeartbeat(node), jobFinish, jobCancel, jobRedrive],
     ...[jobGet(node), jobList, jobWait, jobOutput(node), jobWork(node)],
-    ...[jobDispatch, jobNote, jobExpire, jobFire, endedJobs.write],
+    ...[jobDispatch, jobNote, jobExpire, jobFire, jobRuleFire, endedJobs.write],
+    ...[ruleList(node), rulePlan(node)],
   ],
   expires: [endedJobs],
-  commands: jobCommands,
-  rest: jobRoutes,
+  commands: [...jobCommands, ...ruleCommands],
+  rest: [...jobRoutes, ...ruleRoutes],
   pages: [jobsPage, jobPage],
   jobs: (node) => [node.get(WORKER)],
   duties: jobDuties,

@@ -6,11 +6,12 @@ import { valuesOf } from "../../config/setting.ts";
 import { PART_BYTES } from "../../lib/bounds.ts";
 import { Fault } from "../../lib/fault.ts";
 import { openSleepClock } from "../../lib/sleep-clock.ts";
-import type { Duty } from "../../log/duties.ts";
+import type { Duty, Lead } from "../../log/duties.ts";
 import { logFor } from "../../observe/logging.ts";
 import { askSelf } from "../../operation/ask-self.ts";
 import { DECLARATIONS } from "../../operation/declared-kind.ts";
 import { agreesToRun, fleetRunSettings } from "../../operation/fleet-run.ts";
+import { MEASURED } from "../../operation/measured.ts";
 import { FULL_MEMBERS, HOST, LOG, NODE } from "../../operation/node-parts.ts";
 import { ServiceKey, type Services } from "../../operation/services.ts";
 import { SURROUNDINGS } from "../../operation/surroundings.ts";
@@ -24,6 +25,7 @@ import { LIVE_OUTPUT } from "./live.ts";
 import { OFFERS, Offers } from "./offer.ts";
 import { askTail } from "./peer-paths.ts";
 import { claimText } from "./rows.ts";
+import { RULES, Rules } from "./rules.ts";
 import { Schedules } from "./schedules.ts";
 import { jobSettings } from "./settings.ts";
 import { Worker } from "./worker.ts";
@@ -36,7 +38,7 @@ export const WORKER: ServiceKey<Worker> = new ServiceKey("the worker of jobs");
 
 /** Provides the parts of a node. */
 export function openJobs(node: Services): void {
-  const { store, settings } = node.get(NODE);
+  const { store, settings, conditions } = node.get(NODE);
   const { command, env } = node.get(HOST);
   const agreed = valuesOf(fleetRunSettings, settings)["fleet.run"];
   const clock = openSleepClock();
@@ -62,6 +64,14 @@ export function openJobs(node: Services): void {
       }),
     )
     .provide(OFFERS, offers)
+    .provide(
+      RULES,
+      new Rules({
+        ...{ reader: store.reader, log: () => node.get(LOG), declarations: node.get(DECLARATIONS) },
+        ...{ measured: () => node.find(MEASURED), monotonicMs: () => performance.now() },
+        ...{ conditions: conditions.of(jobConditions), say: logFor("job") },
+      }),
+    )
     .provide(WORKER, worker)
     .provide(LIVE_OUTPUT, async (job, signal) => {
       const fence = claimText(job) ?? "";
@@ -93,7 +103,10 @@ export function jobDuties(node: Services): Duty[] {
     },
   });
   const schedules = new Schedules(shared);
-  return [(lead) => node.get(CLAIMS).lead(lead), (lead) => dispatcher.lead(lead), (lead) => schedules.lead(lead)];
+  return [
+    ...[(lead: Lead) => node.get(CLAIMS).lead(lead), (lead: Lead) => dispatcher.lead(lead)],
+    ...[(lead: Lead) => schedules.lead(lead), (lead: Lead) => node.get(RULES).lead(lead)],
+  ];
 }
 
 /** Stores a file as a blob, in parts. Rejects with the Faults of blob_put. */

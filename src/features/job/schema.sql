@@ -24,7 +24,7 @@ CREATE TABLE jobs (
   keep_ms INTEGER NOT NULL,
   caller TEXT NOT NULL,
   agent TEXT NOT NULL,
-  -- The schedule that started it; "": none.
+  -- The schedule that started it, or rule/ and the rule that did; "": none.
   schedule TEXT NOT NULL,
   created_at INTEGER NOT NULL,
   -- Since when it is in its state.
@@ -75,5 +75,13 @@ CREATE TABLE job_usage (
 CREATE TABLE job_schedules (
   name TEXT PRIMARY KEY,
   last_at INTEGER NOT NULL,
+  seq INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- The last firing of each rule: its number, and when that was.
+CREATE TABLE job_rules (
+  name TEXT PRIMARY KEY,
+  firing INTEGER NOT NULL,
+  fired_at INTEGER NOT NULL,
   seq INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;

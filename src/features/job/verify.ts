@@ -1,4 +1,4 @@
-// Compares the rows of jobs and schedules with the changes that made them, for audit_verify.
+// Compares the rows of jobs, schedules and rules with the changes that made them, for audit_verify.
 
 import { SHOW_ROW } from "../../lib/work.ts";
 import { type ChangeRow, madeOther } from "../../log/change-row.ts";
@@ -8,6 +8,7 @@ import type { RowsCheck } from "../../operation/feature.ts";
 import type { Reader } from "../../store/store.ts";
 import { scheduleRows } from "./internal.ts";
 import { HEAD, hashOfJob, JOB_LEVEL, type JobHead, targetOfJob } from "./rows.ts";
+import { hashOfRule, ruleRows } from "./rule-fire.ts";
 
 /** Rows that are compared without a pause. */
 const STEP = 500;
@@ -36,6 +37,11 @@ export const jobProblem: RowsCheck = async (reader, { floor }, { spend, signal }
     const change = changeAt(reader, seq);
     if (change === undefined || madeOther(change, stateHash([name, at])))
       return `the schedule ${name} is not as change ${seq} made it`;
+  }
+  for (const { seq, ...rule } of ruleRows(reader)) {
+    const change = seq <= floor ? undefined : changeAt(reader, seq);
+    if (seq > floor && (change === undefined || madeOther(change, hashOfRule(rule))))
+      return `the rule ${rule.name} is not as change ${seq} made it`;
   }
   return undefined;
 };

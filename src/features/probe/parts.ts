@@ -5,6 +5,7 @@ import { logFor } from "../../observe/logging.ts";
 import { CONNECTIONS } from "../../operation/connections.ts";
 import { DECLARATIONS } from "../../operation/declared-kind.ts";
 import { agreesToRun, fleetRunSettings } from "../../operation/fleet-run.ts";
+import { MEASURED } from "../../operation/measured.ts";
 import { FULL_MEMBERS, HOST, LOG, NODE } from "../../operation/node-parts.ts";
 import { ServiceKey, type Services } from "../../operation/services.ts";
 import { type SeenMember, SURROUNDINGS } from "../../operation/surroundings.ts";
@@ -80,10 +81,10 @@ export function openProbes(node: Services): void {
   node.provide(SEEN, seen).provide(RUNNER, runner);
 }
 
-/** Returns the leader's watch of a node. */
+/** Returns the leader's watch of a node, and provides what it hears of numbers. */
 export function openWatch(node: Services): Watch {
   const { store, nowMs, conditions } = node.get(NODE);
-  return new Watch({
+  const watch = new Watch({
     ...{ runner: node.get(RUNNER), declarations: node.get(DECLARATIONS), reader: store.reader, nowMs },
     monotonicMs: () => performance.now(),
     members: () => node.get(SEEN).list(),
@@ -92,4 +93,6 @@ export function openWatch(node: Services): Watch {
     conditions: conditions.of(probeConditions),
     say: logFor("probe"),
   });
+  node.provide(MEASURED, (probe) => watch.measured(probe));
+  return watch;
 }

@@ -25,6 +25,8 @@ const report = z.object({
   state: z.enum(STATES),
   cause: z.enum(CAUSES),
   detail: z.string().max(MAX_DETAIL),
+  value: z.number().optional(),
+  ageMs: z.number().min(0).optional(),
 });
 const reportsAnswer = z.object({ ready: z.boolean(), reports: z.array(report).max(2000) });
 const result = z.object({

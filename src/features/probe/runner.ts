@@ -38,6 +38,9 @@ export interface RunnerOptions {
   log: LogLine;
 }
 
+/** A number that was measured counts for so long after the next check was due and had its time, in ms. */
+const STALE_MS = 10_000;
+
 /** A probe that this member runs. */
 interface Slot {
   declaration: Declaration<ProbeShape>;
@@ -54,6 +57,8 @@ interface Slot {
   said: Pick<Live, "state" | "cause" | "detail">;
   /** When a check by the host's network was good last. */
   reachedMs: number;
+  /** The number of the last check, and when it was measured by the monotonic clock; undefined: it had none. */
+  measured: { value: number; cameMs: number } | undefined;
 }
 
 /** What comes of a command that the setting of its node does not name. */
@@ -71,6 +76,9 @@ export interface OwedBeat extends Pick<Beat, "good" | "text"> {
 /** What a member says of one of its probes. */
 export interface Report extends Pick<Live, "state" | "cause" | "detail"> {
   name: string;
+  /** The number that it measured last, while that is not stale; and how long ago that was, in ms. */
+  value?: number | undefined;
+  ageMs?: number | undefined;
 }
 
 /** Runs probes on one member. */
@@ -156,7 +164,14 @@ export class Runner implements Job {
   reports(place: "leader" | "member"): Report[] {
     return [...this.#slots]
       .filter(([, { declaration }]) => (declaration.value.where === "leader") === (place === "leader"))
-      .map(([name, { said }]) => ({ name, ...said }));
+      .map(([name, slot]) => ({ name, ...slot.said, ...this.#measuredOf(slot) }));
+  }
+
+  /** What is stale is nothing: a check that should have been made was not, or did not end. */
+  #measuredOf({ measured, declaration, dueMs }: Slot): Pick<Report, "value" | "ageMs"> {
+    const { nowMs, monotonicMs } = this.#clocks();
+    const isStale = nowMs > dueMs + declaration.value.timeout * 1000 + STALE_MS;
+    return measured === undefined || isStale ? {} : { value: measured.value, ageMs: monotonicMs - measured.cameMs };
   }
 
   /** Returns the last results of a probe; undefined: this member does not run it. */
@@ -235,7 +250,7 @@ export class Runner implements Job {
         ...{ declaration, live, ring: before?.ring ?? new Ring(), running: undefined, letGo: new AbortController() },
         dueMs: firstCheck(name, value, parts.nowMs()),
         ...{ suspectMs: before?.suspectMs ?? Number.NEGATIVE_INFINITY, saysSuspect: false, said },
-        reachedMs: before?.reachedMs ?? Number.NEGATIVE_INFINITY,
+        ...{ reachedMs: before?.reachedMs ?? Number.NEGATIVE_INFINITY, measured: undefined },
       });
     }
   }
@@ -295,6 +310,9 @@ export class Runner implements Job {
     const good = result.outcome === "good";
     slot.ring.add({ atMs: nowMs, good, latencyMs, value: measured, detail });
     if (good && isOutward(value)) slot.reachedMs = nowMs;
+    // What this member cannot tell it has not measured.
+    const isKnown = measured !== undefined && result.outcome !== "blind";
+    slot.measured = isKnown ? { value: measured, cameMs: this.#clocks().monotonicMs } : undefined;
     // By a clock that was set back it was declared in the future.
     const inGrace = Math.abs(nowMs - sinceMs) < value.grace * 1000;
     this.#become(slot, after(slot.live, result, { down: value.down, up: value.up, inGrace }), nowMs);

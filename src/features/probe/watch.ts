@@ -13,13 +13,14 @@ import type { ConditionsOf } from "../../observe/conditions.ts";
 import type { LogLine } from "../../observe/logging.ts";
 import type { Declaration, Declarations } from "../../operation/declared-kind.ts";
 import { declaredRow } from "../../operation/declared-rows.ts";
+import type { Measured } from "../../operation/measured.ts";
 import type { SeenMember } from "../../operation/surroundings.ts";
 import type { Reader } from "../../store/store.ts";
 import type { probeConditions } from "./conditions.ts";
-import { probeBeatKeep } from "./control.ts";
+import { DEFAULT_SPACE, probeBeatKeep } from "./control.ts";
 import { Damping } from "./damping.ts";
 import { PROBE, type ProbeShape } from "./declared.ts";
-import { type ControlRow, controlRows, PROBE_LEVEL, probeId, type StateRow, stateRows } from "./rows.ts";
+import { type ControlRow, controlRow, controlRows, PROBE_LEVEL, probeId, type StateRow, stateRows } from "./rows.ts";
 import type { Report, Runner } from "./runner.ts";
 import { inMaintenance } from "./timing.ts";
 import { MAX_TRANSITIONS, probeTransition, type Transition } from "./transition.ts";
@@ -142,6 +143,28 @@ export class Watch {
       await this.#propose(probeBeatKeep, beat);
     }
     this.#tell(stateRows(reader), controls, declared);
+  }
+
+  /** Returns the number that a probe measured last, or why there is none. */
+  measured(name: string): Measured {
+    const { declarations, reader, runner, monotonicMs } = this.#options;
+    const probe = declarations.list(PROBE).find((each) => each.name === name)?.value;
+    if (probe === undefined) return { space: DEFAULT_SPACE, why: `there is no probe ${name}` };
+    const none = (why: string): Measured => ({ space: probe.space, why: `the probe ${name} ${why}` });
+    if (probe.value === undefined) return none("measures no number: it declares no value");
+    if (controlRow(reader, name)?.paused === 1) return none("is paused");
+    if (probe.where === "all" || probe.where.startsWith("label:")) return none("has a number on each of many members");
+    const nowMs = monotonicMs();
+    const own = runner
+      .reports(probe.where === "leader" ? "leader" : "member")
+      .map((each) => ({ ...each, atMs: nowMs }));
+    // Of members that are silent nothing is known.
+    const others = [...this.#others.values()].filter(({ atMs }) => nowMs - atMs < SILENT_MS);
+    const theirs = others.flatMap(({ reports, atMs }) => reports.map((each) => ({ ...each, atMs })));
+    const all = probe.where === "leader" ? own : [...own, ...theirs];
+    const found = all.find((each) => each.name === name);
+    if (found?.value === undefined) return none("has no number that is fresh");
+    return { space: probe.space, value: found.value, atMs: found.atMs - (found.ageMs ?? 0) };
   }
 
   async #propose({ name, v }: { name: string; v: number }, input: unknown): Promise<void> {
