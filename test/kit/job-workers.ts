@@ -24,7 +24,7 @@ const root = join(import.meta.dir, "..", "..");
 const MAIN = [process.execPath, join(root, "src", "main.ts")];
 
 /** Starts nodes with these names; the first is the one that leads. Each agrees to run what its list names. */
-export function startWorkers(agreed: Readonly<Record<string, readonly string[]>> = { a: ["*"] }) {
+export function startWorkers(agreed: Readonly<Record<string, readonly string[]>> = { a: ["*"] }, slots = 2) {
   const jobs = startJobs({ kinds: [ACTION, SCHEDULE], isReal: true });
   const folder = mkdtempSync(join(tmpdir(), "cairn-jobs-"));
   const names = Object.keys(agreed);
@@ -32,7 +32,7 @@ export function startWorkers(agreed: Readonly<Record<string, readonly string[]>>
   const offers = new Offers();
   const blobs: { space: string; sha256: string; bytes: number }[] = [];
   const cut = new Set<string>();
-  let asked = 0;
+  const reportBytes: number[] = [];
   jobs.services.provide(OFFERS, offers).provide(FULL_MEMBERS, {
     self: () => `n-${first}`,
     others: () => names.slice(1).map((name) => ({ node: `n-${name}`, name })),
@@ -52,9 +52,9 @@ export function startWorkers(agreed: Readonly<Record<string, readonly string[]>>
     const worker = new Worker({
       ...{ reader: jobs.store.reader, log: () => jobs.log, declarations: jobs.declarations },
       agrees: (action) => (agreed[name] ?? []).some((entry) => entry === "*" || entry === action),
-      ...{ slots: 2, parts: parts(name), clock: openSleepClock(), say: () => {} },
+      ...{ slots, parts: parts(name), clock: openSleepClock(), say: () => {} },
       ask: async (report) => {
-        asked += 1;
+        reportBytes.push(Buffer.byteLength(JSON.stringify(report)));
         if (cut.has(name)) throw new Error("the leader is not reached");
         const id = name === first ? "local" : `local@n-${name}`;
         return jobs.call("job_work", report, callerWith({ kind: "local", id, node: `n-${name}`, login: "" }));
@@ -78,7 +78,9 @@ export function startWorkers(agreed: Readonly<Record<string, readonly string[]>>
     ...jobs,
     ...{ folder, blobs, cut, workers },
     /** How often workers have called the leader. */
-    asked: () => asked,
+    asked: () => reportBytes.length,
+    /** The bytes of each call. */
+    reportBytes,
     /** Offers in the name of a node what it would run. */
     offer: (name: string, ...actions: string[]) =>
       offers.put({

@@ -99,6 +99,42 @@ test("a flood of output is kept up to its bound as a blob, and its end with the 
   await node.until(live.id, "cancelled");
 }, 60_000);
 
+test("a program that writes 256 MiB: its bound is kept, and the node holds no more of it", async () => {
+  await using node = startWorkers();
+  const MIB = 1024 * 1024;
+  await node.declareAction("pour", { argv: ["head", "-c", String(256 * MIB), "/dev/zero"], output_bytes: MIB });
+  Bun.gc(true);
+  const before = process.memoryUsage().rss;
+  let most = 0;
+  const watch = setInterval(() => {
+    most = Math.max(most, process.memoryUsage().rss - before);
+  }, 20);
+  const job = await node.start("pour");
+  const ended = await node.until(job.id, "succeeded").finally(() => clearInterval(watch));
+  expect(ended).toMatchObject({ output_bytes: 256 * MIB, output_sha256: expect.stringMatching(/^[0-9a-f]{64}$/) });
+  expect(node.blobs).toEqual([{ space: "team", sha256: ended.output_sha256 ?? "", bytes: MIB }]);
+  expect(most).toBeLessThan(128 * MIB);
+}, 60_000);
+
+test("binary outputs that end at once are told in several reports, each below what a leader takes", async () => {
+  await using node = startWorkers({ a: ["*"] }, 8);
+  const texts = ["result", "checkpoint"].map((file) => `cp "$1/full" "$CAIRN_JOB_FOLDER/${file}"`).join("; ");
+  const script = `echo >> "$1/begun"; until [ -e "$1/go" ]; do sleep 0.05; done; ${texts}; cat "$1/full"`;
+  await node.declareAction("spit", { ...sh(script, node.folder), kind: "spit" });
+  await Bun.write(join(node.folder, "full"), "\u0001".repeat(64 * 1024));
+  const jobs = await Promise.all(Array.from({ length: 8 }, () => node.start("spit")));
+  await eventually("all run", async () => (await node.file("begun")).length === jobs.length, { withinMs: 60_000 });
+  // They end while the leader is not reached, so all of them are there when it is.
+  node.cut.add("a");
+  await Bun.write(join(node.folder, "go"), "");
+  const isSent = () => node.reportBytes.some((bytes) => bytes > 7 * 1024 * 1024);
+  await eventually("all have ended", isSent, { withinMs: 60_000, seen: () => String(node.reportBytes.at(-1)) });
+  node.cut.delete("a");
+  for (const { id } of jobs) await node.until(id, "succeeded");
+  // Three texts of each, whose characters take six bytes: 9 MiB in all.
+  expect(Math.max(...node.reportBytes)).toBeLessThan(8.1 * 1024 * 1024);
+}, 120_000);
+
 test("only nodes that agree run an action, by its label or name; what nobody wants waits", async () => {
   await using node = startWorkers({ a: ["other", "named"], b: ["work", "named", "labelled"], c: ["labelled", "work"] });
   const script = sh("true");

@@ -3,7 +3,8 @@
 import { Database } from "bun:sqlite";
 import { expect, spyOn, test } from "bun:test";
 import { ACTION } from "../../src/features/job/action.ts";
-import { MAX_ENDED } from "../../src/features/job/queue.ts";
+import { MAX_ENDED, readyActions, readyJobs } from "../../src/features/job/queue.ts";
+import { openJobs } from "../../src/features/job/rule-fire.ts";
 import { PEOPLE, startJobs } from "../kit/jobs.ts";
 
 test("a job is started once by its key, claimed, reported on and finished", async () => {
@@ -299,6 +300,23 @@ test("ended jobs are forgotten after their time, and the oldest beyond a number 
   expect(node.store.reader.get("SELECT jobs FROM job_usage WHERE kind = 'caller'")).toBeUndefined();
 });
 
+test("an action that gains or loses its program: jobs of both kinds wait, and none is in the way of the other", async () => {
+  await using node = startJobs();
+  const program = { argv: ["/bin/true"] };
+  await node.declareAction("review", program);
+  for (let at = 0; at < 10; at += 1) await node.start("review", { priority: 5 });
+  await node.declareAction("review");
+  const own = await node.start("review");
+  expect((await node.claim("review"))?.id).toBe(own.id);
+  expect(await node.claim("review")).toBeUndefined();
+  await node.declareAction("lint");
+  for (let at = 0; at < 10; at += 1) await node.start("lint", { priority: 5 });
+  await node.declareAction("lint", program);
+  const { id } = await node.start("lint");
+  expect(readyActions(node.store.reader).map(({ action }) => action)).toEqual(["lint", "review"]);
+  expect(readyJobs(node.store.reader, { runs: "member", space: "team", action: "lint" }, 8)).toMatchObject([{ id }]);
+});
+
 test("one caller cannot fill the queue", async () => {
   await using node = startJobs();
   await node.declareAction("review");
@@ -331,13 +349,15 @@ test("what listing and claiming look at does not grow with the queue", async () 
         ...[count, id],
       );
     });
-  fill(10_000);
-  expect(node.store.reader.get<{ count: number }>("SELECT COUNT(*) AS count FROM jobs")?.count).toBe(10_001);
+  fill(100_000);
+  expect(node.store.reader.get<{ count: number }>("SELECT COUNT(*) AS count FROM jobs")?.count).toBe(100_001);
   // Each plan is a look-up by an index that has the order: no step sorts or walks over the table.
   const seen = new Set<string>();
+  let asked = 0;
   const query = Database.prototype.query;
   using _spied = spyOn(Database.prototype, "query").mockImplementation(function (this: Database, sql: string) {
     seen.add(sql);
+    asked += 1;
     return query.call(this, sql);
   } as typeof query);
   type Page = { jobs: unknown[]; cursor: string };
@@ -345,10 +365,18 @@ test("what listing and claiming look at does not grow with the queue", async () 
   expect(jobs).toHaveLength(50);
   const next = (await node.as("ray", "job_list", { action: "review", limit: 50, cursor })) as Page;
   expect(next.jobs).toHaveLength(50);
+  asked = 0;
   const first = await node.claim("review");
+  // As many statements as for a short queue.
+  expect(asked).toBeLessThan(80);
   expect(first?.attempt).toBe(1);
   await node.as("bob", "job_finish", { id: first?.id, fence: first?.fence, outcome: "failed" });
   await node.as("ann", "job_cancel", { id });
+  expect(readyActions(node.store.reader)).toEqual([]);
+  expect(openJobs(node.store.reader, { space: "team", action: "review" }, 1000)).toBe(1000);
+  asked = 0;
+  await node.start("review");
+  expect(asked).toBeLessThan(80);
   const reads = [...seen].filter((sql) => /\bFROM jobs\b/.test(sql));
   expect(reads.length).toBeGreaterThan(8);
   for (const sql of reads) {

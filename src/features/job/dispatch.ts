@@ -25,6 +25,8 @@ const LOOK_MS = 250;
 const GATHER_MS = 600;
 /** An offer holds so long, in ms: nodes repeat it each 30 s at least while something is ready. */
 const OFFER_MS = 40_000;
+/** Ready jobs of one action that one look gives away. */
+const MAX_LOOKED = 8;
 /** Jobs that are ready for so long without an offer are a condition, in ms. */
 const UNWANTED_MS = 60_000;
 
@@ -96,7 +98,8 @@ export class Dispatcher {
     const free = new Map(offers.map(({ node, free: places }) => [node, places]));
     const ranks = new Map<string, Promise<readonly string[]>>();
     const chosen: { id: string; worker: string; boot: string }[] = [];
-    for (const job of actions.flatMap(({ space, action }) => readyJobs(reader, space, action, 8)).sort(byOrder)) {
+    const ready = actions.flatMap((each) => readyJobs(reader, { runs: "member", ...each }, MAX_LOOKED));
+    for (const job of ready.sort(byOrder)) {
       const offer = await this.#choose(job, offers, { free, ranks, signal });
       if (offer === undefined) continue;
       free.set(offer.node, (free.get(offer.node) ?? 0) - 1);

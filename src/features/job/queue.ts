@@ -68,35 +68,39 @@ export function nextDue(reader: Reader): number | undefined {
   return reader.get<{ run_at: number }>("SELECT run_at FROM jobs WHERE place = 0 ORDER BY run_at LIMIT 1")?.run_at;
 }
 
-/** Returns the first ready job of an action. */
-export function firstReady(reader: Reader, space: string, action: string): JobHead | undefined {
-  return reader.get<JobHead>(
-    `SELECT ${HEAD} FROM jobs WHERE place = 1 AND space = ? AND action = ? ORDER BY priority DESC, run_at, n, number LIMIT 1`,
-    space,
-    action,
-  );
+/** Which ready jobs: an action may have had a program, or gets one, so some of its jobs are run by nodes, some not. */
+export interface ReadyOf {
+  runs: JobHead["runs"];
+  space: string;
+  action: string;
 }
 
-/** Returns the first ready jobs of an action that members run. */
-export function readyJobs(reader: Reader, space: string, action: string, limit: number): JobHead[] {
-  const rows = reader.all<JobHead>(
-    `SELECT ${HEAD} FROM jobs WHERE place = 1 AND space = ? AND action = ? ORDER BY priority DESC, run_at, n, number LIMIT +?`,
-    ...[space, action, limit],
+/** Returns the first ready job of an action. */
+export function firstReady(reader: Reader, of: ReadyOf): JobHead | undefined {
+  return readyJobs(reader, of, 1)[0];
+}
+
+/** Returns the first ready jobs of an action. */
+export function readyJobs(reader: Reader, { runs, space, action }: ReadyOf, limit: number): JobHead[] {
+  return reader.all<JobHead>(
+    `SELECT ${HEAD} FROM jobs WHERE place = 1 AND runs = ? AND space = ? AND action = ? ` +
+      "ORDER BY priority DESC, run_at, n, number LIMIT +?",
+    ...[runs, space, action, limit],
   );
-  return rows.filter(({ runs }) => runs === "member");
 }
 
 /** Returns the actions with ready jobs that members run, by one look-up of the index for each action. */
 export function readyActions(reader: Reader): { space: string; action: string }[] {
   const found: { space: string; action: string }[] = [];
   for (let [space, action] = ["", ""]; ; ) {
-    const next = reader.get<{ space: string; action: string; runs: string }>(
-      "SELECT space, action, runs FROM jobs WHERE place = 1 AND (space, action) > (?, ?) ORDER BY space, action LIMIT 1",
+    const next = reader.get<{ space: string; action: string }>(
+      "SELECT space, action FROM jobs WHERE place = 1 AND runs = 'member' AND (space, action) > (?, ?) " +
+        "ORDER BY space, action LIMIT 1",
       ...[space, action],
     );
     if (next === undefined) return found;
     ({ space, action } = next);
-    if (next.runs === "member") found.push({ space, action });
+    found.push({ space, action });
   }
 }
 

@@ -43,10 +43,10 @@ export function hashOfRule({ name, firing }: Pick<RuleRow, "name" | "firing">): 
 /** Returns how many jobs of an action have not ended, at most `most`: what is looked at is bounded by that. */
 export function openJobs(reader: Reader, { space, action }: { space: string; action: string }, most: number): number {
   const of = (state: string) =>
-    reader.get<{ jobs: number }>(
-      "SELECT COUNT(*) AS jobs FROM (SELECT 1 FROM jobs WHERE space = ? AND action = ? AND state = ? LIMIT +?)",
+    reader.all(
+      "SELECT number FROM jobs WHERE space = ? AND action = ? AND state = ? LIMIT +?",
       ...[space, action, state, most],
-    )?.jobs ?? 0;
+    ).length;
   return Math.min(most, of("queued") + of("claimed") + of("running"));
 }
 

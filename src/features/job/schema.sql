@@ -55,7 +55,7 @@ CREATE TABLE jobs (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX jobs_by_state ON jobs (space, state, n, number);
 CREATE INDEX jobs_by_action ON jobs (space, action, state, n, number);
-CREATE INDEX jobs_ready ON jobs (space, action, priority DESC, run_at, n, number) WHERE place = 1;
+CREATE INDEX jobs_ready ON jobs (runs, space, action, priority DESC, run_at, n, number) WHERE place = 1;
 CREATE INDEX jobs_delayed ON jobs (run_at, n, number) WHERE place = 0;
 CREATE INDEX jobs_keyed ON jobs (space, concurrency_key, place, priority DESC, run_at, n, number)
   WHERE concurrency_key <> '';

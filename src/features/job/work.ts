@@ -55,10 +55,7 @@ export const jobClaim = write({
   prepare: ({ space = DEFAULT_SPACE, actions }) => ({ space, actions: [...new Set(actions)] }),
   apply(tx, { space, actions }, stamp) {
     promote(tx, stamp.timeMs);
-    const [first] = actions
-      .flatMap((action) => firstReady(tx, space, action) ?? [])
-      .filter(({ runs }) => runs === "caller")
-      .sort(byOrder);
+    const [first] = actions.flatMap((action) => firstReady(tx, { runs: "caller", space, action }) ?? []).sort(byOrder);
     if (first === undefined) return { output: {}, changes: [] };
     const claimant = { worker: stamp.caller, agent: stamp.agent ?? "", boot: "" };
     const { job, change } = claim(tx, first, claimant, stamp);

@@ -29,8 +29,11 @@ const CHECKPOINT_MS = 5000;
 /** One call to the leader may take so long, in ms. */
 const ASK_MS = 10_000;
 
+/** Texts of one report, as bytes of JSON: what is more is told by the next one, as a control character takes six. */
+const REPORT_BYTES = 8 * 1024 * 1024;
 /** The same while the node stops, in ms. */
 const STOP_MS = 3000;
+const STOP_CALLS = 8;
 /** What was told of an attempt of which nothing was. */
 const NOTHING = JSON.stringify([false, null]);
 
@@ -104,7 +107,10 @@ export class Worker implements Job {
     for (const { attempt } of this.#held.values()) attempt.stop("its node was stopped");
     await Promise.all([...this.#held.values()].map(({ attempt }) => attempt.ended));
     // Where the leader is not reached the claims end by themselves.
-    if (this.#held.size > 0) await this.#sync(AbortSignal.timeout(STOP_MS)).catch(() => {});
+    const within = AbortSignal.timeout(STOP_MS);
+    // One report may not have room for all of them.
+    for (let calls = 0; this.#held.size > 0 && calls < STOP_CALLS && !within.aborted; calls += 1)
+      await this.#sync(within).catch(() => {});
     for (const { attempt } of this.#held.values()) attempt.remove();
     this.#held.clear();
   }
@@ -167,16 +173,26 @@ export class Worker implements Job {
     const sentMs = clock.nowMs();
     const reported = [...this.#held].map(([key, held]) => ({ key, held, ending: held.attempt.ending }));
     const told = new Map(reported.map(({ key, held }) => [key, this.#news(held, sentMs)]));
+    let leftBytes = REPORT_BYTES;
     const report: WorkReport = {
       boot: this.boot,
       free: this.#free(),
       actions: this.#offered().map(({ name }) => name),
-      attempts: reported.map(({ held: { claim, attempt, checkpointMs }, ending }) => {
+      attempts: reported.map((each) => {
+        const { held, key, ending } = each;
+        const { claim, attempt, checkpointMs } = held;
         const { id, n, seq } = claim;
         const { progress, checkpoint } = attempt.report();
         const isKept = checkpoint !== null && (sentMs >= checkpointMs || ending !== undefined);
         const news = { ...(isKept ? { checkpoint } : {}), ...(ending === undefined ? {} : { ending }) };
-        return { id, n, seq, running: attempt.running, progress, ...news };
+        const bytes = Buffer.byteLength(JSON.stringify(news));
+        if (bytes <= leftBytes) {
+          leftBytes -= bytes;
+          return { id, n, seq, running: attempt.running, progress, ...news };
+        }
+        each.ending = undefined;
+        told.set(key, held.told);
+        return { id, n, seq, running: attempt.running, progress };
       }),
     };
     const within = AbortSignal.any([signal, AbortSignal.timeout(ASK_MS)]);
@@ -234,7 +250,7 @@ export class Worker implements Job {
 }
 
 function isReady(reader: Reader, space: string, action: string): boolean {
-  return firstReady(reader, space, action) !== undefined;
+  return firstReady(reader, { runs: "member", space, action }) !== undefined;
 }
 
 function keyOf({ id, n, seq }: { id: string; n: number; seq: number }): string {
