@@ -185,6 +185,18 @@ describe.skipIf(process.platform !== "linux")("the guard of a child [needs Linux
     }
   });
 
+  test("guard stopped while it ends the child: renewals do not put the end off", async () => {
+    const { script, pids, begun } = stubborn();
+    const guarded = start(script, { leaseMs: 600_000 });
+    await begun();
+    process.kill(guarded.guardPid, "SIGSTOP");
+    void guarded.stop(0);
+    const renewing = setInterval(() => guarded.renew(600_000), 50);
+    expect(await within("its end", guarded.ended)).toMatchObject({ cause: "guard_gone", left: [] });
+    clearInterval(renewing);
+    expect(pids().filter(isRunning)).toEqual([]);
+  });
+
   test("the guard is asked to end, as systemd asks all processes of a unit: it ends the child first", async () => {
     const { script, pids, begun } = stubborn();
     const guarded = start(script);
@@ -216,6 +228,9 @@ test("a program or guard that does not start is a Fault, of `started` and of `en
   const late = GuardedProcess.start(specOf("true"), { command, leaseMs: 5, graceMs: 10 });
   await expect(late.started).rejects.toThrow("could not be started: its time was over");
   await expect(late.ended).rejects.toThrow("could not be started: its time was over");
+  const hangs = GuardedProcess.start(specOf("true"), { command: ["sleep", "300"], startMs: 100 });
+  await expect(within("the end of a guard that hangs", hangs.started)).rejects.toThrow();
+  expect(await hangs.ended).toMatchObject({ cause: "guard_gone", left: [] });
   const silent = GuardedProcess.start(specOf("true"), { command: ["true"] });
   await expect(silent.started).rejects.toThrow("its guard has ended");
   expect(await silent.ended).toMatchObject({ cause: "guard_gone", left: [] });

@@ -2,10 +2,14 @@
 // runs what.
 
 import { expect, test } from "bun:test";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
+import { Copy } from "../../src/features/service/copy.ts";
+import { serviceShape } from "../../src/features/service/declared.ts";
 import { eventually } from "../kit/eventually.ts";
 import { isRunning } from "../kit/processes.ts";
 import { startServices } from "../kit/services.ts";
+import { temporaryFolder } from "../kit/temporary.ts";
 
 type Fleet = ReturnType<typeof startServices>;
 
@@ -247,3 +251,30 @@ test("a member that is stopped hands its services over at once", async () => {
   expect((await fleet.lines("log")).map((line) => line.split(" ")[0])).toEqual(["begin", "end", "begin"]);
   expect(fleet.outcomes("web")).toEqual(["starting", "ready", "stopped", "starting", "moved"]);
 }, 60_000);
+
+test("a node that stops renews what takes longer than its lease to end; no other member starts it meanwhile", async () => {
+  await using fleet = startServices({ a: [], b: ["web"], c: ["web"] });
+  const slow = PROGRAM.replace("trap '", "trap 'sleep 7; ");
+  const given = { primary: "b", backups: ["c"], lease: 5, grace: 30 };
+  await fleet.declareService("web", { ...sh(slow, join(fleet.folder, "log")), ...given });
+  await fleet.ready("web", "b");
+  await fleet.workers.get("b")?.stop();
+  await fleet.ready("web", "c");
+  expect((await fleet.lines("log")).map((line) => line.split(" ")[0])).toEqual(["begin", "end", "begin"]);
+  await starts(fleet);
+  expect(fleet.outcomes("web").slice(0, 4)).toEqual(["starting", "ready", "stopping", "stopped"]);
+}, 90_000);
+
+test("the time of a start counts from when it was given: what its preparations take is not added", async () => {
+  const file = join(temporaryFolder(), "ran");
+  const shape = serviceShape.parse({ argv: ["touch", file], secrets: { TOKEN: "secret:T" } });
+  const readSecret = () => {
+    Bun.sleepSync(3100);
+    return "value";
+  };
+  const command = [process.execPath, join(import.meta.dir, "../../src/main.ts")];
+  const parts = { command, env: process.env, readSecret };
+  const copy = new Copy({ name: "web", start: "ops/~services/web@1-2", fence: "1-2", shape }, parts, 3000, () => {});
+  await copy.ended;
+  expect([copy.state, existsSync(file)]).toEqual(["failed", false]);
+});

@@ -8,7 +8,15 @@ import { printableLine } from "../../lib/printable.ts";
 import { fileReason, reasonOf } from "../../lib/reason-of.ts";
 import { Sha256 } from "../../lib/sha256.ts";
 import { redactCut, redactText } from "../../observe/redact.ts";
-import { GuardedProcess, OutputRing, type ProcessEnd, type ReadSecret, shownTail, specOf } from "../process/index.ts";
+import {
+  GuardedProcess,
+  leaseFromNow,
+  OutputRing,
+  type ProcessEnd,
+  type ReadSecret,
+  shownTail,
+  specOf,
+} from "../process/index.ts";
 import type { ActionShape } from "./action.ts";
 import { AttemptFolder } from "./attempt-folder.ts";
 import { MAX_OUTPUT } from "./internal.ts";
@@ -137,6 +145,7 @@ export class Attempt {
   }
 
   #start(shape: ActionShape, leaseMs: number): GuardedProcess {
+    const leftMs = leaseFromNow(leaseMs);
     const { id, fence, attempt, action, input, checkpoint } = this.spec;
     const { command, folder } = this.#parts;
     const { argv = [], user, grace } = shape;
@@ -153,7 +162,7 @@ export class Attempt {
     const start = { argv: wordsOf(argv, values), cwd: shape.folder ?? own.path, values: given };
     const spec = specOf(shape, start, this.#parts);
     this.#process = GuardedProcess.start(spec, {
-      ...{ command, leaseMs, graceMs: Math.min(grace * 1000, leaseMs / 2), onNodeGone: "end" },
+      ...{ command, leaseMs: leftMs(), graceMs: Math.min(grace * 1000, leaseMs / 2), onNodeGone: "end" },
       ...{ ringBytes: 1024, stdout: sink, stderr: sink },
     });
     if (this.#stopped !== "") void this.#process.stop(0).catch(() => {});

@@ -13,6 +13,13 @@ import { GRACE_MS, MAX_TIMER_MS, type OutputSinks, type ProcessEnd, type Rings, 
 /** The word of the command line that runs a guard (src/main.ts). */
 export const GUARD_WORD = "process-guard";
 
+/** Counts a lease down from now, sleep of the machine too: what comes before the start takes from its time. */
+export function leaseFromNow(leaseMs: number): () => number {
+  const clock = openSleepClock();
+  const untilMs = clock.nowMs() + leaseMs;
+  return () => untilMs - clock.nowMs();
+}
+
 export interface GuardOptions extends OutputSinks {
   /** The command that runs this executable. */
   command: readonly string[];
@@ -21,12 +28,16 @@ export interface GuardOptions extends OutputSinks {
   /** It gets SIGTERM so long before the deadline, and SIGKILL at it; the same when the node is gone. */
   graceMs?: number | undefined;
   onNodeGone?: OnNodeGone | undefined;
+  /** A guard that has not started it within this time, in ms, is ended. */
+  startMs?: number;
   /** `inherit`: it has the terminal of this process in place of rings. */
   stdio?: "pipe" | "inherit";
 }
 
 /** What the guard gets beyond a time at which it should have ended the child, in ms. */
 const LATE_MS = 1000;
+/** Default of `startMs`. */
+const START_MS = 30_000;
 
 type Guard = Bun.Subprocess<"ignore" | "inherit", "pipe" | "inherit", "pipe" | "inherit">;
 
@@ -46,9 +57,14 @@ export class GuardedProcess {
   readonly #beganMs = performance.now();
   #pid = 0;
   #late: ReturnType<typeof setTimeout> | undefined;
+  /** When it is to have ended by its lease, and because it was asked to: a renewal moves the first alone. */
+  #leaseByMs = Number.POSITIVE_INFINITY;
+  #stopByMs = Number.POSITIVE_INFINITY;
 
   private constructor(spec: ProcessSpec, options: GuardOptions) {
-    const { leaseMs, graceMs = GRACE_MS, stdio = "pipe" } = options;
+    const { leaseMs, graceMs = GRACE_MS, startMs = START_MS, stdio = "pipe" } = options;
+    // What is prepared takes from its time.
+    const deadline = leaseMs === undefined ? undefined : deadlineIn(leaseMs, this.#clock);
     const { launch, bounds } = prepareLaunch(spec);
     this.bounds = bounds;
     this.#launch = launch;
@@ -79,11 +95,14 @@ export class GuardedProcess {
     this.ended.then(() => started.reject(notStarted(spec, "its guard has ended")), started.reject);
     // Whoever waits for one of the two need not wait for the other.
     for (const promise of [this.started, this.ended]) promise.catch(() => {});
-    const deadline = leaseMs === undefined ? undefined : deadlineIn(leaseMs, this.#clock);
     // Without a deadline it would run for ever.
     const onNodeGone = deadline === undefined ? "end" : (options.onNodeGone ?? "end");
     this.#tell({ type: "start", launch, stdio, deadline, graceMs, onNodeGone });
-    if (leaseMs !== undefined) this.#expectEnd(leaseMs);
+    if (leaseMs !== undefined) this.#leaseByMs = this.#beganMs + leaseMs;
+    this.#expectEnd();
+    const hangs = setTimeout(() => this.#guard.kill("SIGKILL"), startMs);
+    hangs.unref();
+    this.started.finally(() => clearTimeout(hangs)).catch(() => {});
   }
 
   /** Starts a child under a guard. Throws the Faults of `prepareLaunch`. */
@@ -99,7 +118,8 @@ export class GuardedProcess {
   /** Moves the deadline: it may run for `leaseMs` from now. Once its end has begun, nothing changes. */
   renew(leaseMs: number): void {
     this.#tell({ type: "renew", deadline: deadlineIn(leaseMs, this.#clock) });
-    this.#expectEnd(leaseMs);
+    this.#leaseByMs = performance.now() + leaseMs;
+    this.#expectEnd();
   }
 
   /** Sends a signal to it and to its process group. */
@@ -110,7 +130,8 @@ export class GuardedProcess {
   /** Ends it: SIGTERM, and SIGKILL after `graceMs`, or at the deadline if that comes first. */
   stop(graceMs: number = this.#graceMs): Promise<ProcessEnd> {
     this.#tell({ type: "stop", graceMs });
-    this.#expectEnd(graceMs);
+    this.#stopByMs = Math.min(this.#stopByMs, performance.now() + graceMs);
+    this.#expectEnd();
     return this.ended;
   }
 
@@ -123,10 +144,12 @@ export class GuardedProcess {
   }
 
   /** A guard that has not ended the child in time is stopped or hangs. Without it the child ends. */
-  #expectEnd(withinMs: number): void {
+  #expectEnd(): void {
     clearTimeout(this.#late);
+    const leftMs = Math.min(this.#leaseByMs, this.#stopByMs) + LATE_MS - performance.now();
+    if (leftMs === Number.POSITIVE_INFINITY) return;
     const killGuard = () => void this.#guard.kill("SIGKILL");
-    this.#late = setTimeout(killGuard, Math.min(withinMs + LATE_MS, MAX_TIMER_MS));
+    this.#late = setTimeout(killGuard, Math.min(Math.max(0, leftMs), MAX_TIMER_MS));
     this.#late.unref();
   }
 

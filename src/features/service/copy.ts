@@ -8,6 +8,7 @@ import { reasonOf } from "../../lib/reason-of.ts";
 import { redactText } from "../../observe/redact.ts";
 import {
   GuardedProcess,
+  leaseFromNow,
   OutputRing,
   type ProcessEnd,
   type ProcessSpec,
@@ -127,11 +128,19 @@ export class Copy {
 
   async #run(leaseMs: number): Promise<{ failed: boolean; reason: string }> {
     const { shape } = this.spec;
+    const leftMs = leaseFromNow(leaseMs);
     try {
       if (shape === undefined) return { failed: true, reason: "this member does not run it any more" };
       const sink = (chunk: Uint8Array) => this.#ring.push(chunk);
       const child = GuardedProcess.start(this.#specOf(shape, shape.argv), {
-        ...{ command: this.#parts.command, leaseMs, onNodeGone: "end", ringBytes: 1024, stdout: sink, stderr: sink },
+        ...{
+          command: this.#parts.command,
+          leaseMs: leftMs(),
+          onNodeGone: "end",
+          ringBytes: 1024,
+          stdout: sink,
+          stderr: sink,
+        },
         // At the deadline of the lease; when it is asked to end it has its whole grace.
         graceMs: Math.min(shape.grace * 1000, leaseMs / 4),
       });

@@ -1,6 +1,7 @@
 // The services of a full member: starts what the leader gives it, of services that this node agrees to run, and ends it
 // when it is asked to, or does not hear the leader in time. Idle nodes ask the leader nothing.
 
+import { pause } from "../../lib/pause.ts";
 import { reasonOf } from "../../lib/reason-of.ts";
 import type { SleepClock } from "../../lib/sleep-clock.ts";
 import { levelOf } from "../../log/level.ts";
@@ -93,10 +94,26 @@ export class ServiceWorker implements Job {
     this.#stopping.abort(new Error("the node stops"));
     await this.#done;
     for (const { copy } of this.#held.values()) copy.stop("its node was stopped");
-    await Promise.all([...this.#held.values()].map(({ copy }) => copy.ended));
+    await this.#renewUntil(Promise.all([...this.#held.values()].map(({ copy }) => copy.ended)));
     const isKnown = this.#ownRow() !== undefined;
     if (this.#held.size > 0 || isKnown) await this.#sync(AbortSignal.timeout(STOP_MS)).catch(() => {});
     this.#held.clear();
+  }
+
+  /** Renews what has not ended yet, so that a program with a long grace has all of it; never after its end. */
+  async #renewUntil(ended: Promise<unknown>): Promise<void> {
+    const { clock, say } = this.#options;
+    const over = new AbortController();
+    const isOver = ended.finally(() => over.abort());
+    while (!over.signal.aborted) {
+      await pause(LOOK_MS, over.signal).catch(() => {});
+      const runs = [...this.#held.values()].filter(({ copy }) => copy.state === "starting" || copy.state === "ready");
+      if (over.signal.aborted || !runs.some(({ dueMs }) => clock.nowMs() >= dueMs)) continue;
+      await this.#sync(over.signal).catch((error: unknown) => {
+        if (!over.signal.aborted) say("info", `services that end are not renewed: ${reasonOf(error)}`);
+      });
+    }
+    await isOver;
   }
 
   /** Returns the output of a start that this node has, or had last. */
