@@ -97,14 +97,25 @@ export async function hostileFleet(call: CallOperation): Promise<string[]> {
     id: "fleet/probes/web",
     content: { type: "http", target: `http://x.example/${LONG}`, description: HOSTILE, interval: 5 },
   });
-  await eventually("both are in force", async () => {
+  await call("context_put", {
+    id: "fleet/services/wiki",
+    content: { argv: ["wiki"], primary: "none", description: HOSTILE.slice(0, 300), space, port: 1234 },
+  });
+  await eventually("all are in force", async () => {
     const { declarations } = (await call("declaration_list", {})) as { declarations: unknown[] };
-    return declarations.length === 2;
+    return declarations.length === 3;
   });
   const { id } = await call("job_start", { action: "tidy", space, input: { note: HOSTILE }, concurrency_key: MARKUP });
   const { job } = (await call("job_claim", { space, actions: ["tidy"] })) as { job: { fence: string } };
   const said = { progress: HOSTILE.slice(0, 200), checkpoint: HOSTILE };
   await call("job_heartbeat", { id, fence: job.fence, ...said });
   await call("job_finish", { id, fence: job.fence, outcome: "succeeded", result: HOSTILE });
-  return ["/ui/jobs", `/ui/jobs/${id}`, "/ui/probes", "/ui/probes/fleet/web"];
+  return [
+    "/ui/jobs",
+    `/ui/jobs/${id}`,
+    "/ui/probes",
+    "/ui/probes/fleet/web",
+    "/ui/services",
+    `/ui/services/${space}/wiki`,
+  ];
 }

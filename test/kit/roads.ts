@@ -372,6 +372,8 @@ const pages: readonly Road[] = [
   page("/ui/agents", [], () => ["/ui/agents"]),
   page("/ui/leases", [], () => ["/ui/leases"]),
   page("/ui/events", [], () => ["/ui/events"]),
+  page("/ui/services", [], () => ["/ui/services"]),
+  page("/ui/services/{id}", [], ({ spaces }) => spaces.map((space) => `/ui/services/${space}/web`)),
   page("/ui/jobs", [], () => ["/ui/jobs"]),
   page("/ui/jobs/{id}", [], ({ spaces }) => spaces.map((space) => `/ui/jobs/${space}/1-1`)),
   page("/ui/probes", [], () => ["/ui/probes"]),

@@ -28,7 +28,7 @@ const root = join(import.meta.dir, "..", "..");
 const MAIN = [process.execPath, join(root, "src", "main.ts")];
 
 /** Callers by name: olga operates the space ops, ray may read there, zoe may do nothing. */
-const PEOPLE: Readonly<Record<string, Caller>> = Object.fromEntries(
+export const PEOPLE: Readonly<Record<string, Caller>> = Object.fromEntries(
   (
     [
       ["olga", "operator"],

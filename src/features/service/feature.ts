@@ -8,6 +8,8 @@ import { SERVICE } from "./declared.ts";
 import { serviceEvents } from "./events.ts";
 import { serviceNote, serviceStep } from "./internal.ts";
 import { serviceOpen } from "./open.ts";
+import { servicePage } from "./pages/service-page.tsx";
+import { servicesPage } from "./pages/services-page.tsx";
 import { openServices, SERVICE_WORKER } from "./parts.ts";
 import { servicePeerPaths } from "./peer-paths.ts";
 import { KEEPER, servicePlan } from "./plan.ts";
@@ -39,6 +41,7 @@ export const serviceFeature: Feature = {
   ],
   commands: serviceCommands,
   rest: serviceRoutes,
+  pages: [servicesPage, servicePage],
   jobs: (node) => [node.get(SERVICE_WORKER)],
   duties: (node) => [(lead) => node.get(KEEPER).lead(lead)],
   served: { route: SERVICE_ROUTE, open: (node) => new ServiceProxy(node) },

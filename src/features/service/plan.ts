@@ -38,10 +38,13 @@ const planned = z.object({
 /** A plan for one copy. */
 export type Planned = z.output<typeof planned>;
 
+/** service_plan as pages ask it. */
+export const SERVICE_PLAN = { name: "service_plan", output: z.object({ plan: z.array(planned) }) };
+
 /** Shows what would be done. */
 export const servicePlan = (node: Services): Operation =>
   read({
-    name: "service_plan",
+    ...SERVICE_PLAN,
     title: "Plan of services",
     search: "dry run, what happens if a machine fails, where would it go, failover plan",
     description:
@@ -56,7 +59,6 @@ export const servicePlan = (node: Services): Operation =>
     }),
     example: {},
     samples: { name: "wiki", without: ["mini"] },
-    output: z.object({ plan: z.array(planned) }),
     access: { verb: "read", spaces: "visible" },
     atLeader: true,
     async run(reader, { name, without = [] }, { visible, spend, signal }) {

@@ -93,20 +93,38 @@ function memberOf(
 
 const named = z.object({ name: serviceName, space: serviceSpace });
 
+/** service_get as pages ask it. */
+export const SERVICE_GET = {
+  name: "service_get",
+  output: z.object({
+    service: shownService,
+    next: z.array(z.string()).describe("What the leader does about each copy, in words."),
+  }),
+};
+
+/** service_output as pages ask it. */
+export const OUTPUT_OF_SERVICE = {
+  name: "service_output",
+  output: z.object({
+    name: z.string(),
+    node: z.string().optional(),
+    running: z.boolean(),
+    output: z.string(),
+    bytes: z.number().int().describe("Bytes that were written in all."),
+    note: z.string().optional().describe("Why there is nothing to show."),
+  }),
+};
+
 /** Shows one service. */
 export const serviceGet = (node: Services): Operation =>
   read({
-    name: "service_get",
+    ...SERVICE_GET,
     title: "Look at a service",
     search: "status of a daemon, why is it down, which machine runs it",
     description:
       "Shows a service: where it runs, its state and fence, why it is so, and what the leader does next. service_output has what its program wrote.",
     input: named,
     example: { name: "wiki", space: "ops" },
-    output: z.object({
-      service: shownService,
-      next: z.array(z.string()).describe("What the leader does about each copy, in words."),
-    }),
     access: { verb: "read", spaces: spacesOfService },
     atLeader: true,
     async run(reader, { name, space = DEFAULT_SPACE }, { spend, signal }) {
@@ -132,7 +150,7 @@ export function requireShape(reader: Reader, name: string, space: string): Servi
 /** Shows what the program of a service wrote. */
 export const serviceOutput = (node: Services): Operation =>
   read({
-    name: "service_output",
+    ...OUTPUT_OF_SERVICE,
     title: "Output of a service",
     search: "logs of a daemon, stdout, what did it print, why did it crash",
     description:
@@ -142,14 +160,6 @@ export const serviceOutput = (node: Services): Operation =>
     }),
     example: { name: "wiki", space: "ops" },
     samples: { node: "vm" },
-    output: z.object({
-      name: z.string(),
-      node: z.string().optional(),
-      running: z.boolean(),
-      output: z.string(),
-      bytes: z.number().int().describe("Bytes that were written in all."),
-      note: z.string().optional().describe("Why there is nothing to show."),
-    }),
     access: { verb: "read", spaces: spacesOfService },
     atLeader: true,
     async run(reader, { name, space = DEFAULT_SPACE, node: word }, { spend, signal }) {

@@ -1,0 +1,281 @@
+// The page of one service: its copies and why they are so, what the leader does next, who could run it, and what its
+// program writes.
+/** @jsxImportSource hono/jsx */
+
+import type { Child } from "hono/jsx";
+import type { z } from "zod";
+import { sizeText } from "../../../lib/byte-size.ts";
+import { Fault } from "../../../lib/fault.ts";
+import type { Page } from "../../../operation/page.ts";
+import { AUDIT_OPERATION, AuditLink } from "../../../page/audit-link.tsx";
+import { Card } from "../../../page/card.tsx";
+import { FormKey } from "../../../page/form-key.tsx";
+import { Ago, Refused, Words } from "../../../page/text.tsx";
+import { serviceMove, serviceRestart } from "../control.ts";
+import { SERVICE_PLAN } from "../plan.ts";
+import { OUTPUT_OF_SERVICE, SERVICE_GET } from "../read.ts";
+import type { ShownService } from "../shown.ts";
+import { SERVICE, SERVICES, type ServiceKey, serviceForm, serviceLink, serviceOf } from "./links.ts";
+import { ServicePill } from "./service-pill.tsx";
+
+/** Changes of services are in no feed that a page could follow, and output comes without changes. */
+const AGAIN_SECONDS = 3;
+
+type Plan = z.infer<typeof SERVICE_PLAN.output>["plan"];
+type Output = z.infer<typeof OUTPUT_OF_SERVICE.output>;
+
+/** The page. */
+export const servicePage: Page = {
+  path: SERVICE,
+  summary: "One service: its copies, why they are so, what comes next, who could run it, output; restart or move it",
+  within: SERVICES,
+  async open(visit) {
+    const key = serviceOf(visit.rest);
+    const { service, next } = await visit.ask(SERVICE_GET, { ...key });
+    const [output, planned, { name }] = await Promise.all([
+      visit.tryAsk(OUTPUT_OF_SERVICE, { ...key }),
+      visit.tryAsk(SERVICE_PLAN, { name: key.name }),
+      visit.frame(),
+    ]);
+    const may = {
+      restart: visit.may(serviceRestart.name, key.space),
+      move: visit.may(serviceMove.name, key.space),
+      audit: visit.may(AUDIT_OPERATION, key.space),
+    };
+    return {
+      title: `${service.name}: ${name}`,
+      againSeconds: AGAIN_SECONDS,
+      body: (
+        <OneService service={service} next={next} output={output} planned={planned} nowMs={visit.nowMs} may={may} />
+      ),
+    };
+  },
+  forms: {
+    restart: {
+      operation: serviceRestart.name,
+      label: "Restart it",
+      fields: [],
+      known: (rest) => ({ ...serviceOf(rest) }),
+      input: () => ({}),
+      next: (_output, rest) => serviceLink(serviceOf(rest)),
+    },
+    move: {
+      operation: serviceMove.name,
+      label: "Move it",
+      fields: ["to"],
+      known: (rest) => ({ ...serviceOf(rest) }),
+      input: ({ to = "" }) => (to === "" ? {} : { to }),
+      next: (_output, rest) => serviceLink(serviceOf(rest)),
+    },
+  },
+};
+
+interface ServiceProps {
+  service: ShownService;
+  next: readonly string[];
+  output: Output | Fault;
+  planned: { plan: Plan } | Fault;
+  nowMs: number;
+  may: { restart: boolean; move: boolean; audit: boolean };
+}
+
+function OneService({ service, next, output, planned, nowMs, may }: ServiceProps) {
+  const key = { space: service.space, name: service.name };
+  return (
+    <>
+      <div class="title">
+        <p class="crumb">
+          <a href={SERVICES}>Services</a>
+        </p>
+        <h1 class="id">
+          <Words text={service.name} />
+        </h1>
+        <div id="state-of-service" data-part>
+          <p>
+            <ServicePill state={service.state} />{" "}
+            {service.url === undefined ? null : <a href={service.url}>{service.url}</a>}
+          </p>
+          {next.slice(0, 20).map((why) => (
+            <p>
+              <Words text={why} />
+            </p>
+          ))}
+        </div>
+        <Buttons service={service} planned={planned} may={may} at={key} />
+      </div>
+      <div class="columns">
+        <div class="wide">
+          <Card id="copies" title="Copies">
+            <Copies copies={service.copies} nowMs={nowMs} />
+          </Card>
+          <Card id="plan" title="What the leader would do">
+            {planned instanceof Fault ? <Refused fault={planned} /> : <PlanList plan={planned.plan} />}
+          </Card>
+          <Card id="output" title="Output">
+            <OutputText output={output} />
+          </Card>
+        </div>
+        <div class="side">
+          <Card id="about" title="About it">
+            <About service={service} />
+            {may.audit ? (
+              <p>
+                <AuditLink target={`${key.space}/services/${key.name}`} />
+              </p>
+            ) : null}
+          </Card>
+        </div>
+      </div>
+    </>
+  );
+}
+
+function Buttons({
+  service,
+  planned,
+  may,
+  at,
+}: Pick<ServiceProps, "service" | "planned" | "may"> & { at: ServiceKey }) {
+  const hasOne = service.copies.every(({ copy }) => copy === undefined);
+  const candidates = planned instanceof Fault ? [] : (planned.plan[0]?.candidates ?? []);
+  const able = candidates.filter(({ problem }) => problem === undefined);
+  return (
+    <>
+      {may.restart ? (
+        <form method="post" action={serviceForm(at, "restart")}>
+          <FormKey />
+          <button type="submit">Restart it</button>
+        </form>
+      ) : null}
+      {may.move && hasOne ? (
+        <form method="post" action={serviceForm(at, "move")} class="filter">
+          <FormKey />
+          <label>
+            <span class="hidden">Member that gets it</span>
+            <select name="to">
+              <option value="">where it is declared</option>
+              {able.map(({ name, node = name }) => (
+                <option value={node}>{name}</option>
+              ))}
+            </select>
+          </label>
+          <button type="submit">Move it</button>
+        </form>
+      ) : null}
+    </>
+  );
+}
+
+function Copies({ copies, nowMs }: { copies: ShownService["copies"]; nowMs: number }) {
+  if (copies.length === 0) return <p class="empty">It has never run.</p>;
+  return (
+    <table class="list">
+      <thead>
+        <tr>
+          <th scope="col">Member</th>
+          <th scope="col">State</th>
+          <th scope="col" class="wider">
+            Fence
+          </th>
+          <th scope="col" class="number wider">
+            Revision
+          </th>
+          <th scope="col" class="end">
+            Since
+          </th>
+        </tr>
+      </thead>
+      <tbody>
+        {copies.map((copy) => (
+          <tr>
+            <td>
+              <Words text={copy.name ?? copy.node ?? "none yet"} />
+              <div class="quiet about">
+                <Words text={copy.reason} />
+                {copy.asked === undefined ? null : ` An operator asked for a ${copy.asked}.`}
+              </div>
+            </td>
+            <td>
+              <ServicePill state={copy.state} />
+              {copy.failures === undefined ? null : <span class="quiet"> failed {copy.failures} times</span>}
+            </td>
+            <td class="wider">{copy.fence ?? ""}</td>
+            <td class="number wider">{copy.revision}</td>
+            <td class="end">
+              <Ago time={copy.since} nowMs={nowMs} />
+            </td>
+          </tr>
+        ))}
+      </tbody>
+    </table>
+  );
+}
+
+function PlanList({ plan }: { plan: Plan }) {
+  if (plan.length === 0) return <p class="empty">Nothing: no copy of it is to run.</p>;
+  return (
+    <>
+      {plan.slice(0, 20).map(({ now, steps, after, why, candidates }) => (
+        <div>
+          <p>
+            <Words text={`Now: ${now}. Then: ${steps.length === 0 ? "nothing" : steps.join(", ")}. After: ${after}.`} />
+          </p>
+          <p class="quiet">
+            <Words text={why} />
+          </p>
+          {candidates.slice(0, 20).map(({ name, problem = "can run it" }) => (
+            <p>
+              <Words text={`${name}: ${problem}`} />
+            </p>
+          ))}
+        </div>
+      ))}
+    </>
+  );
+}
+
+function OutputText({ output }: { output: Output | Fault }) {
+  if (output instanceof Fault) return <Refused fault={output} />;
+  const { output: text, bytes, note, node } = output;
+  if (note !== undefined) {
+    return (
+      <p class="empty">
+        <Words text={note} />
+      </p>
+    );
+  }
+  if (bytes === 0) return <p class="empty">It has written nothing.</p>;
+  const isCut = bytes > Buffer.byteLength(text);
+  return (
+    <>
+      <p class="quiet">
+        {isCut ? `The end of ${sizeText(bytes)}` : "All"} that its last start has written on <Words text={node ?? ""} />
+        .
+      </p>
+      <pre class="document">
+        <Words text={text} block />
+      </pre>
+    </>
+  );
+}
+
+function About({ service }: { service: ShownService }) {
+  const { space, primary, backups, where, labels, description, fence } = service;
+  const rows: [string, Child][] = [["Space", <Words text={space} />]];
+  if (description !== undefined) rows.push(["Description", <Words text={description} />]);
+  if (primary !== undefined) rows.push(["Primary", <Words text={primary} />]);
+  if (backups.length > 0) rows.push(["Backups", <Words text={backups.join(", ")} />]);
+  rows.push(["Where", <Words text={where} />]);
+  if (labels.length > 0) rows.push(["Labels", <Words text={labels.join(", ")} />]);
+  rows.push(["Fenced by", fence === "none" ? "its guard alone" : "the resource, and its guard"]);
+  return (
+    <dl>
+      {rows.map(([name, value]) => (
+        <div>
+          <dt>{name}</dt>
+          <dd>{value}</dd>
+        </div>
+      ))}
+    </dl>
+  );
+}

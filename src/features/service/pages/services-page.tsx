@@ -1,0 +1,187 @@
+// The page of services: all that the caller may see, those that do not run first, and the members that run them.
+/** @jsxImportSource hono/jsx */
+
+import type { z } from "zod";
+import type { Page } from "../../../operation/page.ts";
+import { Card } from "../../../page/card.tsx";
+import { Ago, Words } from "../../../page/text.tsx";
+import { serviceList } from "../read.ts";
+import { SERVICE_STATES } from "../rows.ts";
+import type { ShownService } from "../shown.ts";
+import { SERVICES, serviceLink } from "./links.ts";
+import { ServicePill } from "./service-pill.tsx";
+
+/** Services on the page: a filter shows the others. */
+const MAX_SHOWN = 200;
+/** Changes of services are in no feed that a page could follow. */
+const AGAIN_SECONDS = 5;
+/** What needs a look first. */
+const ORDER: readonly ShownService["state"][] = ["idle", "stopping", "starting", "ready", "disabled"];
+
+type List = z.infer<typeof serviceList.output>;
+
+/** The page. */
+export const servicesPage: Page = {
+  path: SERVICES,
+  summary: "Services: what runs where, what does not and why, and the members that run them",
+  navigation: { order: 54, label: "Services", needs: serviceList.name },
+  async open(visit) {
+    const view = { space: visit.parameter("space").trim(), state: visit.parameter("state").trim() };
+    const narrowed = Object.fromEntries(Object.entries(view).filter(([, value]) => value !== ""));
+    const [list, { name }] = await Promise.all([visit.ask(serviceList, narrowed), visit.frame()]);
+    return {
+      title: `Services: ${name}`,
+      againSeconds: AGAIN_SECONDS,
+      body: <Services list={list} view={view} nowMs={visit.nowMs} />,
+    };
+  },
+};
+
+interface ServicesProps {
+  list: List;
+  view: { space: string; state: string };
+  nowMs: number;
+}
+
+function Services({ list: { services, members }, view, nowMs }: ServicesProps) {
+  const isNarrowed = view.space !== "" || view.state !== "";
+  const sorted = services.toSorted((one, other) => ORDER.indexOf(one.state) - ORDER.indexOf(other.state));
+  const left = sorted.length - MAX_SHOWN;
+  return (
+    <div class="wide">
+      <section class="card" aria-labelledby="services-title">
+        <div class="head">
+          <h1 id="services-title">Services</h1>
+          <Filter view={view} />
+        </div>
+        <div id="services" data-part>
+          {sorted.length === 0 ? (
+            <p class="empty">{isNarrowed ? "There is no such service." : "There is no service that you may see."}</p>
+          ) : (
+            <ServiceTable services={sorted.slice(0, MAX_SHOWN)} nowMs={nowMs} />
+          )}
+          {left > 0 ? <p class="quiet">{left} more are left out: narrow the list.</p> : null}
+        </div>
+      </section>
+      <Card id="service-members" title="Members that run services">
+        <Members members={members} />
+      </Card>
+    </div>
+  );
+}
+
+function Filter({ view }: { view: ServicesProps["view"] }) {
+  return (
+    <search>
+      <form method="get" action={SERVICES} class="filter">
+        <label>
+          <span class="hidden">Only services of this space</span>
+          <input type="search" name="space" value={view.space} placeholder="space" maxlength={64} />
+        </label>
+        <label>
+          <span class="hidden">State</span>
+          <select name="state">
+            <option value="">any state</option>
+            {[...SERVICE_STATES, "disabled"].map((state) => (
+              <option value={state} selected={view.state === state}>
+                {state}
+              </option>
+            ))}
+          </select>
+        </label>
+        <button type="submit">Filter</button>
+      </form>
+    </search>
+  );
+}
+
+function ServiceTable({ services, nowMs }: { services: readonly ShownService[]; nowMs: number }) {
+  return (
+    <table class="list">
+      <thead>
+        <tr>
+          <th scope="col">Service</th>
+          <th scope="col">State</th>
+          <th scope="col">Member</th>
+          <th scope="col" class="wider">
+            Fenced by
+          </th>
+          <th scope="col" class="end">
+            Since
+          </th>
+        </tr>
+      </thead>
+      <tbody>
+        {services.map((service) => (
+          <ServiceRow service={service} nowMs={nowMs} />
+        ))}
+      </tbody>
+    </table>
+  );
+}
+
+function ServiceRow({ service, nowMs }: { service: ShownService; nowMs: number }) {
+  const { name, space, state, copies, fence } = service;
+  const [worst] = copies.toSorted((one, other) => ORDER.indexOf(one.state) - ORDER.indexOf(other.state));
+  const held = copies.filter((copy) => copy.state !== "idle").map((copy) => copy.name ?? copy.node ?? "");
+  return (
+    <tr>
+      <td>
+        <a class="id" href={serviceLink(service)}>
+          <Words text={name} />
+        </a>{" "}
+        <span class="tag">
+          <Words text={space} />
+        </span>
+        {state === "ready" || worst === undefined ? null : (
+          <div class="quiet about">
+            <Words text={worst.reason} />
+          </div>
+        )}
+      </td>
+      <td>
+        <ServicePill state={state} />
+      </td>
+      <td class="author">
+        <Words text={held.join(", ")} />
+      </td>
+      <td class="wider">{fence === "none" ? "its guard alone" : "the resource"}</td>
+      <td class="end">{worst === undefined ? null : <Ago time={worst.since} nowMs={nowMs} />}</td>
+    </tr>
+  );
+}
+
+function Members({ members }: { members: List["members"] }) {
+  if (members.length === 0) {
+    return <p class="empty">None: a member says so once its setting fleet.run names what it may run.</p>;
+  }
+  return (
+    <table class="list">
+      <thead>
+        <tr>
+          <th scope="col">Member</th>
+          <th scope="col">Runs</th>
+        </tr>
+      </thead>
+      <tbody>
+        {members.map(({ name, node, services, drained, reason }) => (
+          <tr>
+            <td>
+              <Words text={name || node} />
+              {drained ? <span class="pill warning">drained</span> : null}
+              {reason === undefined ? null : (
+                <div class="quiet about">
+                  <Words text={reason} />
+                </div>
+              )}
+            </td>
+            <td>
+              <Words text={services.length === 0 ? "nothing" : services.slice(0, 20).join(", ")} />
+              {services.length > 20 ? ` and ${services.length - 20} more` : null}
+            </td>
+          </tr>
+        ))}
+      </tbody>
+    </table>
+  );
+}
