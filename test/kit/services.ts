@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Caller } from "../../src/access/caller.ts";
 import { leaseFeature } from "../../src/features/lease/index.ts";
+import { Artifacts } from "../../src/features/service/artifacts.ts";
 import { serviceConditions } from "../../src/features/service/conditions.ts";
 import { SERVICE } from "../../src/features/service/declared.ts";
 import { serviceFeature } from "../../src/features/service/index.ts";
@@ -15,6 +16,7 @@ import { KEEPER } from "../../src/features/service/plan.ts";
 import { serviceRows, startText } from "../../src/features/service/rows.ts";
 import { LEASES } from "../../src/features/service/work.ts";
 import { ServiceWorker } from "../../src/features/service/worker.ts";
+import { Fault } from "../../src/lib/fault.ts";
 import { openSleepClock } from "../../src/lib/sleep-clock.ts";
 import { registerSecret } from "../../src/observe/redact.ts";
 import { HeldTerms } from "../../src/operation/held-terms.ts";
@@ -87,9 +89,20 @@ export function startServices(agreed: Readonly<Record<string, readonly string[]>
           labels: ["all", `of-${name}`],
         })),
     });
+  /** Archives by SHA-256, and the members that cannot have them. */
+  const blobs = new Map<string, Uint8Array>();
+  const lacking = new Set<string>();
   const workers = new Map<string, ServiceWorker>();
   let asked = 0;
   const begin = (name: string) => {
+    const artifacts = new Artifacts({
+      data: join(folder, `data-${name}`),
+      fetch: async function* (sha256) {
+        const bytes = lacking.has(name) ? undefined : blobs.get(sha256);
+        if (bytes === undefined) throw new Fault("unavailable", `no member that answers has ${sha256}`);
+        yield bytes;
+      },
+    });
     const worker = new ServiceWorker({
       ...{ reader: node.store.reader, log: () => node.log, declarations: node.declarations, clock, say: () => {} },
       self: () => `n-${name}`,
@@ -101,6 +114,7 @@ export function startServices(agreed: Readonly<Record<string, readonly string[]>
           registerSecret(value);
           return value;
         },
+        artifact: (service, sha256, signal) => artifacts.folderOf(service, sha256, signal),
       },
       ask: async (report) => {
         asked += 1;
@@ -132,7 +146,7 @@ export function startServices(agreed: Readonly<Record<string, readonly string[]>
     (await as("ray", "service_get", { name, space: "ops" })) as unknown as { service: Shown; next: string[] };
   return {
     ...node,
-    ...{ folder, away, cut, workers, as, get, leadAnew, begin },
+    ...{ folder, away, cut, workers, blobs, lacking, as, get, leadAnew, begin },
     /** How often members have called the leader. */
     asked: () => asked,
     rows: (name?: string) => serviceRows(node.store.reader, name),

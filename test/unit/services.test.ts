@@ -273,7 +273,7 @@ test("the time of a start counts from when it was given: what its preparations t
     return "value";
   };
   const command = [process.execPath, join(import.meta.dir, "../../src/main.ts")];
-  const parts = { command, env: process.env, readSecret };
+  const parts = { command, env: process.env, readSecret, artifact: async () => "" };
   const copy = new Copy({ name: "web", start: "ops/~services/web@1-2", fence: "1-2", shape }, parts, 3000, () => {});
   await copy.ended;
   expect([copy.state, existsSync(file)]).toEqual(["failed", false]);

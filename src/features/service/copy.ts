@@ -1,6 +1,7 @@
 // One start of a service on this member: its program under a guard with the deadline of the lease, when it is ready,
 // whether it stays well, and how it ended.
 
+import { join } from "node:path";
 import type { Environment } from "../../config/environment.ts";
 import { pause } from "../../lib/pause.ts";
 import { printableLine } from "../../lib/printable.ts";
@@ -43,6 +44,8 @@ export interface CopyParts {
   command: readonly string[];
   env: Environment;
   readSecret: ReadSecret;
+  /** Returns the folder of an artifact, after it was fetched and unpacked. */
+  artifact: (name: string, sha256: string, signal: AbortSignal) => Promise<string>;
 }
 
 /** What a start has come to. */
@@ -60,6 +63,10 @@ export class Copy {
   readonly #ring = new OutputRing(RING_BYTES);
   readonly #over = new AbortController();
   #process: GuardedProcess | undefined;
+  /** How long it may still run: its artifact may take longer than one renewal. */
+  #leftMs: () => number;
+  /** The folder of its artifact; "": it has none. */
+  #artifact = "";
   /** Resolves when what ends it has ended too. */
   #ending: Promise<void> | undefined;
   /** Why it is being ended; `failed`: it was not asked to. */
@@ -70,7 +77,8 @@ export class Copy {
     this.spec = spec;
     this.#parts = parts;
     this.#onNews = onNews;
-    this.ended = this.#run(leaseMs).then(({ failed, reason }) => {
+    this.#leftMs = leaseFromNow(leaseMs);
+    this.ended = this.#run().then(({ failed, reason }) => {
       this.#over.abort();
       this.state = failed ? "failed" : "ended";
       this.reason = textOf(reason);
@@ -80,6 +88,7 @@ export class Copy {
 
   /** Moves its deadline: from now it may run for so long. */
   renew(leaseMs: number): void {
+    this.#leftMs = leaseFromNow(leaseMs);
     this.#process?.renew(leaseMs);
   }
 
@@ -123,24 +132,23 @@ export class Copy {
   #specOf(shape: ServiceShape, argv: readonly string[]): ProcessSpec {
     const { name, start, fence } = this.spec;
     const values = { CAIRN_SERVICE: name, CAIRN_FENCE: fence, CAIRN_LEASE: start };
-    return specOf(shape, { argv, cwd: shape.folder, values }, this.#parts);
+    const cwd = this.#artifact === "" ? shape.folder : join(this.#artifact, shape.folder);
+    return specOf(shape, { argv, cwd, values }, this.#parts);
   }
 
-  async #run(leaseMs: number): Promise<{ failed: boolean; reason: string }> {
+  async #run(): Promise<{ failed: boolean; reason: string }> {
     const { shape } = this.spec;
-    const leftMs = leaseFromNow(leaseMs);
     try {
       if (shape === undefined) return { failed: true, reason: "this member does not run it any more" };
+      const { artifact } = shape;
+      if (artifact !== undefined)
+        this.#artifact = await this.#parts.artifact(this.spec.name, artifact, this.#over.signal);
+      if (this.#stopped !== undefined) return this.#stopped;
       const sink = (chunk: Uint8Array) => this.#ring.push(chunk);
-      const child = GuardedProcess.start(this.#specOf(shape, shape.argv), {
-        ...{
-          command: this.#parts.command,
-          leaseMs: leftMs(),
-          onNodeGone: "end",
-          ringBytes: 1024,
-          stdout: sink,
-          stderr: sink,
-        },
+      const spec = this.#specOf(shape, shape.argv);
+      const leaseMs = this.#leftMs();
+      const child = GuardedProcess.start(spec, {
+        ...{ command: this.#parts.command, leaseMs, onNodeGone: "end", ringBytes: 1024, stdout: sink, stderr: sink },
         // At the deadline of the lease; when it is asked to end it has its whole grace.
         graceMs: Math.min(shape.grace * 1000, leaseMs / 4),
       });

@@ -4,6 +4,7 @@ import { z } from "zod";
 import { DECLARED_SPACE } from "../../lib/id-syntax.ts";
 import { LABEL } from "../../lib/machine-label.ts";
 import { sha256Hex } from "../../lib/sha256.ts";
+import { BLOB_HASH } from "../../operation/blob-references.ts";
 import type { DeclaredKind } from "../../operation/declared-kind.ts";
 import { programFields, programFolder, programWords } from "../../operation/program-fields.ts";
 
@@ -81,7 +82,12 @@ export const serviceShape = z.strictObject({
   backoff: z.number().int().min(0).max(3600).default(2).describe("Seconds until the second start, then doubled"),
   enabled: z.boolean().default(true).describe("false: it runs nowhere"),
   ...programFields,
-  folder: programFolder.default("/").describe("Working folder"),
+  folder: programFolder.default("/").describe("Working folder; with an artifact below its folder"),
+  artifact: z
+    .string()
+    .regex(BLOB_HASH, "is a SHA-256 of 64 hex digits")
+    .optional()
+    .describe("SHA-256 of an archive, a blob of the space fleet, that is unpacked as its folder"),
   labels: z.array(z.string().regex(LABEL)).max(16).default([]),
   space: z
     .string()
@@ -118,6 +124,10 @@ function problemOf(service: ServiceShape): string | undefined {
   if (stop?.[0] === "") return "stop.0: names the program";
   if (primary === undefined && backups.length > 0) return "backups: a service without primary has none";
   if (primary !== undefined && where !== "any") return "where: a service with a primary has none";
+  if (service.artifact !== undefined && service.user !== undefined)
+    return "user: a service with an artifact runs as the account of the node";
+  if (service.artifact !== undefined && service.folder.split("/").includes(".."))
+    return "folder: is below that of the artifact, without ..";
   const all = primary === undefined ? backups : [primary, ...backups];
   const twice = all.find((each, at) => all.indexOf(each) < at);
   if (twice !== undefined) return `backups: ${JSON.stringify(twice)} is named twice`;
@@ -153,7 +163,10 @@ export function hashOfProgram(service: ServiceShape): string {
     secrets,
     limits,
     space,
+    artifact,
   } = service;
   const parts = [argv, stop, ready, status, at, lease, user, folder, grace, environment, secrets, limits, space];
+  // A service without one keeps the hash that earlier builds gave it: their update restarts nothing.
+  if (artifact !== undefined) parts.push(artifact);
   return sha256Hex(JSON.stringify(parts)).slice(0, 12);
 }

@@ -11,15 +11,19 @@ import { FULL_MEMBERS, HOST, LOG, NODE } from "../../operation/node-parts.ts";
 import { ServiceKey, type Services } from "../../operation/services.ts";
 import { SURROUNDINGS } from "../../operation/surroundings.ts";
 import { secretsOf } from "../process/index.ts";
+import { Artifacts } from "./artifacts.ts";
 import { serviceConditions } from "./conditions.ts";
 import { SERVICE } from "./declared.ts";
 import { Keeper } from "./keeper.ts";
 import { SERVICE_OUTPUT } from "./live.ts";
 import { askOutput } from "./peer-paths.ts";
 import { KEEPER } from "./plan.ts";
-import { startText } from "./rows.ts";
+import { DEFAULT_SPACE, startText } from "./rows.ts";
 import { LEASES } from "./work.ts";
 import { ServiceWorker } from "./worker.ts";
+
+/** A part of an artifact may take so long, in ms. */
+const PART_MS = 60_000;
 
 /** The worker of a node. */
 export const SERVICE_WORKER: ServiceKey<ServiceWorker> = new ServiceKey("the services of the node");
@@ -35,8 +39,10 @@ export function openServices(node: Services): void {
     ...{ reader: store.reader, log: () => node.get(LOG), declarations: node.get(DECLARATIONS), say: logFor("service") },
     self: () => node.get(FULL_MEMBERS).self(),
   };
+  const artifacts = new Artifacts({ data: settings.data, fetch: (sha256, signal) => blobBytes(node, sha256, signal) });
+  const artifact = artifacts.folderOf.bind(artifacts);
   const worker = new ServiceWorker({
-    ...{ ...shared, clock, parts: { command: command ?? [], env, readSecret: secretsOf(env) } },
+    ...{ ...shared, clock, parts: { command: command ?? [], env, readSecret: secretsOf(env), artifact } },
     agrees: (name, { labels }) => command !== undefined && agreesToRun(agreed, { kind: SERVICE.kind, name, labels }),
     ask: (report, signal) => askSelf(node, "service_work", { ...report }, signal),
   });
@@ -60,4 +66,16 @@ export function openServices(node: Services): void {
       // A member that is away has nothing to show.
       return askOutput(node.get(FULL_MEMBERS), row.node, start, signal).catch(() => undefined);
     });
+}
+
+/** Returns the bytes of a blob of the space of declarations: from here, or from members that hold it. */
+async function* blobBytes(node: Services, sha256: string, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+  for (let offset = 0; ; ) {
+    const within = AbortSignal.any([signal, AbortSignal.timeout(PART_MS)]);
+    const part = await askSelf(node, "blob_get", { space: DEFAULT_SPACE, sha256, offset }, within);
+    const data = Buffer.from(String(part["data"]), "base64");
+    if (data.byteLength === 0) return;
+    yield data;
+    offset += data.byteLength;
+  }
 }
