@@ -250,7 +250,10 @@ export class Edge {
     throw cutOff();
   }
 
-  /** Sends a call, and learns from the answer whether its agent is one. */
+  /**
+   * Sends a call, and learns from the answer whether its agent is one. A follower that does not know the agent may have
+   * yet to apply its registration, so that only the leader can tell.
+   */
   async #send(call: ForwardCall, to: "leader" | "upstream", signal: AbortSignal): Promise<Answer | "local"> {
     const sentMs = this.#freshness.nowMs();
     try {
@@ -259,6 +262,8 @@ export class Edge {
       return answer;
     } catch (error) {
       if (error instanceof Fault && error.code === "agent_unknown") this.#agents.forget(whoOf(call));
+      if (to === "upstream" && call.agentKey !== undefined && namesLeader(error))
+        return this.#send(call, "leader", signal);
       throw error;
     }
   }
@@ -268,6 +273,12 @@ export class Edge {
     const lastMs = Math.max(this.#startedMs, this.#freshness.lastAnswerMs);
     return this.client.isDisconnected() && this.#freshness.nowMs() - lastMs > CUT_OFF_MS;
   }
+}
+
+/** Reports whether a node refused a call because only the leader that it names can run it. */
+function namesLeader(error: unknown): boolean {
+  if (!(error instanceof Fault) || error.code !== "unavailable") return false;
+  return error.facts.leader !== undefined && error.facts.outcome === "not_done";
 }
 
 /** Returns as whom a call is made: caller and agent. */

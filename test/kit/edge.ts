@@ -70,10 +70,13 @@ export function startEdgePair(options: EdgePairOptions = {}) {
   /** Whether answers to reads carry that age. */
   let hasAge = true;
   /** What happens to a call, on its way there or back. */
-  let link: (path: "feed" | "forward", deliver: () => Promise<unknown>, node: string) => Promise<unknown> = (
-    _path,
-    deliver,
-  ) => deliver();
+  let link: (
+    path: "feed" | "forward",
+    deliver: () => Promise<unknown>,
+    node: string,
+    /** Of a forward: to the node that leads, or to that which this edge reads from. */
+    to?: "leader" | "upstream",
+  ) => Promise<unknown> = (_path, deliver) => deliver();
   const server = new FeedServer({
     log: upstream.log,
     reader: upstream.store.reader,
@@ -117,7 +120,7 @@ export function startEdgePair(options: EdgePairOptions = {}) {
         ),
         AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]),
       ),
-    forward: async ({ operation, input, caller, client, agentKey }, _to, signal) => {
+    forward: async ({ operation, input, caller, client, agentKey }, to, signal) => {
       const sentMs = clock.nowMs();
       const answer = (await raced(
         link(
@@ -140,6 +143,7 @@ export function startEdgePair(options: EdgePairOptions = {}) {
             return { output, position, by: "nCENTRAL", ...(hasAge ? { ageSeconds: upstreamAgeMs / 1000 } : {}) };
           },
           "nCENTRAL",
+          to,
         ),
         signal,
       )) as Answer;

@@ -21,8 +21,7 @@ beforeAll(async () => {
     answer = `${status} ${text}`;
     return status !== 503;
   };
-  // Once it took more than half a minute on a busy machine; the reason was not shown then.
-  await eventually("the edge to take calls of agents", takesCall, { withinMs: 120_000, seen: () => answer });
+  await eventually("the edge to take calls of agents", takesCall, { seen: () => answer });
 }, 300_000);
 
 afterAll(async () => {

@@ -7,6 +7,7 @@ import { leaseFeature } from "../../src/features/lease/index.ts";
 import { sessionFeature } from "../../src/features/session/index.ts";
 import { Fault } from "../../src/lib/fault.ts";
 import type { Followed, Following } from "../../src/operation/follow.ts";
+import { notLeader } from "../../src/operation/routing-faults.ts";
 import { startEdgePair } from "../kit/edge.ts";
 import { eventually } from "../kit/eventually.ts";
 import { type Shown, Someone, startSessions, user } from "../kit/sessions.ts";
@@ -43,6 +44,28 @@ test("an edge reads, waits and writes through its upstream, as the same agent", 
     .output;
   const told = (changes as { operation: string }[]).map(({ operation }) => operation);
   expect(told.filter((operation) => operation === "message_post")).toHaveLength(2);
+  await pair.close();
+  await upstream.close();
+});
+
+test("where a follower cannot tell whether an agent is one, an edge asks the leader", async () => {
+  const upstream = startSessions();
+  const pair = startEdgePair({ upstream, features: [agentFeature, leaseFeature, sessionFeature] });
+  await pair.poll();
+  const { handle } = (await pair.invoke("agent_register", { name: "one" }, user("bob"))).output;
+  const ways: string[] = [];
+  pair.setLink(async (path, deliver, _node, to) => {
+    if (path === "forward") ways.push(String(to));
+    if (to === "upstream") throw notLeader({ node: "nCENTRAL" });
+    return deliver();
+  });
+  const list = (as?: unknown) => pair.invoke("agent_list", as === undefined ? {} : { as }, user("bob"));
+  expect((await list(handle)).output["agents"]).toMatchObject([{ name: "one" }]);
+  await expect(list(`agent-${"0".repeat(32)}`)).rejects.toMatchObject({ code: "agent_unknown" });
+  expect(ways).toEqual(["upstream", "leader", "upstream", "leader"]);
+  // A call of the caller itself is one that any full member runs: it is told as it is.
+  await expect(list()).rejects.toMatchObject({ code: "unavailable" });
+  expect(ways.slice(4)).toEqual(["upstream"]);
   await pair.close();
   await upstream.close();
 });
