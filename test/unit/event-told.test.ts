@@ -11,12 +11,12 @@ import { randomFrom } from "../kit/random-from.ts";
 const RULE: GroupRule = { everyMs: 30_000, perHour: 30, shown: 20 };
 const START = Date.parse("2026-12-01T00:00:00Z");
 
-/** An event of Cairn itself at a second, or a change of the leader. */
-type Step = [second: number, type: string, subject?: string];
+/** An event at a second, of Cairn itself if nothing else is said, or a change of the leader. */
+type Step = [second: number, type: string, subject?: string, by?: string];
 
 /** Plays events and changes of the leader, and returns what was sent. The subscription begins behind `before` ones. */
-async function play(steps: readonly Step[], seconds: number, rule: GroupRule = RULE, before = 0) {
-  const world = new World(1, [{ space: "a", began: before, cursor: before }], { s0: rule });
+async function play(steps: readonly Step[], seconds: number, rule: GroupRule = RULE, before = 0, end = 0) {
+  const world = new World(1, [{ space: "a", began: before, cursor: before, until: end }], { s0: rule });
   world.troubles = false;
   world.clock.now = START;
   const until = (second: number) => {
@@ -24,7 +24,7 @@ async function play(steps: readonly Step[], seconds: number, rule: GroupRule = R
     return world.clock.runUntil(() => world.clock.now >= ms, ms);
   };
   if (before === 0) await world.change();
-  for (const [index, [second, type, subject = "a/probes/web"]] of steps.entries()) {
+  for (const [index, [second, type, subject = "a/probes/web", by = "node"]] of steps.entries()) {
     if (before > 0 && index === before) await world.change();
     await until(second);
     if (type === "leader") {
@@ -36,7 +36,8 @@ async function play(steps: readonly Step[], seconds: number, rule: GroupRule = R
     const event = world.events[at] as (typeof world.events)[number];
     const time = new Date(START + 1000 * second).toISOString();
     const data = { position: `ab12-${at + 1}` };
-    world.events[at] = { ...event, space: "a", record: { ...event.record, type, subject, time, data } };
+    const sender = { ...event.sender, caller: by };
+    world.events[at] = { ...event, space: "a", sender, record: { ...event.record, type, subject, time, data } };
   }
   await until(seconds);
   await world.end();
@@ -111,6 +112,28 @@ test("the next leader knows what was told, and a subscription does not tell the 
   expect(later.lines).toEqual(["200 probe.down", "300 probe.up"]);
 });
 
+test("what others call down is told as it is, and neither hides nor ends what is down", async () => {
+  const { lines } = await play(
+    [
+      [1, "cairn.probe.down", "a/probes/web", "user:eve@x"],
+      [100, "cairn.probe.down"],
+      [200, "cairn.probe.up", "a/probes/web", "user:eve@x"],
+      [300, "cairn.probe.up"],
+    ],
+    400,
+  );
+  expect(lines).toEqual(["1 probe.down", "100 probe.down", "200 probe.up", "300 probe.up"]);
+});
+
+test("a replay tells all of its range", async () => {
+  const steps: Step[] = [
+    [1, "cairn.probe.up"],
+    [100, "cairn.probe.down"],
+    [200, "cairn.probe.down"],
+  ];
+  expect((await play(steps, 400, RULE, 0, 3)).lines).toEqual(["1 probe.up", "100 probe.down", "200 probe.down"]);
+});
+
 test("what lasts is told again so often, also by the next leader, and no more once it is over", async () => {
   const remind: GroupRule = { ...RULE, remind: { everyMs: 600_000, times: 3 } };
   const lasting = await play([[0, "cairn.probe.down"]], 6000, remind);
@@ -178,7 +201,7 @@ test("of more subjects than are remembered an end is told in any case", () => {
 describe("what people read", () => {
   const of = (type: string, subject: string, more: object = {}) => {
     const time = "2026-12-01T12:03:09.123Z";
-    const record = { id: "1", source: "cairn", type, subject, time, data: { operation: "x", position: "a-1" } };
+    const record = { id: "1", source: "node/cairn", type, subject, time, data: { operation: "x", position: "a-1" } };
     const { title, text } = messageOf({ subscription: "s", record, offset: 1, messageId: "m", ...more }, 2000);
     return [title, text];
   };
@@ -204,7 +227,10 @@ describe("what people read", () => {
     );
   });
 
-  test("an event of somebody else is shown as before", () => {
+  test("an event of somebody else is shown as before, and does not look like one of Cairn", () => {
     expect(of("build.done", "main")[0]).toBe("build.done: main");
+    const record = { id: "1", source: "user:eve@x/cairn", type: "cairn.probe.down", subject: "a/probes/web", time: "" };
+    const { title } = messageOf({ subscription: "s", record, offset: 1, messageId: "m" }, 2000);
+    expect(title).toBe("cairn.probe.down: a/probes/web");
   });
 });

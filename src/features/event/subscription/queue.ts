@@ -281,11 +281,12 @@ export class Queue {
     const verdict = this.#rules.decide(event.record, await this.#senderOf(event, signal), this.#takeRate);
     this.#count(verdict.outcome, verdict.problems);
     if (verdict.outcome !== "forward") return this.#pass(event.offset);
-    const waitMs = this.#pace.waitMs(this.#subscription.rate, this.#options.nowMs());
-    if (waitMs > 0) await this.#pause(waitMs, signal);
+    await this.#pace.pass(this.#subscription.rate, this.#options.nowMs(), (ms) => this.#pause(ms, signal));
     const delivery = this.#deliveryOf(event.offset, verdict.record);
     const rule = this.#groupRule();
-    if (rule !== undefined && !this.#told.take(event, delivery, this.#options.nowMs())) {
+    // Who replays a range wants all of it.
+    const isAll = rule === undefined || this.#subscription.until > 0;
+    if (!isAll && !this.#told.take(event, delivery, this.#options.nowMs())) {
       this.counts.dropped += 1;
       return this.#pass(event.offset);
     }

@@ -2,6 +2,7 @@
 // lasts is told again. Made of the events themselves, so that a new leader knows it too.
 
 import { isObject } from "../../../lib/json-object.ts";
+import { OWN_CALLER } from "../own.ts";
 import type { Delivery, RemindRule } from "./delivery.ts";
 import type { OutboxOptions } from "./outbox-options.ts";
 import type { QueuedEvent } from "./running.ts";
@@ -50,8 +51,9 @@ export class Told {
     this.#isWhole = false;
   }
 
-  /** Notes an event that the rules take. Reports whether it is told. */
-  take({ record }: QueuedEvent, delivery: Delivery, nowMs: number): boolean {
+  /** Notes an event that the rules take. Reports whether it is told. Only Cairn's own say that something is down. */
+  take({ record, sender }: QueuedEvent, delivery: Delivery, nowMs: number): boolean {
+    if (sender.caller !== OWN_CALLER) return true;
     const { type, subject = "" } = record;
     const begun = BEGINS.get(type);
     if (begun !== undefined) {
@@ -125,8 +127,8 @@ export async function recall(told: Told, options: Recall): Promise<void> {
 }
 
 /** Returns the change that an event of Cairn itself is about, by its seq; undefined for events of others. */
-export function changeOf({ record }: QueuedEvent): number | undefined {
-  if (!record.type.startsWith("cairn.") || !isObject(record.data)) return undefined;
+export function changeOf({ record, sender }: QueuedEvent): number | undefined {
+  if (sender.caller !== OWN_CALLER || !isObject(record.data)) return undefined;
   const seq = /^[0-9a-f]+-([0-9]{1,15})$/.exec(String(record.data["position"]))?.[1];
   return seq === undefined ? undefined : Number(seq);
 }

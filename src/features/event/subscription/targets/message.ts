@@ -2,6 +2,7 @@
 // of Cairn itself is about, or its type and what it holds; or a line for each of several events.
 
 import { isObject } from "../../../../lib/json-object.ts";
+import { OWN_SOURCE } from "../../own.ts";
 import type { EventRecord } from "../../rules/index.ts";
 import type { Delivery } from "../delivery.ts";
 
@@ -44,7 +45,7 @@ export function messageOf({ record, others = [], leftOut = 0, reminder }: Delive
 
 function singleOf({ type, subject, source, data, time }: EventRecord, maxText: number): Message {
   const own = isObject(data) ? data : {};
-  const said = ofCairn(type, subject, time);
+  const said = source === OWN_SOURCE ? ofCairn(type, subject, time) : undefined;
   const title = textOf(own["title"]) ?? said?.title ?? (subject === undefined ? type : `${type}: ${subject}`);
   const plain = data === undefined ? source : (textOf(data) ?? JSON.stringify(data));
   const text = textOf(own["text"]) ?? said?.text ?? plain;
