@@ -5,7 +5,20 @@ import type { Load } from "./processes.ts";
 /** Rows by what is measured: one node, a fleet, or what agents do together. */
 export const GROUPS = {
   node: ["get", "put", "mcp", "traces", "tailnet", "start", "library"],
-  fleet: ["voters", "direct", "first", "failover", "memory", "edge", "catch-up", "latency"],
+  fleet: [
+    "voters",
+    "direct",
+    "first",
+    "failover",
+    "memory",
+    "edge",
+    "catch-up",
+    "latency",
+    "idle",
+    "jobs",
+    "blobs",
+    "probes",
+  ],
   agents: ["messages", "events", "search", "waits", "page", "peers"],
 } as const;
 /** All rows, in the order of the report. */

@@ -10,6 +10,7 @@ import { overAgents } from "../bench/agents.ts";
 import { overEvents } from "../bench/events.ts";
 import { overFleet } from "../bench/fleet.ts";
 import { overIngress } from "../bench/ingress.ts";
+import { overJobs } from "../bench/jobs.ts";
 import { overDelays } from "../bench/latency.ts";
 import { overLibrary } from "../bench/library-size.ts";
 import { overPeers } from "../bench/peers.ts";
@@ -73,6 +74,7 @@ async function main(): Promise<number> {
         raft: overRaft,
         fleet: overFleet,
         latency: overDelays,
+        jobs: overJobs,
       },
       ...{ agents: overAgents, events: overEvents, search: overSearch, peers: overPeers },
     };
