@@ -7,6 +7,7 @@ import { probeBeatKeep, probeMute, probePause, probeResume } from "./control.ts"
 import { PROBE } from "./declared.ts";
 import { probeBeat, probeCheck, probeGet } from "./get.ts";
 import { probeList } from "./list.ts";
+import { probeMetrics } from "./metrics.ts";
 import probeStyle from "./pages/probe.css" with { type: "text" };
 import { probePage } from "./pages/probe-page.tsx";
 import { probesPage } from "./pages/probes-page.tsx";
@@ -51,5 +52,6 @@ export const probeFeature: Feature = {
     return [(lead) => watch.lead(lead)];
   },
   peerPaths: (node) => probePeerPaths(node.get(RUNNER), () => node.get(SEEN).list()),
+  metrics: probeMetrics,
   verify: probeProblem,
 };

@@ -85,6 +85,8 @@ export interface Report extends Pick<Live, "state" | "cause" | "detail"> {
 export class Runner implements Job {
   readonly name = "the probes";
   readonly beats = new Beats();
+  /** Is told of each check that was made. */
+  onChecked: ((type: ProbeShape["type"], result: CheckResult) => void) | undefined;
   readonly #options: RunnerOptions;
   readonly #slots = new Map<string, Slot>();
   /** Checks that were let go and have not ended yet: the next one of that probe begins when they have. */
@@ -307,6 +309,7 @@ export class Runner implements Job {
     const { value, sinceMs } = slot.declaration;
     const nowMs = this.#options.parts.nowMs();
     const { detail, latencyMs, value: measured } = result;
+    this.onChecked?.(value.type, result);
     const good = result.outcome === "good";
     slot.ring.add({ atMs: nowMs, good, latencyMs, value: measured, detail });
     if (good && isOutward(value)) slot.reachedMs = nowMs;
