@@ -10,6 +10,7 @@ export const GROUPS = {
     "direct",
     "first",
     "failover",
+    "deaths",
     "memory",
     "edge",
     "catch-up",

@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { parseArgs } from "node:util";
 import { overAgents } from "../bench/agents.ts";
+import { overDeaths } from "../bench/deaths.ts";
 import { overEvents } from "../bench/events.ts";
 import { overFleet } from "../bench/fleet.ts";
 import { overIngress } from "../bench/ingress.ts";
@@ -74,6 +75,7 @@ async function main(): Promise<number> {
         raft: overRaft,
         fleet: overFleet,
         latency: overDelays,
+        deaths: overDeaths,
         jobs: overJobs,
       },
       ...{ agents: overAgents, events: overEvents, search: overSearch, peers: overPeers },
