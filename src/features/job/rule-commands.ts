@@ -43,7 +43,7 @@ export const ruleCommands: readonly FeatureCommand[] = [
       { name: "VALUE", help: "the number to suppose", fills: "value" },
     ],
     operation: "rule_plan",
-    input: ({ args }) => ({ name: args[0], value: numberOf(args[1] ?? "") }),
+    input: ({ args: [name, value] }) => ({ name, ...(value === undefined ? {} : { value: numberOf(value) }) }),
     show: ({ name, fires, state, why, after_seconds: after, not_before: not, job }) => {
       const { action, space, input } = (job ?? {}) as Row;
       if (fires !== true) return `${name} would start nothing (${state}): ${why}\n`;
