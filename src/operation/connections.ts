@@ -3,13 +3,16 @@
 import type { Duplex } from "node:stream";
 import { ServiceKey } from "./services.ts";
 
-/** Connections to the host's network, in the only allowed way (security.md 19). */
+/** Connections to the host's network, in the only allowed way (security.md 19), and within the tailnet (18). */
 export interface Connections {
   /**
-   * Opens a connection: with TLS by the Go half, or without it to what `outbound.allow` lists. The caller destroys it.
-   * Rejects with Fault `unavailable`.
+   * Opens a connection: with TLS by the Go half, or without it to what `outbound.allow` lists; within the tailnet,
+   * which encrypts, never with TLS. The caller destroys it. Rejects with Fault `unavailable`.
    */
-  open(to: { host: string; port: number; secure: boolean }, signal: AbortSignal): Promise<Duplex>;
+  open(
+    to: { host: string; port: number; secure: boolean; network?: "host" | "tailnet" },
+    signal: AbortSignal,
+  ): Promise<Duplex>;
   /** Returns the certificates of the authorities that this system trusts, as PEM, for TLS that begins later. */
   roots(): readonly string[];
   /** Set where there never are any: on a development node. */

@@ -47,6 +47,17 @@ async function checked(name: string, declared: object): Promise<Record<string, u
   });
 }
 
+test("a connection within the tailnet reaches a device that listens, and no other port or name", async () => {
+  const tcp = { type: "tcp", network: "tailnet", timeout: 5 };
+  expect(await checked("open", { ...tcp, target: "other:80" })).toMatchObject({ outcome: "good", detail: "connected" });
+  expect(await checked("shut", { ...tcp, target: "other:81" })).toMatchObject({ outcome: "bad" });
+  expect(await checked("nobody", { ...tcp, target: "absent:80" })).toMatchObject({ outcome: "bad" });
+  // The host's network knows no such name.
+  expect(await checked("by-host", { ...tcp, network: "host", target: "other:80" })).toMatchObject({
+    ...{ outcome: "bad", cause: "path" },
+  });
+}, 120_000);
+
 test("the days of a certificate are those of the server that answered", async () => {
   const target = `https://${at}/`;
   expect(await checked("short", { target, expect: { certificate_days: 1 } })).toMatchObject({ outcome: "good" });

@@ -186,7 +186,9 @@ test("a connection is opened and closed; a name has to have its address", async 
   };
   const tcp = { type: "tcp", target: "[fd00::1]:5432", tls: true };
   expect(await checked(tcp, { connections: { open, roots: () => [] } })).toMatchObject({ outcome: "good" });
-  expect([opened, destroyed]).toEqual([{ host: "fd00::1", port: 5432, secure: true }, 1]);
+  expect([opened, destroyed]).toEqual([{ host: "fd00::1", port: 5432, secure: true, network: "host" }, 1]);
+  await checked({ type: "tcp", target: "mini:5432", network: "tailnet" }, { connections: { open, roots: () => [] } });
+  expect(opened).toEqual({ host: "mini", port: 5432, secure: false, network: "tailnet" });
   const dns = (address?: string) => ({ type: "dns", target: "example.com", expect: address ? { address } : {} });
   const resolve = async () => ["192.0.2.1", "192.0.2.2"];
   expect(await checked(dns(), { resolve })).toMatchObject({ outcome: "good", detail: "192.0.2.1, 192.0.2.2" });

@@ -88,6 +88,7 @@ test.each<[object, string]>([
   [{ ...HTTP, colour: "red" }, "colour"],
   [{ type: "tcp", target: "example.com" }, "HOST:PORT"],
   [{ type: "tcp", target: "example.com:70000" }, "HOST:PORT"],
+  [{ type: "tcp", target: "mini:5432", network: "tailnet", tls: true }, "encrypted"],
   [{ type: "tcp", target: "example.com:1", headers: {} }, "headers: a probe of the type tcp has none"],
   [{ type: "dns", target: "not a name" }, "target"],
   [{ type: "ping", target: "a b" }, "target"],

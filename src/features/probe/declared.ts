@@ -88,7 +88,7 @@ export const probeShape = z.strictObject({
     .max(MAX_TARGET)
     .optional()
     .describe("http: URL; tcp: HOST:PORT; dns: name; ping: name of a member; command, beat: none"),
-  network: z.enum(["host", "tailnet"]).default("host").describe("http: by which network"),
+  network: z.enum(["host", "tailnet"]).default("host").describe("http, tcp: by which network"),
   tls: z
     .boolean()
     .default(false)
@@ -195,7 +195,7 @@ const EXPECT_ONLY: Readonly<Record<string, readonly ProbeShape["type"][]>> = {
 
 /** Returns what the schema cannot say is wrong. */
 function problemOf(probe: ProbeShape, name: string): string | undefined {
-  const { type, target, depends_on: needed, maintenance, schedule } = probe;
+  const { type, target, network, tls, depends_on: needed, maintenance, schedule } = probe;
   const hasTarget = type !== "beat" && type !== "command";
   if (!hasTarget && target !== undefined) return `target: a probe of the type ${type} has none`;
   if (hasTarget && target === undefined) return "target is missing";
@@ -203,6 +203,7 @@ function problemOf(probe: ProbeShape, name: string): string | undefined {
   if (type === "beat" && probe.where !== "leader") return "where: beats are counted by the leader";
   const misplaced = wrongField(probe, ONLY, type) ?? wrongField(probe.expect, EXPECT_ONLY, type, "expect.");
   if (misplaced !== undefined) return misplaced;
+  if (type === "tcp" && tls && network === "tailnet") return "tls: within the tailnet every connection is encrypted";
   if (needed.includes(name)) return "depends_on: it depends on itself";
   const wrong = [...(schedule === undefined ? [] : [schedule]), ...maintenance].map(patternProblem).find(Boolean);
   return wrong ?? targetProblem(probe);

@@ -378,5 +378,5 @@ export class Runner implements Job {
 /** Reports whether a good check says that the host's network works. */
 function isOutward({ type, network, target = "" }: ProbeShape): boolean {
   const isHere = /^(?:https?:\/\/)?(?:localhost|127\.|\[::1\])/.test(target);
-  return !isHere && (type === "tcp" || type === "dns" || (type === "http" && network === "host"));
+  return !isHere && (type === "dns" || ((type === "http" || type === "tcp") && network === "host"));
 }

@@ -1,5 +1,5 @@
-// Connections of other protocols than HTTP to the host's network (security.md 19): CONNECT on the Go half's egress,
-// which decides where they may go and does TLS.
+// Connections of other protocols than HTTP to the host's network (security.md 19) and within the tailnet (18): CONNECT
+// on the Go half's egress, which decides where they may go and does TLS.
 
 import { connect, type Socket } from "node:net";
 import { getCACertificates } from "node:tls";
@@ -24,7 +24,7 @@ export function connectionsBy(socketPath: string, secret: string): Connections {
 async function open(
   path: string,
   secret: string,
-  { host, port, secure }: Parameters<Connections["open"]>[0],
+  { host, port, secure, network = "host" }: Parameters<Connections["open"]>[0],
   signal: AbortSignal,
 ): Promise<Socket> {
   signal.throwIfAborted();
@@ -37,8 +37,10 @@ async function open(
       `CONNECT ${target} HTTP/1.1`,
       `Host: ${target}`,
       `Cairn-Internal-Secret: ${secret}`,
-      "Cairn-Internal-Network: host",
-      `Cairn-Internal-Scheme: ${secure ? "https" : "http"}`,
+      // Without a network it goes to a device of the tailnet.
+      ...(network === "host"
+        ? ["Cairn-Internal-Network: host", `Cairn-Internal-Scheme: ${secure ? "https" : "http"}`]
+        : []),
     ];
     socket.write(`${head.join("\r\n")}${HEAD_END}`);
     await answered(socket, host);

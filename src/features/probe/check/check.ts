@@ -72,7 +72,7 @@ function judge(
   if (machine) return { outcome: "bad", cause: "machine" };
   if (reached) return { outcome: "bad", cause: "service" };
   if (probe.type === "command") return { outcome: "bad", cause: "service" };
-  const isTailnet = probe.type === "ping" || (probe.type === "http" && probe.network === "tailnet");
+  const isTailnet = probe.type === "ping" || (hasNetwork(probe) && probe.network === "tailnet");
   if (!isTailnet) {
     if (control === false && !othersReached) return { outcome: "blind", cause: "network" };
     return { outcome: "bad", cause: "path" };
@@ -86,10 +86,16 @@ function judge(
   return { outcome: "bad", cause: control === false ? "control" : "path" };
 }
 
+/** Reports whether a probe says by which network it goes. */
+function hasNetwork({ type }: ProbeShape): boolean {
+  return type === "http" || type === "tcp";
+}
+
 /** Returns the member that a probe is about, by the first label of its host. */
 function memberOf(probe: ProbeShape, members: readonly SeenMember[]): SeenMember | undefined {
   const { target = "" } = probe;
-  const host = probe.type === "http" && URL.canParse(target) ? new URL(target).hostname : target;
+  const url = probe.type === "http" && URL.canParse(target) ? new URL(target).hostname : undefined;
+  const host = url ?? (probe.type === "tcp" ? hostAndPort(target)?.host : undefined) ?? target;
   const name = host.split(".")[0];
   return members.find((member) => member.name === host || member.name === name);
 }
@@ -98,7 +104,7 @@ async function checkTcp(probe: ProbeShape, parts: CheckParts, signal: AbortSigna
   const to = hostAndPort(probe.target ?? "");
   if (to === undefined) throw new Error("the target is no HOST:PORT");
   const beganMs = parts.monotonicMs();
-  const connection = await parts.connections.open({ ...to, secure: probe.tls }, signal);
+  const connection = await parts.connections.open({ ...to, secure: probe.tls, network: probe.network }, signal);
   const latencyMs = Math.round(parts.monotonicMs() - beganMs);
   connection.on("error", () => {}).destroy();
   const problem = latencyProblem(probe, latencyMs);
