@@ -74,6 +74,7 @@ import {
   FIND_CALLERS,
   type FindCallers,
   FULL_MEMBERS,
+  HOLD_STREAM,
   HOST,
   type HostParts,
   LOG,
@@ -194,6 +195,7 @@ export function openProduct(options: ProductOptions): Product {
   const metrics = new Metrics();
   const invoker = openInvoker(base, { operations, log, routing, disk, onOutcome: countCalls(metrics) });
   services.provide(CALL_AS, (call) => invoker.invoke(call));
+  services.provide(HOLD_STREAM, (caller) => invoker.holdStream(caller));
   const stopMetrics = registerGauges(metrics, {
     ...base,
     invoker,

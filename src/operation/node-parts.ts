@@ -101,3 +101,9 @@ export const FIND_CALLERS: ServiceKey<FindCallers> = new ServiceKey("the search 
  * calls them.
  */
 export const CALL_AS: ServiceKey<(call: Call) => Promise<Answer>> = new ServiceKey("the calls of the node itself");
+
+/**
+ * Counts a stream of a caller until the returned function is called; throws Fault `rate_limited`. For what no surface
+ * counts. Provided with `CALL_AS`.
+ */
+export const HOLD_STREAM: ServiceKey<(caller: Caller) => () => void> = new ServiceKey("the streams of callers");

@@ -4,15 +4,18 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { join } from "node:path";
 import type { Caller } from "../../src/access/caller.ts";
+import type { RequestBounds } from "../../src/features/service/open-requests.ts";
 import { SERVICE_WORKER } from "../../src/features/service/parts.ts";
 import { ServiceProxy } from "../../src/features/service/proxy.ts";
 import type { Fault } from "../../src/lib/fault.ts";
 import { UNBOUNDED } from "../../src/lib/request-body.ts";
+import { LimitedCallers } from "../../src/operation/caller-limits.ts";
 import { DECLARATIONS } from "../../src/operation/declared-kind.ts";
-import { CALL_AS, FULL_MEMBERS } from "../../src/operation/node-parts.ts";
+import { CALL_AS, FULL_MEMBERS, HOLD_STREAM } from "../../src/operation/node-parts.ts";
 import { Services } from "../../src/operation/services.ts";
 import { callerWith } from "../kit/core.ts";
 import { noPeers } from "../kit/declarations.ts";
+import { eventually } from "../kit/eventually.ts";
 import { freePort } from "../kit/free-port.ts";
 import { startServices } from "../kit/services.ts";
 
@@ -35,7 +38,47 @@ let proxies: Record<"a" | "b", ServiceProxy>;
 let port = 0;
 
 const ann: Caller = callerWith({ id: "nann", login: "ann@x", grants: [{ role: "member", spaces: ["ops"] }] });
+const bob: Caller = callerWith({ id: "nbob", login: "bob@x", grants: [{ role: "member", spaces: ["ops"] }] });
 const ray: Caller = callerWith({ id: "nray", login: "ray@x", grants: [{ role: "reader", spaces: ["ops"] }] });
+
+const limits = (streamsPerCaller: number) =>
+  new LimitedCallers({ requestsPerMinute: 0, streamsPerCaller }, () => performance.now());
+
+/** Returns the proxies of both members. `limited`: of both together, so a request that is passed on counts twice. */
+function pairOf(limited: LimitedCallers, bounds: { a?: Partial<RequestBounds>; b?: Partial<RequestBounds> } = {}) {
+  const of = (name: string, open: (request: Request) => Promise<Response>): Services => {
+    const worker = fleet.workers.get(name);
+    if (worker === undefined) throw new Error(`no member ${name}`);
+    return new Services()
+      .provide(SERVICE_WORKER, worker)
+      .provide(DECLARATIONS, fleet.declarations)
+      .provide(CALL_AS, fleet.services.get(CALL_AS))
+      .provide(HOLD_STREAM, (caller) => limited.holdStream(caller))
+      .provide(FULL_MEMBERS, {
+        ...{ ...noPeers(), self: () => `n-${name}`, others: () => [] },
+        open: (node, path, { method, headers, body }) => {
+          expect(node).toBe("n-b");
+          return open(new Request(`http://100.64.0.9:4747${path}`, { method, headers, ...(body && { body }) }));
+        },
+        callerOf: async (id, from) => {
+          expect(from).toBe("n-a");
+          const found = [ann, bob, ray].find((each) => each.id === id);
+          if (found === undefined) throw new Error(`unseen: ${id}`);
+          return found;
+        },
+      });
+  };
+  const b = new ServiceProxy(
+    of("b", () => Promise.reject(new Error("passed on twice"))),
+    bounds.b,
+  );
+  const member = { role: "central", spaces: [], server: "s" } as const;
+  const a = new ServiceProxy(
+    of("a", (request) => b.fetchPassed(request, { node: "n-a", member, hold: UNBOUNDED })),
+    bounds.a,
+  );
+  return { a, b };
+}
 
 beforeAll(async () => {
   fleet = startServices({ a: [], b: ["web", "plain"] });
@@ -47,31 +90,7 @@ beforeAll(async () => {
   await fleet.declareService("plain", { argv: ["sleep", "1000"], primary: "b" });
   await fleet.declareService("down", { argv: ["sleep", "1000"], primary: "b", port: 1 });
   await fleet.ready("web", "b");
-  const of = (name: string, open: (request: Request) => Promise<Response>): Services => {
-    const worker = fleet.workers.get(name);
-    if (worker === undefined) throw new Error(`no member ${name}`);
-    return new Services()
-      .provide(SERVICE_WORKER, worker)
-      .provide(DECLARATIONS, fleet.declarations)
-      .provide(CALL_AS, fleet.services.get(CALL_AS))
-      .provide(FULL_MEMBERS, {
-        ...{ ...noPeers(), self: () => `n-${name}`, others: () => [] },
-        open: (node, path, { method, headers, body }) => {
-          expect(node).toBe("n-b");
-          return open(new Request(`http://100.64.0.9:4747${path}`, { method, headers, ...(body && { body }) }));
-        },
-        callerOf: async (id, from) => {
-          expect(from).toBe("n-a");
-          const found = [ann, ray].find((each) => each.id === id);
-          if (found === undefined) throw new Error(`unseen: ${id}`);
-          return found;
-        },
-      });
-  };
-  const b = new ServiceProxy(of("b", () => Promise.reject(new Error("passed on twice"))));
-  const member = { role: "central", spaces: [], server: "s" } as const;
-  const a = new ServiceProxy(of("a", (request) => b.fetchPassed(request, { node: "n-a", member, hold: UNBOUNDED })));
-  proxies = { a, b };
+  proxies = pairOf(limits(1000));
 }, 60_000);
 
 afterAll(async () => {
@@ -168,4 +187,47 @@ test("what is no way to a service says so", async () => {
   const down = await refusal("a", "/svc/down/");
   expect(down).toMatchObject({ code: "unavailable" });
   expect(down?.message).toContain("The service down is ready nowhere");
+});
+
+test("open answers count for their caller, for the way between two members and for the node, until they end", async () => {
+  const limited = limits(6);
+  const { a, b } = pairOf(limited, { a: { ofCaller: 2, ofMember: 3 }, b: { ofNode: 4 } });
+  const request = (at: ServiceProxy, path: string, caller: Caller, init: RequestInit = {}) =>
+    at.fetch(new Request(`http://cairn${path}`, init), { caller, scheme: "http", hold: UNBOUNDED });
+  /** Opens a request that has its first bytes and waits for the rest; returns what ends it. */
+  const waiting = async (at: ServiceProxy, caller: Caller) => {
+    const reader = (await request(at, "/svc/web/stream", caller)).body?.getReader();
+    await reader?.read();
+    return async () => void (await reader?.cancel());
+  };
+  const refused = (at: ServiceProxy, caller: Caller) =>
+    request(at, "/svc/web/", caller).then(
+      () => undefined,
+      (error: Fault) => error,
+    );
+  const counts = () => [a.open, b.open, limited.openStreams];
+  const ends = [await waiting(a, ann), await waiting(a, ann)];
+  expect(counts()).toEqual([2, 2, 4]);
+  const more = await refused(a, ann);
+  expect(more).toMatchObject({ code: "rate_limited", details: { retryAfterSeconds: 2 } });
+  expect(more?.message).toContain("user:ann@x has 2 requests open to services on one other member");
+  ends.push(await waiting(a, bob));
+  expect(await refused(a, bob)).toMatchObject({ code: "unavailable" });
+  // What was refused holds nothing, and the member itself still answers, up to its own bound.
+  expect(counts()).toEqual([3, 3, 6]);
+  const last = await waiting(b, ann);
+  expect(await refused(b, bob)).toMatchObject({ code: "unavailable" });
+  await last();
+  const held = [limited.holdStream(ann), limited.holdStream(ann)];
+  expect(await refused(b, ann)).toMatchObject({ code: "rate_limited" });
+  for (const free of held) free();
+  for (const end of ends) await end();
+  await eventually("all to be closed", () => counts().every((count) => count === 0));
+  // A caller that goes away, and an answer without a body.
+  const leaving = new AbortController();
+  await request(b, "/svc/web/stream", ann, { signal: leaving.signal });
+  expect(b.open).toBe(1);
+  leaving.abort();
+  expect((await request(a, "/svc/web/go", ann)).status).toBe(204);
+  await eventually("all to be closed", () => counts().every((count) => count === 0));
 });

@@ -7,7 +7,7 @@ import { reasonOf } from "../../lib/reason-of.ts";
 import { type BodyHold, readBytes } from "../../lib/request-body.ts";
 import type { Call } from "../../operation/call.ts";
 import { DECLARATIONS, DECLARED_NAME } from "../../operation/declared-kind.ts";
-import { CALL_AS, FULL_MEMBERS } from "../../operation/node-parts.ts";
+import { CALL_AS, FULL_MEMBERS, HOLD_STREAM } from "../../operation/node-parts.ts";
 import { capOf } from "../../operation/routing.ts";
 import type { PassedBy, PathCall, PathServer, ServedRoute } from "../../operation/served-route.ts";
 import type { Services } from "../../operation/services.ts";
@@ -15,6 +15,7 @@ import { SERVICE } from "./declared.ts";
 import { answerHeaders, requestHeaders } from "./http-headers.ts";
 import { fetchLoopback } from "./loopback.ts";
 import { serviceOpen } from "./open.ts";
+import { OpenRequests, type RequestBounds } from "./open-requests.ts";
 import { SERVICE_WORKER } from "./parts.ts";
 import { DEFAULT_SPACE } from "./rows.ts";
 
@@ -45,9 +46,16 @@ interface Asked {
 /** Passes requests on. */
 export class ServiceProxy implements PathServer {
   readonly #node: Services;
+  readonly #requests: OpenRequests;
 
-  constructor(node: Services) {
+  constructor(node: Services, bounds: Partial<RequestBounds> = {}) {
     this.#node = node;
+    this.#requests = new OpenRequests((caller) => node.get(HOLD_STREAM)(caller), bounds);
+  }
+
+  /** Requests that are open. */
+  get open(): number {
+    return this.#requests.size;
   }
 
   async fetch(request: Request, { caller, scheme, hold }: PathCall): Promise<Response> {
@@ -57,19 +65,22 @@ export class ServiceProxy implements PathServer {
     if (asked.rest === "") return Response.redirect(`/svc/${asked.name}/${url.search}`, 308);
     const headers = requestHeaders(request.headers);
     const members = this.#node.get(FULL_MEMBERS);
+    const { signal, method } = request;
     if (node === members.self()) {
       sayWay(headers, { host: url.host, scheme, name: asked.name });
-      return this.#ask(request, asked, { caller, headers, hold });
+      const ask = () => this.#ask(request, asked, { caller, headers, hold });
+      return this.#requests.during({ caller, member: "", signal }, ask);
     }
     headers.set(CALLER_HEADER, caller.id);
     headers.set(HOST_HEADER, url.host);
     headers.set(SCHEME_HEADER, scheme);
     if (caller.readOnly === true) headers.set(READ_ONLY_HEADER, "1");
-    const body = await bodyOf(request, hold);
     const path = `/svc/${asked.name}${asked.rest}${url.search}`;
-    const { method, signal } = request;
-    const answer = await members.open(node, path, { method, headers, body, signal, timeoutMs: ANSWER_MS });
-    return new Response(answer.body, { status: answer.status, headers: answerHeaders(answer.headers) });
+    return this.#requests.during({ caller, member: node, signal }, async () => {
+      const body = await bodyOf(request, hold);
+      const answer = await members.open(node, path, { method, headers, body, signal, timeoutMs: ANSWER_MS });
+      return new Response(answer.body, { status: answer.status, headers: answerHeaders(answer.headers) });
+    });
   }
 
   async fetchPassed(request: Request, { node, member, hold }: PassedBy): Promise<Response> {
@@ -82,7 +93,8 @@ export class ServiceProxy implements PathServer {
     // An older member says nothing of the way.
     const host = given.get(HOST_HEADER) ?? "";
     sayWay(headers, { host, scheme: given.get(SCHEME_HEADER) ?? "", name: asked.name });
-    return this.#ask(request, asked, { caller, headers, hold });
+    const ask = () => this.#ask(request, asked, { caller, headers, hold });
+    return this.#requests.during({ caller, member: node, signal }, ask);
   }
 
   /** Judges the caller, and returns the member that has the service. Rejects with Faults. */
