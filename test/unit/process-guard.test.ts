@@ -102,8 +102,8 @@ describe.skipIf(process.platform !== "linux")("the guard of a child [needs Linux
 
   test("node killed, and the child may run on: it does, without a reader of its output, until its deadline", async () => {
     const { script, pids, ticks, begun } = stubborn();
-    const options: Partial<GuardOptions> = { graceMs: 100, leaseMs: 5000, onNodeGone: "deadline" };
-    const { node, guard } = await startNode(script, options, { leaseMs: 5000, everyMs: 100 });
+    const options: Partial<GuardOptions> = { graceMs: 100, leaseMs: 12_000, onNodeGone: "deadline" };
+    const { node, guard } = await startNode(script, options, { leaseMs: 12_000, everyMs: 100 });
     await begun();
     process.kill(-node.pid, "SIGKILL");
     await node.exited;
