@@ -1,11 +1,11 @@
 // This node on the overview: its name and addresses, tailnet state, position, backup, uptime and build.
 /** @jsxImportSource hono/jsx */
 
-import type { Child } from "hono/jsx";
 import { Fault } from "../../lib/fault.ts";
 import { spanText } from "../../lib/span-text.ts";
 import type { Section } from "../../operation/page.ts";
 import { Card } from "../../page/card.tsx";
+import { Fact } from "../../page/fact.tsx";
 import { agoText, Refused, Words } from "../../page/text.tsx";
 import { NODE_STATUS, type NodeReport } from "../node-status.ts";
 
@@ -33,24 +33,24 @@ function Facts({ status, nowMs }: { status: NodeReport; nowMs: number }) {
   const isAlone = tailnet.engine === "loopback";
   return (
     <dl>
-      {isAlone ? null : <Row name="Name">{tailnet.name === "" ? "none yet" : tailnet.name}</Row>}
-      {tailnet.ips.length === 0 ? null : <Row name="Addresses">{tailnet.ips.join(", ")}</Row>}
-      <Row name="Tailnet">
+      {isAlone ? null : <Fact name="Name">{tailnet.name === "" ? "none yet" : tailnet.name}</Fact>}
+      {tailnet.ips.length === 0 ? null : <Fact name="Addresses">{tailnet.ips.join(", ")}</Fact>}
+      <Fact name="Tailnet">
         {isAlone ? "none: this node is for this machine only" : `${tailnet.state}, control server ${tailnet.control}`}
-      </Row>
-      {tailnet.key_expiry === null ? null : <Row name="Key expires">{tailnet.key_expiry.slice(0, 10)}</Row>}
-      <Row name="Position">
+      </Fact>
+      {tailnet.key_expiry === null ? null : <Fact name="Key expires">{tailnet.key_expiry.slice(0, 10)}</Fact>}
+      <Fact name="Position">
         <code>{status.position}</code> <a href={STORE}>growth</a>
-      </Row>
+      </Fact>
       {backup === undefined ? null : (
-        <Row name="Backup">
+        <Fact name="Backup">
           <Words text={backupText(backup, nowMs)} />
-        </Row>
+        </Fact>
       )}
-      <Row name="Up">{spanText(status.uptime_seconds * 1000)}</Row>
-      <Row name="Build">
+      <Fact name="Up">{spanText(status.uptime_seconds * 1000)}</Fact>
+      <Fact name="Build">
         {status.version} ({status.commit})
-      </Row>
+      </Fact>
     </dl>
   );
 }
@@ -60,13 +60,4 @@ function backupText({ at, next }: NonNullable<NodeReport["backup"]>, nowMs: numb
   if (next === null) return `${last}, next only on demand`;
   const untilMs = Date.parse(next) - nowMs;
   return `${last}, next ${untilMs <= 0 ? "now" : `in ${spanText(untilMs)}`}`;
-}
-
-function Row({ name, children }: { name: string; children?: Child }) {
-  return (
-    <div>
-      <dt>{name}</dt>
-      <dd>{children}</dd>
-    </div>
-  );
 }

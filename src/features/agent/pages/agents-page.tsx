@@ -5,6 +5,7 @@ import type { z } from "zod";
 import type { Page } from "../../../operation/page.ts";
 import { address } from "../../../page/address.ts";
 import { Card } from "../../../page/card.tsx";
+import { Filter, FilterText } from "../../../page/filter.tsx";
 import { PageLinks } from "../../../page/page-links.tsx";
 import { Ago, type Named, nameText, Words } from "../../../page/text.tsx";
 import { agentList } from "../list.ts";
@@ -57,7 +58,7 @@ function Agents({ roster, workers, view, members, nowMs }: AgentsProps) {
       <section class="card" aria-labelledby="roster-title">
         <div class="head">
           <h2 id="roster-title">Agents of the fleet</h2>
-          <Filter caller={view.caller} />
+          <Narrow caller={view.caller} />
         </div>
         <div id="roster" data-part>
           <Roster roster={roster} view={view} members={members} nowMs={nowMs} />
@@ -67,17 +68,17 @@ function Agents({ roster, workers, view, members, nowMs }: AgentsProps) {
   );
 }
 
-function Filter({ caller }: { caller: string }) {
+function Narrow({ caller }: { caller: string }) {
   return (
-    <search>
-      <form method="get" action={AGENTS} class="filter">
-        <label>
-          <span class="hidden">Only agents of this caller</span>
-          <input type="search" name="caller" value={caller} placeholder="caller, as whoami writes it" maxlength={256} />
-        </label>
-        <button type="submit">Filter</button>
-      </form>
-    </search>
+    <Filter action={AGENTS}>
+      <FilterText
+        name="caller"
+        label="Only agents of this caller"
+        value={caller}
+        placeholder="caller, as whoami writes it"
+        max={256}
+      />
+    </Filter>
   );
 }
 

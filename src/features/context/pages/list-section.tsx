@@ -6,6 +6,7 @@ import { z } from "zod";
 import { sizeText } from "../../../lib/byte-size.ts";
 import { Fault } from "../../../lib/fault.ts";
 import type { Follows, Page, Section, Visit } from "../../../operation/page.ts";
+import { Filter, FilterText } from "../../../page/filter.tsx";
 import { PageLinks } from "../../../page/page-links.tsx";
 import { Ago, type Named, Refused, Words } from "../../../page/text.tsx";
 import { Who } from "../../../page/who.tsx";
@@ -97,22 +98,16 @@ function ContextList({ list, filter, members, nowMs, heading }: ListProps) {
 
 function Search({ filter }: Pick<ListProps, "filter">) {
   return (
-    <search>
-      <form method="get" action={LIST} class="filter">
-        <label>
-          <span class="hidden">Only ids that start with</span>
-          <input
-            type="search"
-            name="prefix"
-            value={filter.prefix}
-            placeholder="prefix, such as team-a/"
-            maxlength={256}
-          />
-        </label>
-        {filter.tag === "" ? null : <input type="hidden" name="tag" value={filter.tag} />}
-        <button type="submit">Filter</button>
-      </form>
-    </search>
+    <Filter action={LIST}>
+      <FilterText
+        name="prefix"
+        label="Only ids that start with"
+        value={filter.prefix}
+        placeholder="prefix, such as team-a/"
+        max={256}
+      />
+      {filter.tag === "" ? null : <input type="hidden" name="tag" value={filter.tag} />}
+    </Filter>
   );
 }
 

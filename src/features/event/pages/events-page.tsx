@@ -8,6 +8,7 @@ import { spanText } from "../../../lib/span-text.ts";
 import type { Page } from "../../../operation/page.ts";
 import { address } from "../../../page/address.ts";
 import { Card } from "../../../page/card.tsx";
+import { Filter, FilterText } from "../../../page/filter.tsx";
 import { PageLinks } from "../../../page/page-links.tsx";
 import { Ago, type Named, nameText, Refused, Words } from "../../../page/text.tsx";
 import { listAsked } from "../list.ts";
@@ -72,7 +73,7 @@ function Events({ list, topology, log, view, members, nowMs }: EventsProps) {
         <section class="card" aria-labelledby="events-title">
           <div class="head">
             <h1 id="events-title">Events</h1>
-            <Filter view={view} />
+            <Narrow view={view} />
           </div>
           <div id="events" data-part>
             {list instanceof Fault ? (
@@ -101,21 +102,18 @@ function Events({ list, topology, log, view, members, nowMs }: EventsProps) {
   );
 }
 
-function Filter({ view }: Pick<EventsProps, "view">) {
+function Narrow({ view }: Pick<EventsProps, "view">) {
   return (
-    <search>
-      <form method="get" action={EVENTS} class="filter">
-        <label>
-          <span class="hidden">Only events of this space</span>
-          <input type="search" name="space" value={view.space} placeholder="space" maxlength={200} />
-        </label>
-        <label>
-          <span class="hidden">Only events of this type</span>
-          <input type="search" name="type" value={view.type} placeholder="type, such as build.*" maxlength={256} />
-        </label>
-        <button type="submit">Filter</button>
-      </form>
-    </search>
+    <Filter action={EVENTS}>
+      <FilterText name="space" label="Only events of this space" value={view.space} placeholder="space" max={200} />
+      <FilterText
+        name="type"
+        label="Only events of this type"
+        value={view.type}
+        placeholder="type, such as build.*"
+        max={256}
+      />
+    </Filter>
   );
 }
 

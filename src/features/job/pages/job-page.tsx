@@ -9,6 +9,7 @@ import { Fault } from "../../../lib/fault.ts";
 import type { Page } from "../../../operation/page.ts";
 import { AUDIT_OPERATION, AuditLink } from "../../../page/audit-link.tsx";
 import { Card } from "../../../page/card.tsx";
+import { Fact } from "../../../page/fact.tsx";
 import { FormKey } from "../../../page/form-key.tsx";
 import { Ago, type Named, nameText, Refused, Words } from "../../../page/text.tsx";
 import { Who } from "../../../page/who.tsx";
@@ -213,10 +214,7 @@ function About({ job, members, nowMs }: { job: ShownJob; members: Named; nowMs: 
   return (
     <dl>
       {rows.map(([name, value]) => (
-        <div>
-          <dt>{name}</dt>
-          <dd>{value}</dd>
-        </div>
+        <Fact name={name}>{value}</Fact>
       ))}
     </dl>
   );

@@ -3,6 +3,7 @@
 
 import type { z } from "zod";
 import type { Page } from "../../../operation/page.ts";
+import { Filter, FilterState, FilterText } from "../../../page/filter.tsx";
 import { PageLinks } from "../../../page/page-links.tsx";
 import { Ago, type Named, nameText, Words } from "../../../page/text.tsx";
 import { jobList } from "../read.ts";
@@ -51,7 +52,7 @@ function Jobs({ list: { jobs, cursor }, view, members, nowMs }: JobsProps) {
     <section class="card" aria-labelledby="jobs-title">
       <div class="head">
         <h1 id="jobs-title">Jobs</h1>
-        <Filter view={view} />
+        <Narrow view={view} />
       </div>
       <div id="jobs" data-part>
         {jobs.length === 0 ? (
@@ -70,32 +71,13 @@ function Jobs({ list: { jobs, cursor }, view, members, nowMs }: JobsProps) {
   );
 }
 
-function Filter({ view }: { view: JobsView }) {
+function Narrow({ view }: { view: JobsView }) {
   return (
-    <search>
-      <form method="get" action={JOBS} class="filter">
-        <label>
-          <span class="hidden">Only jobs of this space</span>
-          <input type="search" name="space" value={view.space} placeholder="space" maxlength={64} />
-        </label>
-        <label>
-          <span class="hidden">Only jobs of this action</span>
-          <input type="search" name="action" value={view.action} placeholder="action" maxlength={64} />
-        </label>
-        <label>
-          <span class="hidden">State</span>
-          <select name="state">
-            <option value="">any state</option>
-            {JOB_STATES.map((state) => (
-              <option value={state} selected={view.state === state}>
-                {state}
-              </option>
-            ))}
-          </select>
-        </label>
-        <button type="submit">Filter</button>
-      </form>
-    </search>
+    <Filter action={JOBS}>
+      <FilterText name="space" label="Only jobs of this space" value={view.space} placeholder="space" max={64} />
+      <FilterText name="action" label="Only jobs of this action" value={view.action} placeholder="action" max={64} />
+      <FilterState value={view.state} any="any state" states={JOB_STATES} />
+    </Filter>
   );
 }
 

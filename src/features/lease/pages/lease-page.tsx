@@ -4,6 +4,7 @@
 import { spaceOf } from "../../../access/space.ts";
 import type { Page } from "../../../operation/page.ts";
 import { AUDIT_OPERATION } from "../../../page/audit-link.tsx";
+import { Filter, FilterText } from "../../../page/filter.tsx";
 import { PageLinks } from "../../../page/page-links.tsx";
 import type { Named } from "../../../page/text.tsx";
 import { leaseForce } from "../end.ts";
@@ -65,7 +66,7 @@ function Leases({ list, view, members, nowMs, may }: LeasesProps) {
     <section class="card" aria-labelledby="leases-title">
       <div class="head">
         <h1 id="leases-title">Leases</h1>
-        <Filter view={view} />
+        <Narrow view={view} />
       </div>
       <div id="leases" data-part>
         {list.leases.length === 0 ? (
@@ -85,31 +86,25 @@ function Leases({ list, view, members, nowMs, may }: LeasesProps) {
   );
 }
 
-function Filter({ view }: Pick<LeasesProps, "view">) {
+function Narrow({ view }: Pick<LeasesProps, "view">) {
   return (
-    <search>
-      <form method="get" action={LEASES} class="filter">
-        <label>
-          <span class="hidden">Only names that start with</span>
-          <input
-            type="search"
-            name="prefix"
-            value={view.prefix}
-            placeholder="prefix, such as team-a/"
-            maxlength={256}
-          />
-        </label>
-        <label>
-          <span class="hidden">Whose</span>
-          <select name="own">
-            <option value="">of all</option>
-            <option value="yes" selected={view.own !== ""}>
-              mine
-            </option>
-          </select>
-        </label>
-        <button type="submit">Filter</button>
-      </form>
-    </search>
+    <Filter action={LEASES}>
+      <FilterText
+        name="prefix"
+        label="Only names that start with"
+        value={view.prefix}
+        placeholder="prefix, such as team-a/"
+        max={256}
+      />
+      <label>
+        <span class="hidden">Whose</span>
+        <select name="own">
+          <option value="">of all</option>
+          <option value="yes" selected={view.own !== ""}>
+            mine
+          </option>
+        </select>
+      </label>
+    </Filter>
   );
 }

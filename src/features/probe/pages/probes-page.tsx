@@ -3,6 +3,7 @@
 
 import { Fault } from "../../../lib/fault.ts";
 import type { Page, Visit } from "../../../operation/page.ts";
+import { Filter, FilterState, FilterText } from "../../../page/filter.tsx";
 import { Ago, type Named, nameText, Words } from "../../../page/text.tsx";
 import { PROBE_GET } from "../get.ts";
 import { probeList } from "../list.ts";
@@ -67,7 +68,7 @@ function Probes({ probes, results, view, members, nowMs }: ProbesProps) {
     <section class="card" aria-labelledby="probes-title">
       <div class="head">
         <h1 id="probes-title">Probes</h1>
-        <Filter view={view} />
+        <Narrow view={view} />
       </div>
       <div id="probes" data-part>
         {probes.length === 0 ? (
@@ -140,31 +141,12 @@ function Row({ probe, results, members, nowMs }: Omit<ProbesProps, "probes" | "v
   );
 }
 
-function Filter({ view }: { view: ProbesView }) {
+function Narrow({ view }: { view: ProbesView }) {
   return (
-    <search>
-      <form method="get" action={PROBES} class="filter">
-        <label>
-          <span class="hidden">Only probes of this space</span>
-          <input type="search" name="space" value={view.space} placeholder="space" maxlength={64} />
-        </label>
-        <label>
-          <span class="hidden">Only probes with this label</span>
-          <input type="search" name="label" value={view.label} placeholder="label" maxlength={63} />
-        </label>
-        <label>
-          <span class="hidden">State</span>
-          <select name="state">
-            <option value="">any state</option>
-            {[...STATES, "paused"].map((state) => (
-              <option value={state} selected={view.state === state}>
-                {state}
-              </option>
-            ))}
-          </select>
-        </label>
-        <button type="submit">Filter</button>
-      </form>
-    </search>
+    <Filter action={PROBES}>
+      <FilterText name="space" label="Only probes of this space" value={view.space} placeholder="space" max={64} />
+      <FilterText name="label" label="Only probes with this label" value={view.label} placeholder="label" max={63} />
+      <FilterState value={view.state} any="any state" states={[...STATES, "paused"]} />
+    </Filter>
   );
 }

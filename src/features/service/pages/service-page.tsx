@@ -9,6 +9,7 @@ import { Fault } from "../../../lib/fault.ts";
 import type { Page } from "../../../operation/page.ts";
 import { AUDIT_OPERATION, AuditLink } from "../../../page/audit-link.tsx";
 import { Card } from "../../../page/card.tsx";
+import { Fact } from "../../../page/fact.tsx";
 import { FormKey } from "../../../page/form-key.tsx";
 import { Ago, Refused, Words } from "../../../page/text.tsx";
 import { serviceMove, serviceRestart } from "../control.ts";
@@ -271,10 +272,7 @@ function About({ service }: { service: ShownService }) {
   return (
     <dl>
       {rows.map(([name, value]) => (
-        <div>
-          <dt>{name}</dt>
-          <dd>{value}</dd>
-        </div>
+        <Fact name={name}>{value}</Fact>
       ))}
     </dl>
   );

@@ -4,6 +4,7 @@
 import type { z } from "zod";
 import type { Page } from "../../../operation/page.ts";
 import { Card } from "../../../page/card.tsx";
+import { Filter, FilterState, FilterText } from "../../../page/filter.tsx";
 import { Ago, Words } from "../../../page/text.tsx";
 import { serviceList } from "../read.ts";
 import { SERVICE_STATES } from "../rows.ts";
@@ -52,7 +53,7 @@ function Services({ list: { services, members }, view, nowMs }: ServicesProps) {
       <section class="card" aria-labelledby="services-title">
         <div class="head">
           <h1 id="services-title">Services</h1>
-          <Filter view={view} />
+          <Narrow view={view} />
         </div>
         <div id="services" data-part>
           {sorted.length === 0 ? (
@@ -70,28 +71,12 @@ function Services({ list: { services, members }, view, nowMs }: ServicesProps) {
   );
 }
 
-function Filter({ view }: { view: ServicesProps["view"] }) {
+function Narrow({ view }: { view: ServicesProps["view"] }) {
   return (
-    <search>
-      <form method="get" action={SERVICES} class="filter">
-        <label>
-          <span class="hidden">Only services of this space</span>
-          <input type="search" name="space" value={view.space} placeholder="space" maxlength={64} />
-        </label>
-        <label>
-          <span class="hidden">State</span>
-          <select name="state">
-            <option value="">any state</option>
-            {[...SERVICE_STATES, "disabled"].map((state) => (
-              <option value={state} selected={view.state === state}>
-                {state}
-              </option>
-            ))}
-          </select>
-        </label>
-        <button type="submit">Filter</button>
-      </form>
-    </search>
+    <Filter action={SERVICES}>
+      <FilterText name="space" label="Only services of this space" value={view.space} placeholder="space" max={64} />
+      <FilterState value={view.state} any="any state" states={[...SERVICE_STATES, "disabled"]} />
+    </Filter>
   );
 }
 

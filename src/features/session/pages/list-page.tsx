@@ -4,6 +4,7 @@
 import type { z } from "zod";
 import type { Page } from "../../../operation/page.ts";
 import { address } from "../../../page/address.ts";
+import { Filter, FilterState, FilterText } from "../../../page/filter.tsx";
 import { FormKey } from "../../../page/form-key.tsx";
 import { PageLinks } from "../../../page/page-links.tsx";
 import { Ago, type Named, nameText, Words } from "../../../page/text.tsx";
@@ -66,7 +67,7 @@ function Sessions({ list, view, members, nowMs }: SessionsProps) {
         <section class="card" aria-labelledby="sessions-title">
           <div class="head">
             <h1 id="sessions-title">Sessions</h1>
-            <Filter view={view} />
+            <Narrow view={view} />
           </div>
           <div id="sessions" data-part>
             <Table list={list} view={view} members={members} nowMs={nowMs} />
@@ -94,28 +95,12 @@ function Sessions({ list, view, members, nowMs }: SessionsProps) {
   );
 }
 
-function Filter({ view }: Pick<SessionsProps, "view">) {
+function Narrow({ view }: Pick<SessionsProps, "view">) {
   return (
-    <search>
-      <form method="get" action={SESSIONS} class="filter">
-        <label>
-          <span class="hidden">Only sessions of this space</span>
-          <input type="search" name="space" value={view.space} placeholder="space" maxlength={200} />
-        </label>
-        <label>
-          <span class="hidden">State</span>
-          <select name="state">
-            <option value="">open and closed</option>
-            {["open", "closed"].map((state) => (
-              <option value={state} selected={view.state === state}>
-                {state}
-              </option>
-            ))}
-          </select>
-        </label>
-        <button type="submit">Filter</button>
-      </form>
-    </search>
+    <Filter action={SESSIONS}>
+      <FilterText name="space" label="Only sessions of this space" value={view.space} placeholder="space" max={200} />
+      <FilterState value={view.state} any="open and closed" states={["open", "closed"]} />
+    </Filter>
   );
 }
 
