@@ -9,6 +9,7 @@ import { createMcp, type Mcp } from "../../src/mcp/index.ts";
 import { startEdgePair } from "../kit/edge.ts";
 import { type Events, sender, startEvents } from "../kit/events.ts";
 import { until } from "../kit/mcp-client.ts";
+import { messagesOf } from "../kit/mcp-notifications.ts";
 
 type Json = Record<string, unknown>;
 
@@ -49,25 +50,10 @@ function ask(method: string, params: Json, who = sender("ann")): Promise<Respons
   return mcp.fetch(new Request("http://cairn/mcp", { method: "POST", headers, body }), who);
 }
 
-/** Reads the notifications of a stream as they come. */
+/** Opens a stream; `of` returns the parameters of its notifications. */
 async function opened(params: Json, who?: ReturnType<typeof sender>) {
-  const response = await ask("events/stream", params, who);
-  const messages: Json[] = [];
-  const reading = (async () => {
-    let rest = "";
-    const decoder = new TextDecoder();
-    for await (const chunk of response.body ?? []) {
-      rest += decoder.decode(chunk, { stream: true });
-      const parts = rest.split("\n\n");
-      rest = parts.pop() ?? "";
-      for (const part of parts) {
-        const line = part.split("\n").find((each) => each.startsWith("data: "));
-        if (line !== undefined) messages.push(JSON.parse(line.slice(6)));
-      }
-    }
-  })();
-  const of = (what: string) =>
-    messages.filter(({ method }) => method === `notifications/events/${what}`).map(({ params }) => params as Json);
+  const { messages, reading, of: sent } = messagesOf(await ask("events/stream", params, who));
+  const of = (what: string) => sent(what).map(({ params: each }) => each as Json);
   const numbers = () => of("event").map(({ data }) => (data as { data: { n: number } }).data.n);
   return { messages, reading, of, numbers };
 }

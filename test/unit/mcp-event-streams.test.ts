@@ -6,6 +6,7 @@ import { eventFeature } from "../../src/features/event/index.ts";
 import { createMcp, type Mcp } from "../../src/mcp/index.ts";
 import { type Events, sender, startEvents } from "../kit/events.ts";
 import { until } from "../kit/mcp-client.ts";
+import { messagesOf } from "../kit/mcp-notifications.ts";
 
 type Json = Record<string, unknown>;
 
@@ -62,26 +63,6 @@ async function session() {
   const id = opened.headers.get("mcp-session-id") ?? "";
   const headers = { "mcp-session-id": id, "mcp-protocol-version": OLDER };
   return { headers, send: (body: unknown) => post(body, headers) };
-}
-
-/** Reads the messages of a stream until it ends. */
-function messagesOf(response: Response) {
-  const messages: Json[] = [];
-  const reading = (async () => {
-    let rest = "";
-    const decoder = new TextDecoder();
-    for await (const chunk of response.body ?? []) {
-      rest += decoder.decode(chunk, { stream: true });
-      const parts = rest.split("\n\n");
-      rest = parts.pop() ?? "";
-      for (const part of parts) {
-        const line = part.split("\n").find((each) => each.startsWith("data: "));
-        if (line !== undefined) messages.push(JSON.parse(line.slice(6)));
-      }
-    }
-  })();
-  const of = (what: string) => messages.filter(({ method }) => method === `notifications/events/${what}`);
-  return { messages, reading, of };
 }
 
 const numbers = (messages: readonly Json[]) =>
