@@ -13,7 +13,7 @@ export interface Delivery {
   /** Events that are sent together with it, and how many further ones are only counted (`GroupRule`). */
   readonly others?: readonly EventRecord[];
   readonly leftOut?: number;
-  /** It was told before, and lasts since then; the last time that it is told. */
+  /** Set for a reminder: since when it lasts, and whether it is the last reminder. */
   readonly reminder?: { readonly sinceMs: number; readonly isLast: boolean };
   /** Stays the same over all attempts; a subscription that begins again has new ones. */
   readonly messageId: string;
