@@ -12,3 +12,14 @@ export function Fact({ name, children }: { name: string; children?: Child }) {
     </div>
   );
 }
+
+/** A list of facts: names and values, in their order. */
+export function Facts({ rows }: { rows: readonly (readonly [name: string, value: Child])[] }) {
+  return (
+    <dl>
+      {rows.map(([name, value]) => (
+        <Fact name={name}>{value}</Fact>
+      ))}
+    </dl>
+  );
+}

@@ -6,7 +6,8 @@ import { sizeText } from "../../../lib/byte-size.ts";
 import { Fault } from "../../../lib/fault.ts";
 import { indentJson } from "../../../lib/indent-json.ts";
 import { isJsonType } from "../../../lib/media-type.ts";
-import { Refused, Words } from "../../../page/text.tsx";
+import { Refused } from "../../../page/text.tsx";
+import { Written } from "../../../page/written.tsx";
 import type { contextGet } from "../get.ts";
 import { contextLink, rawLink } from "./links.ts";
 
@@ -46,9 +47,7 @@ function Text({ content }: { content: Content }) {
   const start = cut ? whole.slice(0, MAX_SHOWN).toWellFormed() : whole;
   return (
     <>
-      <pre class="document">
-        <Words block text={isJsonType(content.content_type) ? indentJson(start) : start} />
-      </pre>
+      <Written text={isJsonType(content.content_type) ? indentJson(start) : start} />
       {cut ? (
         <p class="quiet">
           The first {sizeText(MAX_SHOWN)} of {sizeText(content.size)}; “raw” has all of it.

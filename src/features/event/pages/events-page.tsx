@@ -9,6 +9,7 @@ import type { Page } from "../../../operation/page.ts";
 import { address } from "../../../page/address.ts";
 import { Card } from "../../../page/card.tsx";
 import { Filter, FilterText } from "../../../page/filter.tsx";
+import { ListCard } from "../../../page/list-card.tsx";
 import { PageLinks } from "../../../page/page-links.tsx";
 import { Ago, type Named, nameText, Refused, Words } from "../../../page/text.tsx";
 import { listAsked } from "../list.ts";
@@ -70,19 +71,13 @@ function Events({ list, topology, log, view, members, nowMs }: EventsProps) {
   return (
     <div class="columns">
       <div class="wide">
-        <section class="card" aria-labelledby="events-title">
-          <div class="head">
-            <h1 id="events-title">Events</h1>
-            <Narrow view={view} />
-          </div>
-          <div id="events" data-part>
-            {list instanceof Fault ? (
-              <Refused fault={list} />
-            ) : (
-              <EventTable list={list} view={view} members={members} nowMs={nowMs} />
-            )}
-          </div>
-        </section>
+        <ListCard id="events" title="Events" filter={<Narrow view={view} />}>
+          {list instanceof Fault ? (
+            <Refused fault={list} />
+          ) : (
+            <EventTable list={list} view={view} members={members} nowMs={nowMs} />
+          )}
+        </ListCard>
         <Card id="subscriptions" title="Subscriptions">
           <Subscriptions topology={topology} members={members} />
         </Card>

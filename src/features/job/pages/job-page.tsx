@@ -4,15 +4,16 @@
 import type { Child } from "hono/jsx";
 import type { z } from "zod";
 import { spaceOf } from "../../../access/space.ts";
-import { sizeText } from "../../../lib/byte-size.ts";
 import { Fault } from "../../../lib/fault.ts";
 import type { Page } from "../../../operation/page.ts";
+import { Act } from "../../../page/act.tsx";
 import { AUDIT_OPERATION, AuditLink } from "../../../page/audit-link.tsx";
 import { Card } from "../../../page/card.tsx";
-import { Fact } from "../../../page/fact.tsx";
-import { FormKey } from "../../../page/form-key.tsx";
-import { Ago, type Named, nameText, Refused, Words } from "../../../page/text.tsx";
+import { Facts } from "../../../page/fact.tsx";
+import { Ago, type Named, nameText, Words } from "../../../page/text.tsx";
+import { ThingHead } from "../../../page/thing-head.tsx";
 import { Who } from "../../../page/who.tsx";
+import { Written, WrittenOutput } from "../../../page/written.tsx";
 import { jobCancel, jobRedrive } from "../control.ts";
 import { JOB_GET, JOB_OUTPUT } from "../read.ts";
 import { targetOfJob } from "../rows.ts";
@@ -21,6 +22,7 @@ import { type ShownJob, StatePill } from "./state-pill.tsx";
 
 /** Changes of jobs are in no feed that a page could follow, and output comes without changes. */
 const AGAIN_SECONDS = 2;
+const LIST = { path: JOBS, label: "Jobs" };
 const ENDED: ReadonlySet<ShownJob["state"]> = new Set(["succeeded", "failed", "cancelled", "dead"]);
 
 type Got = z.infer<typeof JOB_GET.output>;
@@ -84,33 +86,25 @@ function OneJob({ got, output, members, nowMs, may }: JobProps) {
   const { job, input, progress, checkpoint, result } = got;
   return (
     <>
-      <div class="title">
-        <p class="crumb">
-          <a href={JOBS}>Jobs</a>
+      <ThingHead list={LIST} name={job.id} state="state-of-job">
+        <p>
+          <StatePill job={job} />{" "}
+          <span class="quiet">
+            since <Ago time={job.since} nowMs={nowMs} />
+          </span>
         </p>
-        <h1 class="id">
-          <Words text={job.id} />
-        </h1>
-        <div id="state-of-job" data-part>
+        {progress === undefined ? null : (
           <p>
-            <StatePill job={job} />{" "}
-            <span class="quiet">
-              since <Ago time={job.since} nowMs={nowMs} />
-            </span>
+            <Words text={progress} />
           </p>
-          {progress === undefined ? null : (
-            <p>
-              <Words text={progress} />
-            </p>
-          )}
-          {job.error === undefined ? null : (
-            <p>
-              <Words text={job.error} />
-            </p>
-          )}
-          <Buttons job={job} may={may} />
-        </div>
-      </div>
+        )}
+        {job.error === undefined ? null : (
+          <p>
+            <Words text={job.error} />
+          </p>
+        )}
+        <Buttons job={job} may={may} />
+      </ThingHead>
       <div class="columns">
         <div class="wide">
           {output === undefined ? null : (
@@ -122,15 +116,15 @@ function OneJob({ got, output, members, nowMs, may }: JobProps) {
             {result === undefined ? (
               <p class="empty">None{ENDED.has(job.state) ? "" : " yet"}.</p>
             ) : (
-              <Text text={result} />
+              <Written text={result} />
             )}
           </Card>
           <Card id="input" title="Input">
-            <Text text={JSON.stringify(input, undefined, 2)} />
+            <Written text={JSON.stringify(input, undefined, 2)} />
           </Card>
           {checkpoint === undefined ? null : (
             <Card id="checkpoint" title="Checkpoint">
-              <Text text={checkpoint} />
+              <Written text={checkpoint} />
             </Card>
           )}
         </div>
@@ -149,40 +143,24 @@ function OneJob({ got, output, members, nowMs, may }: JobProps) {
   );
 }
 
-function Text({ text }: { text: string }) {
-  return (
-    <pre class="document">
-      <Words text={text} block />
-    </pre>
-  );
-}
-
 function OutputText({ output }: { output: Output | Fault }) {
-  if (output instanceof Fault) return <Refused fault={output} />;
-  const { output: text, bytes, note, output_sha256: sha256 } = output;
-  if (note !== undefined) {
-    return (
-      <p class="empty">
-        <Words text={note} />
-      </p>
-    );
-  }
-  if (bytes === 0) return <p class="empty">It has written nothing.</p>;
-  const isCut = bytes > Buffer.byteLength(text);
+  const sha256 = output instanceof Fault ? undefined : output.output_sha256;
   return (
-    <>
-      {isCut ? (
-        <p class="quiet">
-          The end of {sizeText(bytes)}.{" "}
-          {sha256 === undefined ? null : (
-            <>
-              The whole is the blob <span class="take">{sha256}</span>.
-            </>
-          )}
-        </p>
-      ) : null}
-      <Text text={text} />
-    </>
+    <WrittenOutput
+      output={output}
+      about={(isCut, size) =>
+        isCut ? (
+          <p class="quiet">
+            The end of {size}.{" "}
+            {sha256 === undefined ? null : (
+              <>
+                The whole is the blob <span class="take">{sha256}</span>.
+              </>
+            )}
+          </p>
+        ) : null
+      }
+    />
   );
 }
 
@@ -190,11 +168,10 @@ function Buttons({ job: { id, state, cancelling }, may }: Pick<JobProps, "may"> 
   const mayCancel = may.cancel && !ENDED.has(state) && cancelling !== true;
   const mayRedrive = may.redrive && ENDED.has(state) && state !== "succeeded";
   if (!mayCancel && !mayRedrive) return null;
-  return (
-    <form method="post" action={jobForm(id, mayCancel ? "cancel" : "redrive")}>
-      <FormKey />
-      <button type="submit">{mayCancel ? "Cancel the job" : "Queue it again"}</button>
-    </form>
+  return mayCancel ? (
+    <Act action={jobForm(id, "cancel")} label="Cancel the job" />
+  ) : (
+    <Act action={jobForm(id, "redrive")} label="Queue it again" />
   );
 }
 
@@ -211,11 +188,5 @@ function About({ job, members, nowMs }: { job: ShownJob; members: Named; nowMs: 
   if (job.concurrency_key !== undefined) rows.push(["One at a time of", <Words text={job.concurrency_key} />]);
   if (job.worker !== undefined) rows.push(["Worker", <Words text={nameText(job.worker, members)} />]);
   if (job.run_at !== undefined) rows.push(["Not before", job.run_at.slice(0, 19).replace("T", " ")]);
-  return (
-    <dl>
-      {rows.map(([name, value]) => (
-        <Fact name={name}>{value}</Fact>
-      ))}
-    </dl>
-  );
+  return <Facts rows={rows} />;
 }

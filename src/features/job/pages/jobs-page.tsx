@@ -4,6 +4,7 @@
 import type { z } from "zod";
 import type { Page } from "../../../operation/page.ts";
 import { Filter, FilterState, FilterText } from "../../../page/filter.tsx";
+import { ListCard } from "../../../page/list-card.tsx";
 import { PageLinks } from "../../../page/page-links.tsx";
 import { Ago, type Named, nameText, Words } from "../../../page/text.tsx";
 import { jobList } from "../read.ts";
@@ -49,25 +50,19 @@ interface JobsProps {
 function Jobs({ list: { jobs, cursor }, view, members, nowMs }: JobsProps) {
   const isNarrowed = view.space !== "" || view.action !== "" || view.state !== "";
   return (
-    <section class="card" aria-labelledby="jobs-title">
-      <div class="head">
-        <h1 id="jobs-title">Jobs</h1>
-        <Narrow view={view} />
-      </div>
-      <div id="jobs" data-part>
-        {jobs.length === 0 ? (
-          <p class="empty">{isNarrowed ? "There is no such job." : "There is no job that you may see."}</p>
-        ) : (
-          <JobTable jobs={jobs} members={members} nowMs={nowMs} />
-        )}
-        <PageLinks
-          of="list"
-          first={view.cursor === "" ? undefined : jobsLink({ ...view, cursor: "" })}
-          next={cursor === undefined ? undefined : jobsLink({ ...view, cursor })}
-          byAge
-        />
-      </div>
-    </section>
+    <ListCard id="jobs" title="Jobs" filter={<Narrow view={view} />}>
+      {jobs.length === 0 ? (
+        <p class="empty">{isNarrowed ? "There is no such job." : "There is no job that you may see."}</p>
+      ) : (
+        <JobTable jobs={jobs} members={members} nowMs={nowMs} />
+      )}
+      <PageLinks
+        of="list"
+        first={view.cursor === "" ? undefined : jobsLink({ ...view, cursor: "" })}
+        next={cursor === undefined ? undefined : jobsLink({ ...view, cursor })}
+        byAge
+      />
+    </ListCard>
   );
 }
 

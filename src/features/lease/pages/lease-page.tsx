@@ -5,6 +5,7 @@ import { spaceOf } from "../../../access/space.ts";
 import type { Page } from "../../../operation/page.ts";
 import { AUDIT_OPERATION } from "../../../page/audit-link.tsx";
 import { Filter, FilterText } from "../../../page/filter.tsx";
+import { ListCard } from "../../../page/list-card.tsx";
 import { PageLinks } from "../../../page/page-links.tsx";
 import type { Named } from "../../../page/text.tsx";
 import { leaseForce } from "../end.ts";
@@ -63,26 +64,20 @@ interface LeasesProps {
 
 function Leases({ list, view, members, nowMs, may }: LeasesProps) {
   return (
-    <section class="card" aria-labelledby="leases-title">
-      <div class="head">
-        <h1 id="leases-title">Leases</h1>
-        <Narrow view={view} />
-      </div>
-      <div id="leases" data-part>
-        {list.leases.length === 0 ? (
-          <p class="empty">
-            {view.prefix === "" && view.own === "" ? "No lease that you may see is held." : "No such lease is held."}
-          </p>
-        ) : (
-          <LeaseTable leases={list.leases} members={members} nowMs={nowMs} {...may} />
-        )}
-        <PageLinks
-          of="list"
-          first={view.cursor === "" ? undefined : listLink({ ...view, cursor: "" })}
-          next={list.cursor === undefined ? undefined : listLink({ ...view, cursor: list.cursor })}
-        />
-      </div>
-    </section>
+    <ListCard id="leases" title="Leases" filter={<Narrow view={view} />}>
+      {list.leases.length === 0 ? (
+        <p class="empty">
+          {view.prefix === "" && view.own === "" ? "No lease that you may see is held." : "No such lease is held."}
+        </p>
+      ) : (
+        <LeaseTable leases={list.leases} members={members} nowMs={nowMs} {...may} />
+      )}
+      <PageLinks
+        of="list"
+        first={view.cursor === "" ? undefined : listLink({ ...view, cursor: "" })}
+        next={list.cursor === undefined ? undefined : listLink({ ...view, cursor: list.cursor })}
+      />
+    </ListCard>
   );
 }
 

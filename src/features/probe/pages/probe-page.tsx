@@ -2,20 +2,22 @@
 // that check it now, mute it and pause it.
 /** @jsxImportSource hono/jsx */
 
-import type { Child } from "hono/jsx";
 import type { z } from "zod";
 import type { Page } from "../../../operation/page.ts";
+import { Act } from "../../../page/act.tsx";
 import { AUDIT_OPERATION, AuditLink } from "../../../page/audit-link.tsx";
 import { Card } from "../../../page/card.tsx";
-import { FormKey } from "../../../page/form-key.tsx";
 import { Ago, type Named, nameText, Words } from "../../../page/text.tsx";
+import { ThingHead } from "../../../page/thing-head.tsx";
+import { Written } from "../../../page/written.tsx";
 import { probeMute, probePause, probeResume } from "../control.ts";
 import { PROBE_GET } from "../get.ts";
-import { PROBE_PAGE, PROBES, probeForm, probeLink, type Which, whichOf } from "./links.ts";
+import { PROBE_PAGE, PROBES, probeForm, probeLink, whichOf } from "./links.ts";
 import { ProbePill, type Result, type ShownProbe, Strip } from "./strip.tsx";
 
 /** Results are in memory of members, and no changes of the log. */
 const AGAIN_SECONDS = 10;
+const LIST = { path: PROBES, label: "Probes" };
 const HOUR_SECONDS = 3600;
 
 type Got = z.infer<typeof PROBE_GET.output>;
@@ -77,38 +79,30 @@ function Probe({ got: { probe, declared, results }, members, nowMs, may }: Probe
   const nodes = [...new Set([...probe.places.map(({ node }) => node), ...results.map(({ node }) => node)])];
   return (
     <>
-      <div class="title">
-        <p class="crumb">
-          <a href={PROBES}>Probes</a>
+      <ThingHead list={LIST} name={probe.name} state="state-of-probe">
+        <p>
+          <ProbePill state={probe.state} isMuted={probe.muted_until !== undefined} />{" "}
+          <span class="quiet">
+            <Words text={[probe.type, probe.target].filter(Boolean).join(" ")} />
+          </span>
         </p>
-        <h1 class="id">
-          <Words text={probe.name} />
-        </h1>
-        <div id="state-of-probe" data-part>
+        {probe.description === undefined ? null : (
           <p>
-            <ProbePill state={probe.state} isMuted={probe.muted_until !== undefined} />{" "}
-            <span class="quiet">
-              <Words text={[probe.type, probe.target].filter(Boolean).join(" ")} />
-            </span>
+            <Words text={probe.description} />
           </p>
-          {probe.description === undefined ? null : (
-            <p>
-              <Words text={probe.description} />
-            </p>
-          )}
-          {probe.by === undefined ? null : (
-            <p class="quiet">
-              by <Words text={nameText(probe.by, members)} />
-              {probe.reason ? (
-                <>
-                  : <Words text={probe.reason} />
-                </>
-              ) : null}
-            </p>
-          )}
-          <Buttons probe={probe} may={may} />
-        </div>
-      </div>
+        )}
+        {probe.by === undefined ? null : (
+          <p class="quiet">
+            by <Words text={nameText(probe.by, members)} />
+            {probe.reason ? (
+              <>
+                : <Words text={probe.reason} />
+              </>
+            ) : null}
+          </p>
+        )}
+        <Buttons probe={probe} may={may} />
+      </ThingHead>
       <div class="columns">
         <div class="wide">
           {nodes.map((node, at) => (
@@ -125,9 +119,7 @@ function Probe({ got: { probe, declared, results }, members, nowMs, may }: Probe
         </div>
         <div class="side">
           <Card id="declared" title="Declaration">
-            <pre class="document">
-              <Words text={JSON.stringify(declared, undefined, 2)} block />
-            </pre>
+            <Written text={JSON.stringify(declared, undefined, 2)} />
             {may.audit ? (
               <p>
                 <AuditLink target={`fleet/probes/${probe.name}`} />
@@ -216,23 +208,16 @@ function Buttons({ probe, may }: { probe: ShownProbe; may: ProbeProps["may"] }) 
   return (
     <div class="acts">
       {may.mute ? (
-        <Button which={probe} form="mute" label={isMuted ? "Unmute it" : "Mute it for an hour"}>
+        <Act action={probeForm(probe, "mute")} label={isMuted ? "Unmute it" : "Mute it for an hour"}>
           <input type="hidden" name="seconds" value={isMuted ? "0" : String(HOUR_SECONDS)} />
-        </Button>
+        </Act>
       ) : null}
       {may.pause ? (
-        <Button which={probe} form={isPaused ? "resume" : "pause"} label={isPaused ? "Check it again" : "Pause it"} />
+        <Act
+          action={probeForm(probe, isPaused ? "resume" : "pause")}
+          label={isPaused ? "Check it again" : "Pause it"}
+        />
       ) : null}
     </div>
-  );
-}
-
-function Button({ which, form, label, children }: { which: Which; form: string; label: string; children?: Child }) {
-  return (
-    <form method="post" action={probeForm(which, form)}>
-      <FormKey />
-      {children}
-      <button type="submit">{label}</button>
-    </form>
   );
 }

@@ -4,6 +4,7 @@
 import { Fault } from "../../../lib/fault.ts";
 import type { Page, Visit } from "../../../operation/page.ts";
 import { Filter, FilterState, FilterText } from "../../../page/filter.tsx";
+import { ListCard } from "../../../page/list-card.tsx";
 import { Ago, type Named, nameText, Words } from "../../../page/text.tsx";
 import { PROBE_GET } from "../get.ts";
 import { probeList } from "../list.ts";
@@ -65,43 +66,37 @@ interface ProbesProps {
 function Probes({ probes, results, view, members, nowMs }: ProbesProps) {
   const isNarrowed = view.space !== "" || view.label !== "" || view.state !== "";
   return (
-    <section class="card" aria-labelledby="probes-title">
-      <div class="head">
-        <h1 id="probes-title">Probes</h1>
-        <Narrow view={view} />
-      </div>
-      <div id="probes" data-part>
-        {probes.length === 0 ? (
-          <p class="empty">
-            {isNarrowed
-              ? "There is no such probe."
-              : "There is no probe that you may see. They are declared as contexts fleet/probes/NAME (cairn apply)."}
-          </p>
-        ) : (
-          <table class="list">
-            <thead>
-              <tr>
-                <th scope="col">Probe</th>
-                <th scope="col">State</th>
-                {results.size === 0 ? null : (
-                  <th scope="col" class="wider">
-                    Last results
-                  </th>
-                )}
-                <th scope="col" class="end">
-                  Since
+    <ListCard id="probes" title="Probes" filter={<Narrow view={view} />}>
+      {probes.length === 0 ? (
+        <p class="empty">
+          {isNarrowed
+            ? "There is no such probe."
+            : "There is no probe that you may see. They are declared as contexts fleet/probes/NAME (cairn apply)."}
+        </p>
+      ) : (
+        <table class="list">
+          <thead>
+            <tr>
+              <th scope="col">Probe</th>
+              <th scope="col">State</th>
+              {results.size === 0 ? null : (
+                <th scope="col" class="wider">
+                  Last results
                 </th>
-              </tr>
-            </thead>
-            <tbody>
-              {probes.map((probe) => (
-                <Row probe={probe} results={results} members={members} nowMs={nowMs} />
-              ))}
-            </tbody>
-          </table>
-        )}
-      </div>
-    </section>
+              )}
+              <th scope="col" class="end">
+                Since
+              </th>
+            </tr>
+          </thead>
+          <tbody>
+            {probes.map((probe) => (
+              <Row probe={probe} results={results} members={members} nowMs={nowMs} />
+            ))}
+          </tbody>
+        </table>
+      )}
+    </ListCard>
   );
 }
 

@@ -4,14 +4,15 @@
 
 import type { Child } from "hono/jsx";
 import type { z } from "zod";
-import { sizeText } from "../../../lib/byte-size.ts";
 import { Fault } from "../../../lib/fault.ts";
 import type { Page } from "../../../operation/page.ts";
+import { Act } from "../../../page/act.tsx";
 import { AUDIT_OPERATION, AuditLink } from "../../../page/audit-link.tsx";
 import { Card } from "../../../page/card.tsx";
-import { Fact } from "../../../page/fact.tsx";
-import { FormKey } from "../../../page/form-key.tsx";
+import { Facts } from "../../../page/fact.tsx";
 import { Ago, Refused, Words } from "../../../page/text.tsx";
+import { ThingHead } from "../../../page/thing-head.tsx";
+import { WrittenOutput } from "../../../page/written.tsx";
 import { serviceMove, serviceRestart } from "../control.ts";
 import { SERVICE_PLAN } from "../plan.ts";
 import { OUTPUT_OF_SERVICE, SERVICE_GET } from "../read.ts";
@@ -21,6 +22,8 @@ import { ServicePill } from "./service-pill.tsx";
 
 /** Changes of services are in no feed that a page could follow, and output comes without changes. */
 const AGAIN_SECONDS = 3;
+
+const LIST = { path: SERVICES, label: "Services" };
 
 type Plan = z.infer<typeof SERVICE_PLAN.output>["plan"];
 type Output = z.infer<typeof OUTPUT_OF_SERVICE.output>;
@@ -84,26 +87,22 @@ function OneService({ service, next, output, planned, nowMs, may }: ServiceProps
   const key = { space: service.space, name: service.name };
   return (
     <>
-      <div class="title">
-        <p class="crumb">
-          <a href={SERVICES}>Services</a>
+      <ThingHead
+        list={LIST}
+        name={service.name}
+        state="state-of-service"
+        below={<Buttons service={service} planned={planned} may={may} at={key} />}
+      >
+        <p>
+          <ServicePill state={service.state} />{" "}
+          {service.url === undefined ? null : <a href={service.url}>{service.url}</a>}
         </p>
-        <h1 class="id">
-          <Words text={service.name} />
-        </h1>
-        <div id="state-of-service" data-part>
+        {next.slice(0, 20).map((why) => (
           <p>
-            <ServicePill state={service.state} />{" "}
-            {service.url === undefined ? null : <a href={service.url}>{service.url}</a>}
+            <Words text={why} />
           </p>
-          {next.slice(0, 20).map((why) => (
-            <p>
-              <Words text={why} />
-            </p>
-          ))}
-        </div>
-        <Buttons service={service} planned={planned} may={may} at={key} />
-      </div>
+        ))}
+      </ThingHead>
       <div class="columns">
         <div class="wide">
           <Card id="copies" title="Copies">
@@ -141,16 +140,10 @@ function Buttons({
   const candidates = planned instanceof Fault ? [] : (planned.plan[0]?.candidates ?? []);
   const able = candidates.filter(({ problem }) => problem === undefined);
   return (
-    <>
-      {may.restart ? (
-        <form method="post" action={serviceForm(at, "restart")}>
-          <FormKey />
-          <button type="submit">Restart it</button>
-        </form>
-      ) : null}
+    <div class="acts">
+      {may.restart ? <Act action={serviceForm(at, "restart")} label="Restart it" /> : null}
       {may.move && hasOne ? (
-        <form method="post" action={serviceForm(at, "move")} class="filter">
-          <FormKey />
+        <Act action={serviceForm(at, "move")} label="Move it">
           <label>
             <span class="hidden">Member that gets it</span>
             <select name="to">
@@ -160,10 +153,9 @@ function Buttons({
               ))}
             </select>
           </label>
-          <button type="submit">Move it</button>
-        </form>
+        </Act>
       ) : null}
-    </>
+    </div>
   );
 }
 
@@ -236,27 +228,16 @@ function PlanList({ plan }: { plan: Plan }) {
 }
 
 function OutputText({ output }: { output: Output | Fault }) {
-  if (output instanceof Fault) return <Refused fault={output} />;
-  const { output: text, bytes, note, node } = output;
-  if (note !== undefined) {
-    return (
-      <p class="empty">
-        <Words text={note} />
-      </p>
-    );
-  }
-  if (bytes === 0) return <p class="empty">It has written nothing.</p>;
-  const isCut = bytes > Buffer.byteLength(text);
+  const node = output instanceof Fault ? "" : (output.node ?? "");
   return (
-    <>
-      <p class="quiet">
-        {isCut ? `The end of ${sizeText(bytes)}` : "All"} that its last start has written on <Words text={node ?? ""} />
-        .
-      </p>
-      <pre class="document">
-        <Words text={text} block />
-      </pre>
-    </>
+    <WrittenOutput
+      output={output}
+      about={(isCut, size) => (
+        <p class="quiet">
+          {isCut ? `The end of ${size}` : "All"} that its last start has written on <Words text={node} />.
+        </p>
+      )}
+    />
   );
 }
 
@@ -269,11 +250,5 @@ function About({ service }: { service: ShownService }) {
   rows.push(["Where", <Words text={where} />]);
   if (labels.length > 0) rows.push(["Labels", <Words text={labels.join(", ")} />]);
   rows.push(["Fenced by", fence === "none" ? "its guard alone" : "the resource, and its guard"]);
-  return (
-    <dl>
-      {rows.map(([name, value]) => (
-        <Fact name={name}>{value}</Fact>
-      ))}
-    </dl>
-  );
+  return <Facts rows={rows} />;
 }

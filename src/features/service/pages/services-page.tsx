@@ -5,6 +5,7 @@ import type { z } from "zod";
 import type { Page } from "../../../operation/page.ts";
 import { Card } from "../../../page/card.tsx";
 import { Filter, FilterState, FilterText } from "../../../page/filter.tsx";
+import { ListCard } from "../../../page/list-card.tsx";
 import { Ago, Words } from "../../../page/text.tsx";
 import { serviceList } from "../read.ts";
 import { SERVICE_STATES } from "../rows.ts";
@@ -50,20 +51,14 @@ function Services({ list: { services, members }, view, nowMs }: ServicesProps) {
   const left = sorted.length - MAX_SHOWN;
   return (
     <div class="wide">
-      <section class="card" aria-labelledby="services-title">
-        <div class="head">
-          <h1 id="services-title">Services</h1>
-          <Narrow view={view} />
-        </div>
-        <div id="services" data-part>
-          {sorted.length === 0 ? (
-            <p class="empty">{isNarrowed ? "There is no such service." : "There is no service that you may see."}</p>
-          ) : (
-            <ServiceTable services={sorted.slice(0, MAX_SHOWN)} nowMs={nowMs} />
-          )}
-          {left > 0 ? <p class="quiet">{left} more are left out: narrow the list.</p> : null}
-        </div>
-      </section>
+      <ListCard id="services" title="Services" filter={<Narrow view={view} />}>
+        {sorted.length === 0 ? (
+          <p class="empty">{isNarrowed ? "There is no such service." : "There is no service that you may see."}</p>
+        ) : (
+          <ServiceTable services={sorted.slice(0, MAX_SHOWN)} nowMs={nowMs} />
+        )}
+        {left > 0 ? <p class="quiet">{left} more are left out: narrow the list.</p> : null}
+      </ListCard>
       <Card id="service-members" title="Members that run services">
         <Members members={members} />
       </Card>

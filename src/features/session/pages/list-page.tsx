@@ -6,6 +6,7 @@ import type { Page } from "../../../operation/page.ts";
 import { address } from "../../../page/address.ts";
 import { Filter, FilterState, FilterText } from "../../../page/filter.tsx";
 import { FormKey } from "../../../page/form-key.tsx";
+import { ListCard } from "../../../page/list-card.tsx";
 import { PageLinks } from "../../../page/page-links.tsx";
 import { Ago, type Named, nameText, Words } from "../../../page/text.tsx";
 import { MAX_PURPOSE } from "../arguments.ts";
@@ -64,15 +65,9 @@ function Sessions({ list, view, members, nowMs }: SessionsProps) {
   return (
     <div class="columns">
       <div class="wide">
-        <section class="card" aria-labelledby="sessions-title">
-          <div class="head">
-            <h1 id="sessions-title">Sessions</h1>
-            <Narrow view={view} />
-          </div>
-          <div id="sessions" data-part>
-            <Table list={list} view={view} members={members} nowMs={nowMs} />
-          </div>
-        </section>
+        <ListCard id="sessions" title="Sessions" filter={<Narrow view={view} />}>
+          <Table list={list} view={view} members={members} nowMs={nowMs} />
+        </ListCard>
       </div>
       <div class="side">
         <section class="card" aria-labelledby="begin-title">

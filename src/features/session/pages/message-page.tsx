@@ -6,8 +6,9 @@ import { Fault } from "../../../lib/fault.ts";
 import type { Page } from "../../../operation/page.ts";
 import { Card } from "../../../page/card.tsx";
 import { DiffLines, unifiedKind } from "../../../page/diff.tsx";
-import { Ago, type Named, Refused, Words } from "../../../page/text.tsx";
+import { Ago, type Named, Refused } from "../../../page/text.tsx";
 import { Who } from "../../../page/who.tsx";
+import { Written } from "../../../page/written.tsx";
 import { messageDiff } from "../diff.ts";
 import { messageGet } from "../get.ts";
 import { MESSAGE, type MessageView, messageLink, SESSIONS, sessionLink } from "./links.ts";
@@ -85,13 +86,7 @@ function Message({ got, diff, view, members, nowMs }: MessageProps) {
               <h2 id="text-title">{view.version ? `Text of version ${view.version}` : "Text"}</h2>
               {view.version ? <a href={messageLink(session, message)}>newest</a> : null}
             </div>
-            {removed === undefined ? (
-              <pre class="document">
-                <Words text={text} block />
-              </pre>
-            ) : (
-              <p class="empty">{removed}</p>
-            )}
+            {removed === undefined ? <Written text={text} /> : <p class="empty">{removed}</p>}
           </div>
         </section>
         <div class="side">
