@@ -37,13 +37,21 @@ export function declaredRows(reader: Reader): DeclaredRow[] {
   return reader.all<DeclaredRow>("SELECT * FROM declarations ORDER BY id");
 }
 
+/** What a row declares. */
+export interface DeclaredValue<T> {
+  name: string;
+  /** The version of the context that is in force. */
+  version: number;
+  value: T;
+}
+
 /** Returns what the rows declare of a kind, as this build reads it, by name; on any full member the same. */
-export function declaredValues<T>(reader: Reader, kind: DeclaredKind<T>): { name: string; value: T }[] {
+export function declaredValues<T>(reader: Reader, kind: DeclaredKind<T>): DeclaredValue<T>[] {
   const prefix = declaredId(kind, "");
   return declaredRows(reader).flatMap(({ id, version, text }) => {
     if (version === 0 || !id.startsWith(prefix)) return [];
     const value = kind.schema.safeParse(parseObject(text)).data;
-    return value === undefined ? [] : [{ name: id.slice(prefix.length), value }];
+    return value === undefined ? [] : [{ name: id.slice(prefix.length), version, value }];
   });
 }
 

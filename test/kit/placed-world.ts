@@ -315,7 +315,9 @@ export class PlacedWorld {
   /** What decisions depend on now. */
   world(isOver: World["isOver"] = () => false): World {
     return {
-      ...{ timeMs: this.timeMs, term: this.term, services: [{ name: NAME, value: this.service }], isOver },
+      ...{ timeMs: this.timeMs, term: this.term, services: [{ name: NAME, value: this.service, sinceMs: 0 }], isOver },
+      services: [{ name: NAME, value: this.service, sinceMs: 0 }],
+      remark: () => ({}),
       rows: this.row === undefined ? [] : [this.row],
       nodes: this.members.map(({ node, boot, isDrained, goneSinceMs }) => ({
         ...{ node, name: node, boot: String(boot), offers: new Set([NAME]), labels: [], drained: isDrained },

@@ -5,19 +5,24 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Caller } from "../../src/access/caller.ts";
+import { blobAdd } from "../../src/features/blob/add.ts";
+import { blobFeature } from "../../src/features/blob/index.ts";
 import { leaseFeature } from "../../src/features/lease/index.ts";
 import { Artifacts } from "../../src/features/service/artifacts.ts";
 import { serviceConditions } from "../../src/features/service/conditions.ts";
 import { SERVICE } from "../../src/features/service/declared.ts";
+import { Deploys } from "../../src/features/service/deploying.ts";
 import { serviceFeature } from "../../src/features/service/index.ts";
 import { Keeper } from "../../src/features/service/keeper.ts";
 import { SERVICE_OUTPUT } from "../../src/features/service/live.ts";
 import { KEEPER } from "../../src/features/service/plan.ts";
+import { Remarks } from "../../src/features/service/preparing.ts";
 import { serviceRows, startText } from "../../src/features/service/rows.ts";
-import { LEASES } from "../../src/features/service/work.ts";
+import { LEASES, REMARKS } from "../../src/features/service/work.ts";
 import { ServiceWorker } from "../../src/features/service/worker.ts";
 import { Fault } from "../../src/lib/fault.ts";
 import { openSleepClock } from "../../src/lib/sleep-clock.ts";
+import { nodeCommand } from "../../src/log/node-command.ts";
 import { registerSecret } from "../../src/observe/redact.ts";
 import { HeldTerms } from "../../src/operation/held-terms.ts";
 import { FULL_MEMBERS } from "../../src/operation/node-parts.ts";
@@ -52,7 +57,7 @@ export interface Shown {
 
 /** Starts members with these names. Each agrees to run what its list names. */
 export function startServices(agreed: Readonly<Record<string, readonly string[]>> = { a: ["*"] }) {
-  const node = startDeclarations({ kinds: [SERVICE], others: [leaseFeature, serviceFeature] });
+  const node = startDeclarations({ kinds: [SERVICE], others: [leaseFeature, blobFeature, serviceFeature] });
   const folder = mkdtempSync(join(tmpdir(), "cairn-services-"));
   const names = Object.keys(agreed);
   const [first = ""] = names;
@@ -60,8 +65,10 @@ export function startServices(agreed: Readonly<Record<string, readonly string[]>
   const cut = new Set<string>();
   const clock = openSleepClock();
   const leases = new HeldTerms(clock);
+  const remarks = new Remarks();
   const keeper = new Keeper({
-    ...{ reader: node.store.reader, log: () => node.log, declarations: node.declarations, leases, say: () => {} },
+    ...{ reader: node.store.reader, log: () => node.log, declarations: node.declarations, leases, remarks },
+    say: () => {},
     self: () => `n-${first}`,
     members: async () =>
       names.map((name) => ({
@@ -70,11 +77,16 @@ export function startServices(agreed: Readonly<Record<string, readonly string[]>
       })),
     rank: async () => names.map((name) => `n-${name}`),
     conditions: node.conditions.of(serviceConditions),
+    deploys: new Deploys({
+      ...{ conditions: node.conditions.of(serviceConditions), say: () => {}, monotonicMs: () => clock.nowMs() },
+      ask: (operation, input) => node.call(operation, input),
+    }),
     // The keeper waits at the beginning of its term for what is not known yet: here all is.
     monotonicMs: () => clock.nowMs() + (leading === undefined ? 0 : 60_000),
   });
   node.services
     .provide(LEASES, leases)
+    .provide(REMARKS, remarks)
     .provide(KEEPER, keeper)
     .provide(FULL_MEMBERS, {
       self: () => `n-${first}`,
@@ -105,6 +117,7 @@ export function startServices(agreed: Readonly<Record<string, readonly string[]>
     });
     const worker = new ServiceWorker({
       ...{ reader: node.store.reader, log: () => node.log, declarations: node.declarations, clock, say: () => {} },
+      artifacts,
       self: () => `n-${name}`,
       agrees: (service) => (agreed[name] ?? []).some((entry) => entry === "*" || entry === service),
       parts: {
@@ -149,6 +162,13 @@ export function startServices(agreed: Readonly<Record<string, readonly string[]>
     ...{ folder, away, cut, workers, blobs, lacking, as, get, leadAnew, begin },
     /** How often members have called the leader. */
     asked: () => asked,
+    /** Makes a blob of the space fleet known. */
+    addBlob: async (sha256: string) => {
+      const bytes = blobs.get(sha256)?.byteLength ?? 0;
+      const blob = { space: "fleet", sha256, bytes, content_type: "application/x-tar", copies: 1, agent: "" };
+      const bounds = { is_known: false, keep_ms: 3_600_000, caller_bytes: 1e9, space_bytes: 1e9 };
+      await node.log.propose(nodeCommand(blobAdd, { ...blob, ...bounds, holders: [`n-${first}`] }));
+    },
     rows: (name?: string) => serviceRows(node.store.reader, name),
     declareService: async (name: string, more: Record<string, unknown>) => {
       const content = { space: "ops", ...more };

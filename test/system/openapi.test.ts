@@ -5,6 +5,7 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { describeRow, routesOf } from "../../src/api/index.ts";
 import { FEATURES, OPERATIONS } from "../../src/features/index.ts";
 import { Registry } from "../../src/operation/registry.ts";
+import { FLEET_CALLS, json, TEST_HASH } from "../kit/api-calls.ts";
 import { eventually } from "../kit/eventually.ts";
 import { exampleCalls } from "../kit/examples.ts";
 import { type Finished, spawnNode, type TestNode } from "../kit/node.ts";
@@ -47,9 +48,6 @@ async function check(method: string, template: string, path: string, init: BunFe
   return response.status;
 }
 
-/** SHA-256 of "test". */
-const TEST_HASH = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
-
 /** An event of tas-mcp. */
 const tas = { event_id: "e", event_type: "t", source: "s", data: "{}" };
 
@@ -73,11 +71,6 @@ async function upgraded(path: string): Promise<number> {
   seen.set(`GET ${path}`, (seen.get(`GET ${path}`) ?? new Set()).add(found));
   return found;
 }
-
-const json = (body: unknown, headers: Record<string, string> = {}): BunFetchRequestInit => ({
-  body: typeof body === "string" ? body : JSON.stringify(body),
-  headers: { "content-type": "application/json", ...headers },
-});
 
 /** Declarations of the examples. The probes fail too seldom to be said down here. */
 const DECLARED = {
@@ -201,20 +194,7 @@ test("each route answers as described: what works, and what is refused", async (
     ["GET", "/blobs/{sha256}", `/blobs/${TEST_HASH}?space=team`, { headers: { "if-none-match": "*" } }, 304],
     ["GET", "/blobs/{sha256}", `/blobs/${TEST_HASH}?space=none`, {}, 404],
     ["DELETE", "/blobs/{sha256}", `/blobs/${TEST_HASH}?space=team`, {}, 200],
-    ["GET", "/probes", "/probes?space=fleet&state=up", {}, 200],
-    ["GET", "/probes/{name}", "/probes/website", {}, 200],
-    ["GET", "/probes/{name}", "/probes/website?space=team", {}, 404],
-    ["POST", "/probes/{name}/beat", "/probes/backup/beat", json({ text: "42 files" }), 200],
-    ["POST", "/probes/{name}/beat", "/probes/website/beat", json({}), 400],
-    ["GET", "/services", "/services?space=ops&state=idle", {}, 200],
-    ["GET", "/rules", "/rules?space=team&name=more-workers", {}, 200],
-    ["POST", "/rule-plan", "/rule-plan", json({ name: "more-workers", value: -2.5 }), 200],
-    ["POST", "/rule-plan", "/rule-plan", json({ name: "more-workers", value: "many" }), 400],
-    ["GET", "/service-plan", "/service-plan?name=wiki", {}, 200],
-    ["GET", "/services/{name}", "/services/wiki?space=ops", {}, 200],
-    ["GET", "/services/{name}/output", "/services/wiki/output?space=ops", {}, 200],
-    ["POST", "/services/{name}/move", "/services/wiki/move?space=ops", json({}), 200],
-    ["POST", "/services/{name}/restart", "/services/wiki/restart?space=ops", json({}), 200],
+    ...FLEET_CALLS,
     ["PUT", "/leases/{name}", "/leases/team/leased", json({ ttl_seconds: 60, for: "work" }), 200],
     ["PUT", "/leases/{name}", "/leases/team/leased", json({ ttl_seconds: 60 }), 409],
     ["PUT", "/leases/{name}", "/leases/team/leased", json({ no_such: 1 }), 400],

@@ -24,6 +24,7 @@ const ANY_OF = new Set([
   "event_publish extensions",
   "event_publish_many events",
   "job_start input",
+  "service_deploy declared",
 ]);
 
 const CASES = [...OPERATIONS.values()].flatMap(({ name, kind, input }) =>

@@ -183,7 +183,13 @@ function failing(members: number, { attempts, backoff }: { attempts: number; bac
   const starts: string[] = [];
   let row: ServiceRow | undefined;
   for (let timeMs = 0; timeMs < hours * 3_600_000; timeMs += 500) {
-    const world = { ...template, timeMs, nodes, services: [{ name: "web", value }], rows: row ? [row] : [] };
+    const world = {
+      ...template,
+      timeMs,
+      nodes,
+      services: [{ name: "web", value, sinceMs: 0 }],
+      rows: row ? [row] : [],
+    };
     const next = decide(world)[0]?.step;
     const made = next && takeStep(row, next, { seq: changes.length + 1, timeMs, n: 1 });
     if (made?.row === undefined) continue;

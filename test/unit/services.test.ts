@@ -220,7 +220,7 @@ test("a changed declaration starts it anew; a disabled one ends it; what nobody 
   await fleet.declareService("other", { ...program(fleet, "other"), primary: "b", backups: ["nas"] });
   const { next } = await fleet.get("other");
   expect(next).toEqual([
-    "no member can run it: b: no full member of that name has said what it runs; nas: no full member of that name has said what it runs",
+    "no member can run it: b: no full member of that name agrees to run services (fleet.run); nas: no full member of that name agrees to run services (fleet.run)",
   ]);
   await expect(fleet.as("olga", "service_work", { boot: "x", offers: ["other"], copies: [] })).rejects.toMatchObject({
     code: "forbidden",

@@ -2,10 +2,11 @@
 // beside those before. A folder of that name is whole: it gets it by a rename, once all of it is checked and flushed.
 
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statfsSync, statSync, utimesSync } from "node:fs";
-import { open } from "node:fs/promises";
-import { join } from "node:path";
+import { open, rm } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { flush, renameDurably } from "../../lib/atomic-file.ts";
 import { Fault } from "../../lib/fault.ts";
+import { rejectOnAbort } from "../../lib/pause.ts";
 import { ensurePrivateFolder } from "../../lib/private-folder.ts";
 import { Sha256 } from "../../lib/sha256.ts";
 import { readTar, TAR_BOUNDS, type TarBounds } from "../../lib/strict-tar.ts";
@@ -36,6 +37,8 @@ export interface ArtifactOptions {
 export class Artifacts {
   readonly #options: ArtifactOptions;
   readonly #root: string;
+  /** What is being unpacked, by folder. */
+  readonly #unpacking = new Map<string, Promise<void>>();
   #isClean = false;
 
   constructor(options: ArtifactOptions) {
@@ -52,12 +55,44 @@ export class Artifacts {
     if (!BLOB_HASH.test(sha256) || !DECLARED_NAME.test(name)) throw new Error("an artifact is named by its SHA-256");
     const home = join(this.#root, name);
     const folder = join(home, sha256);
-    if (!existsSync(folder))
-      await this.#unpack(home, sha256, AbortSignal.any([signal, AbortSignal.timeout(UNPACK_MS)]));
-    const now = new Date();
-    utimesSync(folder, now, now);
+    const within = AbortSignal.any([signal, AbortSignal.timeout(UNPACK_MS)]);
+    while (!existsSync(folder)) {
+      const other = this.#unpacking.get(folder);
+      if (other === undefined) await this.#unpackOnce(folder, sha256, within);
+      // What it came to is seen then; where it failed this call tries it itself.
+      else await Promise.race([other, rejectOnAbort(within)]);
+    }
+    touch(folder);
     removeOld(home);
     return folder;
+  }
+
+  /** As `folderOf`; what runs meanwhile, if it has an artifact, stays. */
+  async prepare(name: string, sha256: string, running: string | undefined, signal: AbortSignal): Promise<void> {
+    if (running !== undefined && BLOB_HASH.test(running) && existsSync(join(this.#root, name, running)))
+      touch(join(this.#root, name, running));
+    await this.folderOf(name, sha256, signal);
+  }
+
+  /** Removes what is unpacked of services other than these. */
+  async keepOnly(names: ReadonlySet<string>): Promise<void> {
+    if (!existsSync(this.#root)) return;
+    for (const name of readdirSync(this.#root))
+      if (name !== INCOMING && !names.has(name)) await rm(join(this.#root, name), { recursive: true, force: true });
+  }
+
+  async #unpackOnce(folder: string, sha256: string, signal: AbortSignal): Promise<void> {
+    const work = this.#unpack(dirname(folder), sha256, signal);
+    const settled = work.then(
+      () => {},
+      () => {},
+    );
+    this.#unpacking.set(folder, settled);
+    try {
+      await work;
+    } finally {
+      this.#unpacking.delete(folder);
+    }
   }
 
   async #unpack(home: string, sha256: string, signal: AbortSignal): Promise<void> {
@@ -120,6 +155,12 @@ export class Artifacts {
     }
     for (const each of folders.reverse()) flush(each);
   }
+}
+
+/** Makes a folder the newest. */
+function touch(folder: string): void {
+  const now = new Date();
+  utimesSync(folder, now, now);
 }
 
 /** Two copies of a service never run here, so what runs is among the newest. */

@@ -58,7 +58,7 @@ export function labelOf({ where }: ServiceShape): string | undefined {
 }
 
 function problemOf(service: string, seen: SeenNode | undefined, label: string | undefined): string {
-  if (seen === undefined) return "no full member of that name has said what it runs";
+  if (seen === undefined) return "no full member of that name agrees to run services (fleet.run)";
   if (seen.away) return "it is away";
   if (seen.drained) return "it is drained";
   if (!seen.offers.has(service)) return "it does not agree to run it (fleet.run)";

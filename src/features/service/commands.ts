@@ -140,5 +140,25 @@ const undrain: FeatureCommand = {
   show: ({ name, node }) => `${name || node} may run services\n`,
 };
 
+const rollback: FeatureCommand = {
+  words: ["service", "rollback"],
+  summary: "bring back what a service was before its last deploy; again: the one before that",
+  args: [NAME],
+  operation: "service_rollback",
+  input: (words) => ({ name: words.args[0] }),
+  show: ({ name, version }) =>
+    `${name} goes back by version ${version} of its declaration; cairn service get ${name}\n`,
+};
+
 /** The commands of services. */
-export const serviceCommands: readonly FeatureCommand[] = [list, get, plan, move, restart, output, drain, undrain];
+export const serviceCommands: readonly FeatureCommand[] = [
+  list,
+  get,
+  plan,
+  move,
+  restart,
+  rollback,
+  output,
+  drain,
+  undrain,
+];

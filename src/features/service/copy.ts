@@ -56,6 +56,8 @@ export class Copy {
   readonly spec: CopySpec;
   state: CopyState = "starting";
   reason = "";
+  /** Why it is not ready yet; "": nothing is known, or it is. */
+  waits = "";
   /** Resolves when nothing of it runs any more. */
   readonly ended: Promise<void>;
   readonly #parts: CopyParts;
@@ -187,6 +189,7 @@ export class Copy {
       const whole = { ...shape, ready, ready_timeout: seconds };
       const problem = await problemBy(ready, shape.port, (argv) => this.#specOf(whole, argv), signal);
       if (problem === undefined) break;
+      this.waits = textOf(problem);
       if (performance.now() >= untilMs) {
         this.#stop({ reason: `it was not ready within ${seconds} s: ${problem}`, failed: true });
         signal.throwIfAborted();
@@ -195,6 +198,7 @@ export class Copy {
       waitMs = Math.min(READY_MS.longest, 2 * waitMs);
     }
     signal.throwIfAborted();
+    this.waits = "";
     this.state = "ready";
     this.#onNews();
   }

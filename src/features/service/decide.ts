@@ -1,8 +1,10 @@
 // What the leader does next about services. Pure: from declarations, rows and what is known of members comes the next
 // step of each copy, and why. Members act; apply refuses what is stale (transition.ts).
 
+import type { Declaration } from "../../operation/declared-kind.ts";
 import { type Candidate, candidatesOf, chosenOf, labelOf, type SeenNode } from "./candidates.ts";
 import { hashOfProgram, type ServiceShape } from "./declared.ts";
+import type { Remark } from "./preparing.ts";
 import { isHeld, isNamed, offersOf, type ServiceRow } from "./rows.ts";
 import { listOf, type Step, waits } from "./transition.ts";
 
@@ -11,18 +13,22 @@ const FAILBACK_WINDOW_MS = 600_000;
 const DAY_MS = 86_400_000;
 /** A service that is ready elsewhere goes back to a member on which all attempts failed no sooner than after this. */
 const TRIED_MS = 30 * 60_000;
+/** A member that says nothing of artifacts (an earlier version) has this long for one, in ms. */
+const PREPARE_MS = 600_000;
 
 /** All that decisions depend on. */
 export interface World {
   /** Log time. */
   timeMs: number;
   term: number;
-  services: readonly { name: string; value: ServiceShape }[];
+  services: readonly Pick<Declaration<ServiceShape>, "name" | "value" | "sinceMs">[];
   rows: readonly ServiceRow[];
   /** The full members that have said what they run. */
   nodes: readonly SeenNode[];
   /** Whether the lease of a copy is over, by the clock of the leader. */
   isOver: (row: ServiceRow) => boolean;
+  /** What its member has said of it. */
+  remark: (row: ServiceRow) => Remark;
   /** The order of members for a service without primary, by id. */
   rank: (service: ServiceShape) => readonly string[];
 }
@@ -43,6 +49,8 @@ interface Wanted {
   name: string;
   copy: string;
   value: ServiceShape;
+  /** Since when that is in force, in log time. */
+  sinceMs: number;
   candidates: readonly Candidate[];
 }
 
@@ -63,19 +71,19 @@ function keyOf({ name, copy }: { name: string; copy: string }): string {
 }
 
 /** A copy of a label stays wanted while its member is away, as its labels are not known then. */
-function copiesOf({ name, value }: World["services"][number], world: World): Wanted[] {
+function copiesOf({ name, value, sinceMs }: World["services"][number], world: World): Wanted[] {
   const { nodes, rows } = world;
   const rank = world.rank(value);
   if (value.copies === "one") {
     const pin = rows.find((row) => row.name === name && row.copy === "")?.pin ?? "";
-    return [{ name, copy: "", value, candidates: candidatesOf(name, value, pin, nodes, rank) }];
+    return [{ name, copy: "", value, sinceMs, candidates: candidatesOf(name, value, pin, nodes, rank) }];
   }
   const label = labelOf(value) ?? "";
   const hasRow = (node: string) => rows.some((row) => row.name === name && row.copy === node);
   return nodes
     .filter((each) => each.labels.includes(label) || (each.away && hasRow(each.node)))
     .filter((each) => each.offers.has(name) || hasRow(each.node))
-    .map((each) => ({ name, copy: each.node, value, candidates: candidatesOf(name, value, "", [each], []) }));
+    .map((each) => ({ name, copy: each.node, value, sinceMs, candidates: candidatesOf(name, value, "", [each], []) }));
 }
 
 function decideUnwanted(row: ServiceRow, world: World): Decision {
@@ -95,7 +103,7 @@ function decideWanted(wanted: Wanted, row: ServiceRow | undefined, world: World)
   }
   if (row.state === "stopping") return decided(row, undefined, `waits until it has ended: ${row.reason}`, candidates);
   const end = reasonToStop(wanted, row, world);
-  const why = row.state === "ready" ? "is ready" : "starts";
+  const why = whyHeld(wanted, row, world);
   if (end === undefined) {
     // Asked to move, and already at its best place.
     const stay = row.asked === "" ? undefined : stepOf(row, "stay", world, { reason: row.reason });
@@ -104,17 +112,35 @@ function decideWanted(wanted: Wanted, row: ServiceRow | undefined, world: World)
   return decided(row, stepOf(row, "stopping", world, end), end.reason, candidates);
 }
 
+function whyHeld(wanted: Wanted, row: ServiceRow, world: World): string {
+  if (row.state === "starting") {
+    const { waits } = world.remark(row);
+    return waits === undefined ? row.reason : `${row.reason}; it is not ready yet: ${waits}`;
+  }
+  const lacking = lackOf(wanted, row, world) ?? strandedBy(wanted, row);
+  return lacking === undefined ? "is ready" : `is ready as it was declared before: ${lacking}`;
+}
+
+/** Returns why a copy that is ready goes on where it belongs no more: no member could start it again. */
+function strandedBy({ candidates }: Wanted, row: ServiceRow): string | undefined {
+  const isNamed = candidates.some(({ seen }) => seen?.node === row.node);
+  if (row.state !== "ready" || isNamed || candidates.some(({ problem }) => problem === "")) return undefined;
+  return noneCan(candidates);
+}
+
 /** Returns why a copy is to end where it is, and where it goes then. */
-function reasonToStop(
-  { value, candidates }: Wanted,
-  row: ServiceRow,
-  world: World,
-): { reason: string; next?: string } | undefined {
+function reasonToStop(wanted: Wanted, row: ServiceRow, world: World): { reason: string; next?: string } | undefined {
+  const { value, candidates } = wanted;
   const best = candidates.find(({ problem }) => problem === "")?.seen;
   if (row.asked === "restart") return { reason: "an operator restarts it", next: row.node };
   if (row.asked === "move" && best !== undefined && best.node !== row.node)
     return { reason: `an operator moves it to ${best.name}`, next: best.node };
-  if (row.program !== hashOfProgram(value)) return { reason: "its declaration has changed", next: row.node };
+  if (strandedBy(wanted, row) !== undefined) return undefined;
+  if (row.program !== hashOfProgram(value) && lackOf(wanted, row, world) === undefined) {
+    const taken = value.deploy?.failed;
+    const reason = taken === undefined ? "its declaration has changed" : `its deploy was taken back: ${taken.reason}`;
+    return { reason, next: row.node };
+  }
   const here = candidates.find(({ seen }) => seen?.node === row.node);
   if (here === undefined) return { reason: "its declaration names this member no more" };
   // What is away is not asked to end: its lease is waited for.
@@ -124,6 +150,17 @@ function reasonToStop(
   return isFirst && goesBack(value, best, row, world.timeMs)
     ? { reason: `it goes back to ${best.name}`, next: best.node }
     : undefined;
+}
+
+/** Returns why a copy that is ready goes on though its declaration has changed: its member lacks the next artifact. */
+function lackOf({ value, sinceMs }: Wanted, row: ServiceRow, { timeMs, remark }: World): string | undefined {
+  const { artifact } = value;
+  if (artifact === undefined || row.state !== "ready" || row.program === hashOfProgram(value)) return undefined;
+  const { has, lacks } = remark(row);
+  if (has === artifact) return undefined;
+  if (lacks !== undefined) return `its member lacks the next artifact: ${lacks}`;
+  const isLate = has === undefined && timeMs - sinceMs >= PREPARE_MS;
+  return isLate ? undefined : "its member has not said that it has the next artifact";
 }
 
 /** Reports whether a service that is ready elsewhere goes back to its first member now. */
@@ -142,20 +179,23 @@ function decideStart(wanted: Wanted, row: ServiceRow | undefined, world: World):
   const { name, copy, value, candidates } = wanted;
   const at = row ?? { name, copy };
   const chosen = chosenOf(row, candidates);
-  if (chosen === undefined) {
-    const why = candidates.map(({ name: member, problem }) => `${member}: ${problem}`).join("; ");
-    return decided(at, undefined, `no member can run it: ${why || "none is known"}`, candidates);
-  }
+  if (chosen === undefined) return decided(at, undefined, noneCan(candidates), candidates);
   const program = hashOfProgram(value);
   const isWaiting = row !== undefined && waits(row, { node: chosen.node, program }, world.timeMs);
   if (isWaiting) return decided(at, undefined, `is started again on ${chosen.name} soon: ${row.reason}`, candidates);
-  const reason = `starts on ${chosen.name}`;
+  const hasFailed = row?.program === program && (row.failures > 0 || row.tried !== "[]");
+  const reason = `starts on ${chosen.name}${hasFailed ? ` again, after: ${row.reason}` : ""}`;
   const step: Step = {
     ...{ name, copy, revision: row?.revision ?? 0, term: world.term, to: "starting", space: value.space },
     ...{ node: chosen.node, boot: chosen.boot, next: "", program, attempts: value.attempts },
     ...{ backoff_ms: 1000 * value.backoff, lease_ms: 1000 * value.lease, reason },
   };
   return decided(at, step, reason, candidates);
+}
+
+function noneCan(candidates: readonly Candidate[]): string {
+  const why = candidates.map(({ name, problem }) => `${name}: ${problem}`).join("; ");
+  return `no member can run it: ${why || "none has said that it runs services (fleet.run)"}`;
 }
 
 function stepOf(

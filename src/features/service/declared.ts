@@ -9,6 +9,8 @@ import type { DeclaredKind } from "../../operation/declared-kind.ts";
 import { programFields, programFolder, programWords } from "../../operation/program-fields.ts";
 
 const MAX_TEXT = 512;
+/** Longest reason of a deploy that failed. */
+export const MAX_DEPLOY_REASON = 300;
 const MAX_BACKUPS = 16;
 const MEMBER = /^[!-~]{1,100}$/;
 
@@ -29,6 +31,22 @@ const check = z.strictObject({
 
 /** A check of a service: a program, or a path. */
 export type CheckShape = z.output<typeof check>;
+
+/** How far `service_deploy` has come, and what it goes back to. */
+const deploy = z.strictObject({
+  before: z.number().int().min(0).describe("Version of this context that comes back; 0: none"),
+  within: z
+    .number()
+    .int()
+    .min(1)
+    .max(86_400)
+    .optional()
+    .describe("Seconds from when it is in force until it must be ready; left out once it was"),
+  failed: z
+    .strictObject({ version: z.number().int().min(1), reason: z.string().max(MAX_DEPLOY_REASON) })
+    .optional()
+    .describe("The version of a deploy that was taken back, and why"),
+});
 
 /** What is declared of a service. */
 export const serviceShape = z.strictObject({
@@ -88,6 +106,7 @@ export const serviceShape = z.strictObject({
     .regex(BLOB_HASH, "is a SHA-256 of 64 hex digits")
     .optional()
     .describe("SHA-256 of an archive, a blob of the space fleet, that is unpacked as its folder"),
+  deploy: deploy.optional().describe("Written by service_deploy and service_rollback"),
   labels: z.array(z.string().regex(LABEL)).max(16).default([]),
   space: z
     .string()

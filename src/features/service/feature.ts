@@ -5,6 +5,7 @@ import { serviceCommands } from "./commands.ts";
 import { serviceConditions } from "./conditions.ts";
 import { fleetDrain, fleetUndrain, serviceMove, serviceRestart } from "./control.ts";
 import { SERVICE } from "./declared.ts";
+import { serviceDeploy, serviceRollback } from "./deploy.ts";
 import { serviceEvents } from "./events.ts";
 import { serviceNote, serviceStep } from "./internal.ts";
 import { serviceOpen } from "./open.ts";
@@ -37,7 +38,7 @@ export const serviceFeature: Feature = {
   operations: (node) => [
     ...[serviceStep, serviceNote, serviceMove, serviceRestart, fleetDrain, fleetUndrain],
     ...[serviceList, serviceGet(node), servicePlan(node), serviceOutput(node), serviceWork(node)],
-    serviceOpen(node),
+    ...[serviceOpen(node), serviceDeploy, serviceRollback],
   ],
   commands: serviceCommands,
   rest: serviceRoutes,

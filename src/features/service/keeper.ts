@@ -20,7 +20,9 @@ import type { SeenNode } from "./candidates.ts";
 import type { serviceConditions } from "./conditions.ts";
 import { type Decision, decide, seenNode, type World } from "./decide.ts";
 import { SERVICE, type ServiceShape } from "./declared.ts";
+import type { Deploys } from "./deploying.ts";
 import { MAX_AT_ONCE, serviceNote, serviceStep } from "./internal.ts";
+import type { Remarks } from "./preparing.ts";
 import {
   DEFAULT_SPACE,
   drainRows,
@@ -46,6 +48,7 @@ export interface KeeperOptions {
   log: () => Log;
   declarations: Declarations;
   leases: HeldTerms;
+  remarks: Remarks;
   /** Member id of this node. */
   self: () => string;
   /** The members as this node sees them. */
@@ -53,6 +56,7 @@ export interface KeeperOptions {
   /** Returns the members for services without primary, by id, the best one first. */
   rank: (labels: readonly string[], signal: AbortSignal) => Promise<readonly string[]>;
   conditions: ConditionsOf<keyof typeof serviceConditions>;
+  deploys: Deploys;
   say: LogLine;
   /** By a clock that only goes forward, in ms. */
   monotonicMs: () => number;
@@ -86,13 +90,34 @@ export class Keeper {
     const { reader, say, conditions } = this.#options;
     while (!signal.aborted) {
       try {
-        if (levelOf(reader) >= SERVICE_LEVEL) await this.look(signal);
+        if (levelOf(reader) >= SERVICE_LEVEL) {
+          await this.look(signal);
+          await this.#endDeploys(signal);
+        }
       } catch (error) {
         if (!signal.aborted) say("warning", `services are placed later: ${reasonOf(error)}`);
       }
       await pause(LOOK_MS, signal).catch(() => {});
     }
     conditions.clear("service_down");
+    this.#options.deploys.clear();
+  }
+
+  /** A new leader waits as before a start: it does not know yet who is away. */
+  async #endDeploys(signal: AbortSignal): Promise<void> {
+    const { deploys, reader, remarks, declarations, monotonicMs } = this.#options;
+    if (monotonicMs() - this.#leadsSinceMs < SETTLE_MS) return;
+    remarks.keepOnly(serviceRows(reader));
+    const services = declarations.list(SERVICE);
+    if (services.length === 0) {
+      deploys.clear();
+      return;
+    }
+    const world = await this.world(signal);
+    const decisions = decide(world);
+    const why = (name: string, copy: string) =>
+      decisions.find((each) => each.name === name && each.copy === copy)?.why ?? "no member is known that could run it";
+    await deploys.settle({ ...world, services, why }, signal);
   }
 
   /** Decides and proposes once. */
@@ -145,6 +170,7 @@ export class Keeper {
     return {
       ...{ timeMs: log().timeMs(), term: this.#term, services, rows: serviceRows(reader), nodes },
       isOver: () => false,
+      remark: (row) => this.#options.remarks.of(row),
       rank: (service) => ranks.get(service.where) ?? [],
     };
   }

@@ -14,12 +14,14 @@ import { secretsOf } from "../process/index.ts";
 import { Artifacts } from "./artifacts.ts";
 import { serviceConditions } from "./conditions.ts";
 import { SERVICE } from "./declared.ts";
+import { Deploys } from "./deploying.ts";
 import { Keeper } from "./keeper.ts";
 import { SERVICE_OUTPUT } from "./live.ts";
 import { askOutput } from "./peer-paths.ts";
 import { KEEPER } from "./plan.ts";
+import { Remarks } from "./preparing.ts";
 import { DEFAULT_SPACE, startText } from "./rows.ts";
-import { LEASES } from "./work.ts";
+import { LEASES, REMARKS } from "./work.ts";
 import { ServiceWorker } from "./worker.ts";
 
 /** A part of an artifact may take so long, in ms. */
@@ -35,6 +37,7 @@ export function openServices(node: Services): void {
   const agreed = valuesOf(fleetRunSettings, settings)["fleet.run"];
   const clock = openSleepClock();
   const leases = new HeldTerms(clock);
+  const remarks = new Remarks();
   const shared = {
     ...{ reader: store.reader, log: () => node.get(LOG), declarations: node.get(DECLARATIONS), say: logFor("service") },
     self: () => node.get(FULL_MEMBERS).self(),
@@ -42,12 +45,18 @@ export function openServices(node: Services): void {
   const artifacts = new Artifacts({ data: settings.data, fetch: (sha256, signal) => blobBytes(node, sha256, signal) });
   const artifact = artifacts.folderOf.bind(artifacts);
   const worker = new ServiceWorker({
-    ...{ ...shared, clock, parts: { command: command ?? [], env, readSecret: secretsOf(env), artifact } },
+    ...{ ...shared, clock, artifacts, parts: { command: command ?? [], env, readSecret: secretsOf(env), artifact } },
     agrees: (name, { labels }) => command !== undefined && agreesToRun(agreed, { kind: SERVICE.kind, name, labels }),
     ask: (report, signal) => askSelf(node, "service_work", { ...report }, signal),
   });
+  const of = conditions.of(serviceConditions);
+  const monotonicMs = () => clock.nowMs();
+  const deploys = new Deploys({
+    ...{ conditions: of, say: shared.say, monotonicMs },
+    ask: (operation, input, signal) => askSelf(node, operation, input, signal),
+  });
   const keeper = new Keeper({
-    ...{ ...shared, leases, conditions: conditions.of(serviceConditions), monotonicMs: () => clock.nowMs() },
+    ...{ ...shared, leases, remarks, conditions: of, deploys, monotonicMs },
     members: () => node.get(SURROUNDINGS).members(),
     rank: async (labels, signal) => {
       const { candidates } = (await askSelf(node, "fleet_pick", { labels: [...labels] }, signal)) as {
@@ -58,6 +67,7 @@ export function openServices(node: Services): void {
   });
   node
     .provide(LEASES, leases)
+    .provide(REMARKS, remarks)
     .provide(SERVICE_WORKER, worker)
     .provide(KEEPER, keeper)
     .provide(SERVICE_OUTPUT, async (row, signal) => {

@@ -3,7 +3,7 @@
 import { z } from "zod";
 import { Fault } from "../../lib/fault.ts";
 import { READ_BYTE, SHOW_ROW } from "../../lib/work.ts";
-import { declaredValues } from "../../operation/declared-rows.ts";
+import { type DeclaredValue, declaredValues } from "../../operation/declared-rows.ts";
 import { type Operation, read } from "../../operation/define.ts";
 import type { Services } from "../../operation/services.ts";
 import { refuseBelowLevel } from "../../operation/versions.ts";
@@ -70,7 +70,7 @@ export const serviceList = read({
     );
     spend(SHOW_ROW * (seen.length + nodes.length));
     const services = seen
-      .map(({ name, value }) => shownOf(name, value, rows.get(name) ?? [], nodes))
+      .map((each) => shownOf(each, rows.get(each.name) ?? [], nodes))
       .filter((each) => state === undefined || each.state === state);
     const names = new Set(seen.map(({ name }) => name));
     return { services, members: nodes.map((each) => memberOf(reader, each, [...rows.values()].flat(), names)) };
@@ -129,19 +129,23 @@ export const serviceGet = (node: Services): Operation =>
     atLeader: true,
     async run(reader, { name, space = DEFAULT_SPACE }, { spend, signal }) {
       refuseBelowLevel(reader, SERVICE_LEVEL, "service_get");
-      const value = requireShape(reader, name, space);
+      const declared = requireDeclared(reader, name, space);
       spend(2 * SHOW_ROW);
       const world = await node.get(KEEPER).world(signal);
       const next = decide(world).flatMap((each) => (each.name === name ? [each.why] : []));
-      return { service: shownOf(name, value, serviceRows(reader, name), nodeRows(reader)), next };
+      return { service: shownOf(declared, serviceRows(reader, name), nodeRows(reader)), next };
     },
   });
 
 /** Returns a service as declared. Throws Fault `not_found`. */
 export function requireShape(reader: Reader, name: string, space: string): ServiceShape {
+  return requireDeclared(reader, name, space).value;
+}
+
+function requireDeclared(reader: Reader, name: string, space: string): DeclaredValue<ServiceShape> {
   requireService(reader, name, space);
   const found = declaredValues(reader, SERVICE).find((each) => each.name === name);
-  if (found !== undefined) return found.value;
+  if (found !== undefined) return found;
   throw new Fault("not_found", `This build cannot read the declaration of ${name}`, {
     hint: "Update cairn on this node to the version of the leader.",
   });

@@ -3,6 +3,7 @@
 import type { PathParameter, RestRoute } from "../../operation/rest-route.ts";
 
 const MAX_BODY_BYTES = 4096;
+const MAX_DEPLOY_BYTES = 128 * 1024;
 const tag = "services";
 const name: PathParameter = { kind: "wide", maxLength: 64, description: "Name of the service" };
 const response = { kind: "json" } as const;
@@ -88,6 +89,32 @@ export const serviceRoutes: readonly RestRoute[] = [
       refusal: "The body must be a JSON object with node, or empty",
       maxBytes: MAX_BODY_BYTES,
     },
+    response,
+  },
+  {
+    method: "POST",
+    path: "/services/{name}/deploy",
+    params: { name },
+    operationId: "deployService",
+    summary: "Give a service another artifact",
+    tag,
+    operation: "service_deploy",
+    body: {
+      kind: "json",
+      members: ["artifact", "declared", "within"],
+      refusal: "The body must be a JSON object with artifact",
+      maxBytes: MAX_DEPLOY_BYTES,
+    },
+    response,
+  },
+  {
+    method: "POST",
+    path: "/services/{name}/rollback",
+    params: { name },
+    operationId: "rollBackService",
+    summary: "Bring back what a service was before its last deploy",
+    tag,
+    operation: "service_rollback",
     response,
   },
 ];

@@ -2,6 +2,7 @@
 
 import { z } from "zod";
 import { timeOf } from "../../lib/time-of.ts";
+import type { DeclaredValue } from "../../operation/declared-rows.ts";
 import type { ServiceShape } from "./declared.ts";
 import { type NodeRow, SERVICE_STATES, type ServiceRow } from "./rows.ts";
 
@@ -24,6 +25,7 @@ const copy = z.object({
 export const shownService = z.object({
   name: z.string(),
   space: z.string(),
+  version: z.number().int().describe("The version of its declaration that is in force."),
   state: z.enum([...SERVICE_STATES, "disabled"]).describe("The worst of its copies."),
   fence: z
     .enum(["resource", "none"])
@@ -34,6 +36,12 @@ export const shownService = z.object({
   where: z.string(),
   labels: z.array(z.string()),
   description: z.string().optional(),
+  artifact: z.string().optional().describe("SHA-256 of the archive that it runs."),
+  deploying: z.boolean().optional().describe("true: a deploy must still become ready, or is taken back."),
+  deploy_failed: z
+    .object({ version: z.number().int(), reason: z.string() })
+    .optional()
+    .describe("The version of its declaration that was taken back, and why."),
   copies: z.array(copy),
 });
 
@@ -45,19 +53,21 @@ const ORDER = ["idle", "stopping", "starting", "ready"] as const;
 
 /** Returns a service as the operations show it. */
 export function shownOf(
-  name: string,
-  value: ServiceShape,
+  { name, version, value }: DeclaredValue<ServiceShape>,
   rows: readonly ServiceRow[],
   nodes: readonly NodeRow[],
 ): ShownService {
-  const { space, primary, backups, where, labels, description, fence, port, enabled } = value;
+  const { space, primary, backups, where, labels, description, fence, port, enabled, artifact, deploy } = value;
   const worst = ORDER.find((each) => rows.some(({ state }) => state === each)) ?? "idle";
   return {
-    ...{ name, space, state: enabled || rows.length > 0 ? worst : "disabled", fence },
+    ...{ name, space, version, state: enabled || rows.length > 0 ? worst : "disabled", fence },
     ...(port === undefined ? {} : { url: `/svc/${name}/` }),
     ...(primary === undefined ? {} : { primary }),
     ...{ backups, where, labels },
     ...(description === undefined ? {} : { description }),
+    ...(artifact === undefined ? {} : { artifact }),
+    ...(deploy?.within === undefined ? {} : { deploying: true }),
+    ...(deploy?.failed === undefined ? {} : { deploy_failed: deploy.failed }),
     copies: rows.map((row) => shownCopy(row, nodes)),
   };
 }

@@ -4,6 +4,7 @@
 import { z } from "zod";
 import { Fault } from "../../lib/fault.ts";
 import { callingMember } from "../../operation/ask-self.ts";
+import { BLOB_HASH } from "../../operation/blob-references.ts";
 import { DECLARED_NAME } from "../../operation/declared-kind.ts";
 import { type CallContext, type Operation, read } from "../../operation/define.ts";
 import type { HeldTerms } from "../../operation/held-terms.ts";
@@ -12,6 +13,7 @@ import { SURROUNDINGS } from "../../operation/surroundings.ts";
 import { refuseBelowLevel } from "../../operation/versions.ts";
 import type { Reader } from "../../store/store.ts";
 import { MAX_AT_ONCE, MAX_OFFERED, serviceNote } from "./internal.ts";
+import { MAX_PREPARED_REASON, type Remarks } from "./preparing.ts";
 import {
   isHeld,
   MAX_REASON,
@@ -24,6 +26,9 @@ import {
   startText,
 } from "./rows.ts";
 import type { Said } from "./transition.ts";
+
+/** What members say of what they run, on the leader. */
+export const REMARKS: ServiceKey<Remarks> = new ServiceKey("remarks about services");
 
 /** The terms of the leases of copies, on the leader. */
 export const LEASES: ServiceKey<HeldTerms> = new ServiceKey("the leases of services");
@@ -44,6 +49,9 @@ const input = z.object({
         ...start,
         what: z.enum(["starting", "ready", "ended", "failed"]),
         reason: z.string().max(MAX_REASON),
+        has: z.string().regex(BLOB_HASH).optional().describe("The artifact that is declared now, unpacked there."),
+        lacks: z.string().max(MAX_PREPARED_REASON).optional().describe("Why it does not have that yet."),
+        waits: z.string().max(MAX_REASON).optional().describe("Why it is not ready yet."),
       }),
     )
     .max(MAX_OFFERED)
@@ -87,7 +95,9 @@ export const serviceWork = (node: Services): Operation =>
       const terms = node.get(LEASES);
       for (const each of copies) {
         const row = rowOf(reader, each);
-        if (row?.boot === boot && isOf(row, member)) await renew(terms, reader, row, context.signal);
+        if (row?.boot !== boot || !isOf(row, member)) continue;
+        node.get(REMARKS).note(row, each);
+        await renew(terms, reader, row, context.signal);
       }
       await note(node, { member, boot, offers, copies }, reader, context);
       const starts: GivenStart[] = [];
@@ -148,7 +158,7 @@ async function note(
   const isNew = !isSame && (before !== undefined || offers.length > 0);
   const said = copies.flatMap((each): Said[] => {
     const row = rowOf(reader, each);
-    const { what, ...more } = each;
+    const { what, name, copy, n, seq, reason } = each;
     if (
       row?.boot !== boot ||
       !isOf(row, member) ||
@@ -156,7 +166,7 @@ async function note(
       (what === "ready" && row.state !== "starting")
     )
       return [];
-    return [{ ...more, what }];
+    return [{ name, copy, n, seq, what, reason }];
   });
   let offer = isNew ? { node: member, name, boot, services: offers } : null;
   for (let at = 0; offer !== null || at < said.length; at += MAX_AT_ONCE) {

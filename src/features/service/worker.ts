@@ -12,8 +12,10 @@ import type { Job } from "../../operation/feature.ts";
 import { HeadLoop } from "../../operation/head-loop.ts";
 import { countedOnMs } from "../../operation/held-terms.ts";
 import type { Reader } from "../../store/store.ts";
+import type { Artifacts } from "./artifacts.ts";
 import { Copy, type CopyParts } from "./copy.ts";
 import { hashOfProgram, SERVICE, type ServiceShape } from "./declared.ts";
+import { Preparing } from "./preparing.ts";
 import { isHeld, nodeRows, SERVICE_LEVEL, serviceRow, serviceRows, startText } from "./rows.ts";
 import { type GivenStart, type ServiceReport, serviceAnswer } from "./work.ts";
 
@@ -38,6 +40,7 @@ export interface ServiceWorkerOptions {
   /** Whether this node agrees to run a service. */
   agrees: (name: string, service: ServiceShape) => boolean;
   parts: CopyParts;
+  artifacts: Pick<Artifacts, "prepare" | "keepOnly">;
   /** Calls `service_work` at the leader. */
   ask: (report: ServiceReport, signal: AbortSignal) => Promise<unknown>;
   clock: SleepClock;
@@ -64,17 +67,25 @@ export class ServiceWorker implements Job {
   /** The last ended start of each copy, for its output. */
   readonly #ended = new Map<string, Copy>();
   readonly #loop: HeadLoop;
+  readonly #preparing: Preparing;
   #stopping = new AbortController();
   #done: Promise<void> | undefined;
   /** Whether this process has said to the present leader what it runs. */
   #isTold = false;
 
   constructor(options: ServiceWorkerOptions) {
-    const { log, say } = options;
+    const { log, say, artifacts, clock } = options;
     this.#options = options;
+    this.#preparing = new Preparing({
+      prepare: artifacts.prepare.bind(artifacts),
+      keepOnly: artifacts.keepOnly.bind(artifacts),
+      onNews: () => this.#loop.wake(),
+      nowMs: () => clock.nowMs(),
+    });
     this.#loop = new HeadLoop({
       ...{ log, lookMs: LOOK_MS },
       look: async (signal) => {
+        this.#prepare(signal);
         if (this.#isDue()) await this.#sync(signal);
       },
       onLeader: () => {
@@ -93,6 +104,7 @@ export class ServiceWorker implements Job {
   async stop(): Promise<void> {
     this.#stopping.abort(new Error("the node stops"));
     await this.#done;
+    await this.#preparing.idle();
     for (const { copy } of this.#held.values()) copy.stop("its node was stopped");
     await this.#renewUntil(Promise.all([...this.#held.values()].map(({ copy }) => copy.ended)));
     const isKnown = this.#ownRow() !== undefined;
@@ -148,6 +160,20 @@ export class ServiceWorker implements Job {
       .sort();
   }
 
+  /** Fetches the artifacts of what this node agrees to run. */
+  #prepare(signal: AbortSignal): void {
+    const { declarations, agrees, reader } = this.#options;
+    if (levelOf(reader) < SERVICE_LEVEL) return;
+    const all = declarations.list(SERVICE);
+    const held = new Map([...this.#held.values()].map(({ copy: { spec } }) => [spec.name, spec.shape]));
+    const wanted = all
+      .filter(({ name, value }) => value.enabled && agrees(name, value))
+      .map(({ name, value: { artifact } }) => {
+        return { name, artifact, isHeld: held.has(name), running: held.get(name)?.artifact };
+      });
+    this.#preparing.look(wanted, [...new Set([...all.map(({ name }) => name), ...held.keys()])], signal);
+  }
+
   /** Ends what is to end by this node's own store, and reports whether the leader is to be asked now. */
   #isDue(): boolean {
     const { reader, clock, self } = this.#options;
@@ -158,7 +184,7 @@ export class ServiceWorker implements Job {
       if (row.state === "stopping") copy.stop(row.reason);
     }
     const nowMs = clock.nowMs();
-    if ([...this.#held.values()].some((held) => nowMs >= held.dueMs || held.told !== newsOf(held))) return true;
+    if ([...this.#held.values()].some((held) => nowMs >= held.dueMs || held.told !== this.#newsOf(held))) return true;
     const own = this.#ownRow();
     const offers = this.#offers();
     if (own === undefined ? offers.length > 0 : own.boot !== this.boot || own.offers !== JSON.stringify(offers))
@@ -172,10 +198,12 @@ export class ServiceWorker implements Job {
   async #sync(signal: AbortSignal): Promise<void> {
     const { ask, clock } = this.#options;
     const sentMs = clock.nowMs();
-    const reported = [...this.#held].map(([start, held]) => ({ start, held, news: newsOf(held) }));
+    const reported = [...this.#held].map(([start, held]) => ({ start, held, news: this.#newsOf(held) }));
     const copies = reported.map(({ held: { given, copy } }) => {
       const { name, copy: of, n, seq } = given;
-      return { name, copy: of, n, seq, what: copy.state, reason: copy.reason };
+      const waits = copy.waits === "" ? {} : { waits: copy.waits };
+      const remark = { ...this.#preparing.of(name), ...waits };
+      return { name, copy: of, n, seq, what: copy.state, reason: copy.reason, ...remark };
     });
     const within = AbortSignal.any([signal, AbortSignal.timeout(ASK_MS)]);
     const answer = await ask({ boot: this.boot, offers: this.#offers(), copies }, within);
@@ -226,17 +254,20 @@ export class ServiceWorker implements Job {
     const isStill = isSame && given.state === "starting";
     const spec = { name, start, fence: `${n}-${seq}`, shape: isStill ? declared : undefined };
     const copy = new Copy(spec, parts, leftMs, () => this.#loop.wake());
-    this.#held.set(start, { given, copy, dueMs: sentMs + given.lease_ms / RENEWALS, told: "starting " });
+    const held: Held = { given, copy, dueMs: sentMs + given.lease_ms / RENEWALS, told: "" };
+    held.told = this.#newsOf(held);
+    this.#held.set(start, held);
     say("info", `the service ${name} starts`, { start });
+  }
+
+  /** What the leader is told at once. */
+  #newsOf({ copy }: Held): string {
+    return `${copy.state} ${copy.reason} ${JSON.stringify(this.#preparing.of(copy.spec.name))}`;
   }
 
   #leftMs({ lease_ms }: GivenStart, sentMs: number): number {
     return countedOnMs(lease_ms, sentMs, this.#options.clock.nowMs());
   }
-}
-
-function newsOf({ copy }: Held): string {
-  return `${copy.state} ${copy.reason}`;
 }
 
 function startOf({ space, name, copy, n, seq }: GivenStart): string {

@@ -1,0 +1,155 @@
+// service_deploy and service_rollback: another artifact, and other fields, of a service, and the ones before it again.
+// Both write the declaration, so they are versioned and need the rights of the space fleet.
+
+import { z } from "zod";
+import { Fault } from "../../lib/fault.ts";
+import { isJsonObject } from "../../lib/json-value.ts";
+import { describeIssue } from "../../lib/schema-issue.ts";
+import { BLOB_HASH } from "../../operation/blob-references.ts";
+import { type MacroSteps, macro } from "../../operation/define.ts";
+import { KEPT_VERSIONS } from "./artifacts.ts";
+import { SERVICE } from "./declared.ts";
+import { beforeOf, objectOf } from "./deploying.ts";
+import { DEFAULT_SPACE, serviceId, serviceName } from "./rows.ts";
+
+/** Seconds until it must be ready, where the call does not say. */
+const WITHIN_SECONDS = 120;
+/** A declaration is not cut. */
+const MAX_CHARS = 100_000;
+
+const output = z.object({
+  name: z.string(),
+  space: z.string().describe("The space that it declares, for service_get."),
+  version: z.number().int().describe("The new version of its declaration."),
+  before: z.number().int().describe("The version that it goes back to; 0: none."),
+  artifact: z.string().optional().describe("SHA-256 of the archive that it runs then."),
+});
+type Output = z.output<typeof output>;
+
+/** Deploys a service. */
+export const serviceDeploy = macro({
+  name: "service_deploy",
+  title: "Deploy a service",
+  search: "roll out, release, ship a build, new version of a daemon, blue green",
+  description:
+    "Gives a service another artifact: an archive, put before as a blob of the space fleet, which its members unpack as its folder. Once the member that runs it has it, the running one ends and the new one starts. If that is not ready in time, the declaration before comes back by itself. The steps are blob_stat, declaration_list, context_get and context_put. `cairn deploy` packs a folder, puts it, calls this and waits.",
+  input: z.object({
+    name: serviceName,
+    artifact: z.string().regex(BLOB_HASH, "is a SHA-256 of 64 hex digits").describe("SHA-256 of the archive."),
+    declared: z
+      .record(z.string().max(64), z.unknown())
+      .optional()
+      .describe("Fields of the declaration that change, such as argv, port, ready and where; null removes one."),
+    within: z
+      .number()
+      .int()
+      .min(1)
+      .max(86_400)
+      .optional()
+      .describe(`Seconds until it must be ready (default ${WITHIN_SECONDS}).`),
+  }),
+  example: { name: "wiki", artifact: "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08" },
+  samples: { declared: { argv: ["./wiki"], port: 8080, ready: { http: "/health" } }, within: 60 },
+  maxInputBytes: 128 * 1024,
+  output,
+  access: { verb: "write", spaces: [DEFAULT_SPACE] },
+  hints: { destructive: true },
+  async run({ name, artifact, declared = {}, within = WITHIN_SECONDS }, steps) {
+    await requireArtifact(steps, artifact);
+    const now = await inForce(steps, name);
+    const changed = Object.entries({ ...now.declared, ...declared, artifact, enabled: true });
+    // What was not ready yet is not what it goes back to.
+    const before = isPending(now.declared) || now.declared["enabled"] === false ? beforeOf(now.declared) : now.version;
+    const content = {
+      ...Object.fromEntries(changed.filter(([, value]) => value !== null)),
+      deploy: { before, within },
+    };
+    return put(steps, name, content, before, [artifact, now.declared["artifact"]]);
+  },
+});
+
+/** Takes a service back. */
+export const serviceRollback = macro({
+  name: "service_rollback",
+  title: "Roll a service back",
+  search: "undo a deploy, revert a release, previous version of a daemon",
+  description:
+    "Brings back the declaration of a service before its last deploy, with its artifact; again: the one before that. The steps are declaration_list, context_get, blob_stat and context_put.",
+  input: z.object({ name: serviceName }),
+  example: { name: "wiki" },
+  output,
+  access: { verb: "write", spaces: [DEFAULT_SPACE] },
+  hints: { destructive: true },
+  async run({ name }, steps) {
+    const now = await inForce(steps, name);
+    // The newest version, though the leader may not have judged it yet, or has refused it.
+    const newest = await steps.tryAsk("context_get", { id: serviceId(name), max_chars: MAX_CHARS });
+    const version = (newest instanceof Fault ? 0 : beforeOf(objectOf(newest))) || beforeOf(now.declared);
+    if (version === 0)
+      throw new Fault("not_found", `The service ${name} has nothing to go back to`, {
+        hint: `cairn context history ${serviceId(name)} shows the versions of its declaration; context_restore brings one back.`,
+      });
+    const old = objectOf(await steps.ask("context_get", { id: serviceId(name), version, max_chars: MAX_CHARS }));
+    const { artifact } = old;
+    if (typeof artifact === "string") await requireArtifact(steps, artifact);
+    const before = beforeOf(old);
+    return put(steps, name, { ...old, deploy: { before } }, before, [artifact, now.declared["artifact"]]);
+  },
+});
+
+/** Throws Fault `not_found` where no blob is there. */
+async function requireArtifact(steps: MacroSteps, sha256: string): Promise<void> {
+  const found = await steps.tryAsk("blob_stat", { space: DEFAULT_SPACE, sha256 });
+  if (!(found instanceof Fault)) return;
+  if (found.code !== "not_found") throw found;
+  throw new Fault("not_found", `There is no blob ${sha256} in the space ${DEFAULT_SPACE}`, {
+    hint: `Put the archive first: cairn blob put FILE --space ${DEFAULT_SPACE}. \`cairn deploy\` does all of it.`,
+    details: { field: "artifact" },
+  });
+}
+
+/** Returns what is in force of a service; version 0: nothing. */
+async function inForce(
+  steps: MacroSteps,
+  name: string,
+): Promise<{ version: number; declared: Record<string, unknown> }> {
+  const { declarations } = await steps.ask("declaration_list", { kind: SERVICE.kind });
+  const found = (declarations as Record<string, unknown>[]).find((each) => each["name"] === name);
+  const { in_force: version, declared } = found ?? {};
+  return typeof version === "number" && isJsonObject(declared) ? { version, declared } : { version: 0, declared: {} };
+}
+
+function isPending({ deploy }: Record<string, unknown>): boolean {
+  return isJsonObject(deploy) && deploy["within"] !== undefined;
+}
+
+/** Writes a declaration that refers to the artifacts that are kept: those named first, then those before. */
+async function put(
+  steps: MacroSteps,
+  name: string,
+  content: Record<string, unknown>,
+  before: number,
+  artifacts: readonly unknown[],
+): Promise<Output> {
+  const parsed = SERVICE.schema.safeParse(content);
+  const problem = parsed.success
+    ? SERVICE.problem?.(parsed.data, name)
+    : describeIssue(parsed.error.issues[0], content).text;
+  if (!parsed.success || problem !== undefined)
+    throw new Fault("invalid_input", `The service ${name} cannot be declared so: ${problem}`, {
+      hint: "Nothing was written. A new service needs its words (`cairn deploy NAME PATH -- ./run`); `cairn call declaration_kinds` shows all fields.",
+      details: { field: "declared" },
+    });
+  const id = serviceId(name);
+  const found = await steps.tryAsk("context_get", { id, max_chars: MAX_CHARS });
+  if (found instanceof Fault && found.code !== "not_found") throw found;
+  const metadata = found instanceof Fault || !isJsonObject(found["metadata"]) ? {} : found["metadata"];
+  const earlier = Array.isArray(metadata["blobs"]) ? metadata["blobs"] : [];
+  const blobs = [...new Set([...artifacts, ...earlier].filter((each) => typeof each === "string"))];
+  const condition = found instanceof Fault ? { if_none_match: "*" } : { if_match: found["etag"] };
+  const kept = { ...metadata, blobs: blobs.slice(0, KEPT_VERSIONS) };
+  const { version } = await steps.ask("context_put", { id, content, metadata: kept, ...condition });
+  const { artifact } = content;
+  const space = parsed.data.space;
+  return { name, space, version: Number(version), before, ...(typeof artifact === "string" ? { artifact } : {}) };
+}
