@@ -21,6 +21,7 @@ const LOADERS: ReadonlyMap<string, Load> = new Map<string, Load>([
   ["audit", async () => [(await import("./audit.ts")).audit]],
   ["blob", blobCommands],
   ["apply", async () => [(await import("./declare/apply.ts")).applyCommand]],
+  ["deploy", async () => [(await import("./deploy/deploy.ts")).deployCommand]],
   ["declarations", async () => rows((await import("../features/declare/commands.ts")).declareCommands)],
   ["agents", agentCommands],
   ["lease", leaseCommands],

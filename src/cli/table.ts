@@ -20,6 +20,7 @@ import { contextDiff, contextGet, contextHistory, contextList, contextMetadata }
 import { contextWait, contextWatch } from "./context/watch.ts";
 import { contextDelete, contextMany, contextPatch, contextPurge, contextPut, contextRestore } from "./context/write.ts";
 import { applyCommand } from "./declare/apply.ts";
+import { deployCommand } from "./deploy/deploy.ts";
 import { doctor } from "./doctor/doctor.ts";
 import { embed } from "./embed.ts";
 import { eventsTail } from "./events/tail.ts";
@@ -98,7 +99,7 @@ export function commandsOf(features: readonly Feature[]): Command[] {
     ...[folderSync, exportContexts, importContexts, graphImport, graphExport],
     backup,
     backupKey,
-    ...[blobPutCommand, blobGetCommand, applyCommand],
+    ...[blobPutCommand, blobGetCommand, applyCommand, deployCommand],
     ...featureCommands(features),
     eventsTail,
     leaseRun,

@@ -204,16 +204,18 @@ export class TestNode implements AsyncDisposable {
   }
 
   /** Runs `cairn` with these arguments on this machine, as its user would. */
-  async cli(words: readonly string[], input?: string): Promise<Finished> {
+  async cli(words: readonly string[], input?: string, withinMs?: number): Promise<Finished> {
+    // What follows -- is no option.
+    const end = words.includes("--") ? words.indexOf("--") : words.length;
     const child = Bun.spawn({
-      cmd: [...this.command, ...words, "--data", this.dataDir],
+      cmd: [...this.command, ...words.slice(0, end), "--data", this.dataDir, ...words.slice(end)],
       env: this.env,
       cwd: this.home,
       stdin: input === undefined ? "ignore" : Buffer.from(input),
       stdout: "pipe",
       stderr: "pipe",
     });
-    const { out, err } = await within(`cairn ${words.join(" ")}`, finished(child));
+    const { out, err } = await within(`cairn ${words.join(" ")}`, finished(child), withinMs);
     if (leaksOf(secretsOf(this.env), { out, err }, []).length > 0) this.#leakyCommands.push(words.join(" "));
     return { code: child.exitCode, signal: signalOf(child.signalCode), out, err };
   }

@@ -39,18 +39,30 @@ Run it again after an interruption: it goes on where it stopped.`,
   asksNode: true,
   async run(invocation) {
     const path = invocation.args[0] ?? "";
-    const chosen = { ...typeOf(path), ...chosenOf(invocation) };
-    const seconds = numberArgument(invocation, "timeout", "timeout")["timeout"] ?? COPIES_SECONDS;
-    const file = await openFile(path);
-    try {
-      const output = await send(invocation, file, chosen, seconds);
-      await showResult(invocation, output, `${String(output["sha256"])}\n`);
-      return 0;
-    } finally {
-      await file.close();
-    }
+    const seconds = numberArgument(invocation, "timeout", "timeout")["timeout"];
+    const output = await putFile(invocation, path, { ...typeOf(path), ...chosenOf(invocation) }, seconds);
+    await showResult(invocation, output, `${String(output["sha256"])}\n`);
+    return 0;
   },
 };
+
+/**
+ * Stores a file as a blob, and returns the last answer of blob_put. `seconds`: how long to wait for copies. Faults
+ * `invalid_input` (the file), `unavailable` (not enough members hold it), and those of the node.
+ */
+export async function putFile(
+  invocation: Invocation,
+  path: string,
+  chosen: Record<string, unknown>,
+  seconds = COPIES_SECONDS,
+): Promise<Record<string, unknown>> {
+  const file = await openFile(path);
+  try {
+    return await send(invocation, file, chosen, seconds);
+  } finally {
+    await file.close();
+  }
+}
 
 /** Opens a file whose bytes stay the same. Fault `invalid_input`. */
 async function openFile(path: string): Promise<FileHandle> {
