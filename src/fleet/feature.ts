@@ -21,6 +21,7 @@ import { nodeStatus } from "./node-status.ts";
 import { cacheSection } from "./pages/cache.tsx";
 import { conditionsSection } from "./pages/conditions.tsx";
 import style from "./pages/fleet.css" with { type: "text" };
+import { fleetPage } from "./pages/fleet-page.tsx";
 import { fleetFrame } from "./pages/frame.ts";
 import { membersSection } from "./pages/members.tsx";
 import { nodeSection } from "./pages/node.tsx";
@@ -94,7 +95,7 @@ export const fleetFeature: Feature = {
     },
   },
   verify: fleetRowProblem,
-  pages: [storePage],
+  pages: [fleetPage, storePage],
   sections: [conditionsSection, membersSection, cacheSection, nodeSection],
   style,
   frame: fleetFrame,

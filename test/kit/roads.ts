@@ -368,6 +368,7 @@ const pages: readonly Road[] = [
   page("/ui/contexts", [], ({ spaces }) => spaces.map((space) => `/ui/contexts?prefix=${space}/`)),
   page("/ui/memory", [], ({ spaces }) => spaces.map((space) => `/ui/memory?space=${space}`)),
   page("/ui/store", [], () => ["/ui/store"]),
+  page("/ui/fleet", [], () => ["/ui/fleet"]),
   page("/ui/audit", [], () => ["/ui/audit"]),
   page("/ui/agents", [], () => ["/ui/agents"]),
   page("/ui/leases", [], () => ["/ui/leases"]),

@@ -32,6 +32,7 @@ beforeAll(async () => {
     ...(await hostileFleet(call)),
     "/ui/search?q=alert",
     "/ui/store",
+    "/ui/fleet",
     "/ui/memory?space=none",
     "/ui/leases?prefix=none",
   ];

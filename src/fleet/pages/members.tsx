@@ -9,9 +9,8 @@ import { Card } from "../../page/card.tsx";
 import { Refused, Words } from "../../page/text.tsx";
 import { type MemberReport, NODE_STATUS, type NodeReport } from "../node-status.ts";
 import { machineWords } from "../placing/machine-words.ts";
-
-/** A member whose last heartbeat is older than this is marked; one comes each second. */
-const LATE_SECONDS = 5;
+import { FLEET } from "./fleet-page.tsx";
+import { lifeOf, marksOf, wayOf } from "./member-words.ts";
 
 /** The fleet and its members. */
 export const membersSection: Section = {
@@ -44,7 +43,7 @@ function Members({ status: { fleet, members } }: { status: NodeReport }) {
       <p>{fleet.survives}</p>
       <ul class="members">
         {members.map((member) => (
-          <li class={stateOf(member)}>
+          <li class={lifeOf(member) === "up" ? "ok" : "warning"}>
             <strong>
               <Words text={member.name} />
             </strong>{" "}
@@ -54,6 +53,9 @@ function Members({ status: { fleet, members } }: { status: NodeReport }) {
           </li>
         ))}
       </ul>
+      <p>
+        <a href={FLEET}>all of each machine, and what runs there</a>
+      </p>
     </div>
   );
 }
@@ -67,26 +69,11 @@ function Machine({ machine }: Pick<MemberReport, "machine">) {
   );
 }
 
-function stateOf({ self, age_seconds }: MemberReport): "ok" | "warning" {
-  return self || (age_seconds !== null && age_seconds <= LATE_SECONDS) ? "ok" : "warning";
-}
-
-function marksOf({ role, leader, votes, self, state }: MemberReport): string {
-  const marks = [
-    role,
-    leader ? "leads" : votes ? "votes" : "",
-    self ? "this node" : "",
-    state === "leaving" ? state : "",
-  ];
-  return marks.filter((mark) => mark !== "").join(", ");
-}
-
 function factsOf(member: MemberReport): string[] {
-  const { self, lag, path, relay, round_trip_ms, age_seconds, position, version } = member;
-  const way = path === "relay" ? `by relay ${relay}` : path === "none" ? "no path" : path;
+  const { self, lag, age_seconds, position, version } = member;
   return [
     position === "" ? "no report yet" : lag === 0 || lag === null ? "up to date" : `${counted(lag, "change")} behind`,
-    ...(self ? [] : [round_trip_ms === null ? way : `${way}, ${round_trip_ms} ms`]),
+    ...(self ? [] : [wayOf(member) === "unknown" ? "way unknown" : wayOf(member)]),
     ...(self || age_seconds === null ? [] : [`heard ${Math.round(age_seconds)} s ago`]),
     version,
   ];

@@ -1,6 +1,9 @@
 // Addresses of the pages of services.
 
 import { address } from "../../../page/address.ts";
+import { serviceAddress } from "../../../page/thing-link.ts";
+
+export { serviceAddress as serviceLink };
 
 /** Path of the list, and of the pages below it. */
 export const SERVICES = "/ui/services";
@@ -17,14 +20,9 @@ export function servicesLink(view: { space?: string; state?: string }): string {
   return address(SERVICES, { ...view });
 }
 
-/** Returns the address of a service. */
-export function serviceLink({ space, name }: ServiceKey): string {
-  return `${SERVICE}${encodeURIComponent(space)}/${encodeURIComponent(name)}`;
-}
-
 /** Returns where a form of a service's page goes. */
 export function serviceForm(key: ServiceKey, form: string): string {
-  return address(serviceLink(key), { form });
+  return address(serviceAddress(key), { form });
 }
 
 /** Returns the service that the rest of an address names. */
