@@ -41,8 +41,8 @@ export interface FleetFacts extends Omit<BeatsView, "ageMs"> {
 
 /** Returns role, fleet and members as node_status shows them. */
 export function fleetPart(facts: FleetFacts): FleetPart {
-  const { members, leadership, fleet, position, role } = facts;
-  const listed = members.length === 0 ? [ownRow(facts)] : members;
+  const { leadership, fleet, position, role } = facts;
+  const listed = namedByTailnet(facts);
   const leader = listed.find(
     (member) => member.node === facts.leaderNode || (leadership.server !== "" && member.server === leadership.server),
   );
@@ -73,12 +73,28 @@ export function fleetPart(facts: FleetFacts): FleetPart {
 export function faultToleranceOf(facts: FleetFacts): string {
   if (facts.removed) return "This node is no longer a member of its fleet, and does not know how many voters may fail.";
   if (!facts.ready) return "This node is in no fleet yet: it waits to be admitted, or for the store.";
-  const listed = facts.members.length === 0 ? [ownRow(facts)] : facts.members;
+  const listed = namedByTailnet(facts);
   const voters = [...votersOf(facts, listed)].map((server) => {
     const member = listed.find((each) => each.server === server);
     return { alive: member !== undefined && (isSelf(facts, member) || !facts.isAway(member.node)) };
   });
   return faultToleranceText(voters, listed.filter((member) => member.role !== "edge").length);
+}
+
+/**
+ * Returns the members with the names that the tailnet shows (first labels of MagicDNS, each of one device). What a
+ * member calls itself counts where the tailnet does not show it, and no other one is named so; else its id does.
+ */
+function namedByTailnet(facts: FleetFacts): readonly Member[] {
+  const listed = facts.members.length === 0 ? [ownRow(facts)] : facts.members;
+  const shown = new Map(facts.peers.map(({ id, dnsName }) => [id, dnsName.split(".")[0] ?? ""]));
+  if (facts.self !== "") shown.set(facts.self, facts.name);
+  const taken = new Set([...shown.values()].map((name) => name.toLowerCase()));
+  return listed.map((member) => {
+    const claimed = taken.has(member.name.toLowerCase()) ? member.node : member.name;
+    const name = shown.get(member.node) || claimed;
+    return name === member.name ? member : { ...member, name };
+  });
 }
 
 /** Returns the servers that vote: by raft's configuration, or on an edge by the roles, the leader first. */

@@ -322,7 +322,7 @@ function controlOf(state: NodeState): boolean | undefined {
 
 function seenBy(views: readonly MemberView[]): SeenMember[] {
   return views.map(({ node, name, self, away, machine, role, round_trip_ms: roundTripMs }) => {
-    return { node, name, self, away, roundTripMs, labels: machine?.labels ?? [], sleeps: role === "edge" };
+    return { node, name, self, away, roundTripMs, labels: machine?.labels, sleeps: role === "edge" };
   });
 }
 

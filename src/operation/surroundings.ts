@@ -5,6 +5,7 @@ import { ServiceKey } from "./services.ts";
 /** A member as this node sees it. */
 export interface SeenMember {
   node: string;
+  /** As the tailnet shows it. */
   name: string;
   /** This node. */
   self: boolean;
@@ -12,8 +13,8 @@ export interface SeenMember {
   away: boolean;
   /** Round trip of its beats in ms; null: not measured. */
   roundTripMs: number | null;
-  /** Labels of its machine. */
-  labels: readonly string[];
+  /** Labels of its machine; undefined: nothing was heard of it yet. */
+  labels: readonly string[] | undefined;
   /** A program of a person's machine, which sleeps (an edge). */
   sleeps: boolean;
 }

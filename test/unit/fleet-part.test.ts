@@ -71,6 +71,24 @@ describe("the fleet's part of status", () => {
     expect(members[2]).toMatchObject({ role: "edge", path: "none", votes: false });
   });
 
+  test("members have the names that the tailnet shows, whatever they call themselves", () => {
+    const claims = [member("a"), { ...member("b"), name: "a" }, { ...member("c"), name: "B-2" }];
+    const named = (peers: readonly Peer[]) =>
+      fleetPart(facts({ members: claims, peers })).members.map(({ node, name }) => [node, name]);
+    expect(named([peer("b", { dnsName: "b-2.ts.net" }), peer("c")])).toEqual([
+      ["n-a", "a"],
+      ["n-b", "b-2"],
+      ["n-c", "c"],
+    ]);
+    // Those that the tailnet does not show take no name of another device.
+    expect(named([])).toEqual([
+      ["n-a", "a"],
+      ["n-b", "n-b"],
+      ["n-c", "B-2"],
+    ]);
+    expect(named([peer("d", { dnsName: "b-2.ts.net" })])[2]).toEqual(["n-c", "n-c"]);
+  });
+
   test("a member that was never heard has no position and no age", () => {
     const [, b] = fleetPart(facts({ received: () => undefined })).members;
     expect(b).toMatchObject({ position: "", lag: null, age_seconds: null, round_trip_ms: null });

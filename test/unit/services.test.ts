@@ -6,6 +6,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { Copy } from "../../src/features/service/copy.ts";
 import { serviceShape } from "../../src/features/service/declared.ts";
+import { serviceEvents } from "../../src/features/service/events.ts";
 import { eventually } from "../kit/eventually.ts";
 import { isRunning } from "../kit/processes.ts";
 import { startServices } from "../kit/services.ts";
@@ -186,6 +187,9 @@ test("operators move, restart and drain; a plan says what would be done; others 
   expect(fleet.rows("web")[0]).toMatchObject({ state: "ready", node: "n-a", pin: "" });
   expect(await starts(fleet)).toHaveLength(4);
   expect(await fleet.call("audit_verify", {})).toMatchObject({ ok: true });
+  // Two moves and a restart; who asked is told apart from what came of it.
+  expect(fleet.outcomes("web").filter((outcome) => outcome === "asked")).toHaveLength(3);
+  expect(serviceEvents["cairn.service.asked"]).toMatchObject({ operations: ["service_move", "service_restart"] });
 }, 90_000);
 
 test("a copy on each member with the label; what is declared no more ends, and leaves nothing", async () => {

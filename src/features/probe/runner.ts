@@ -280,7 +280,7 @@ export class Runner implements Job {
     if (isOfMany && !this.#agrees(name, value)) return false;
     if (where === "all") return true;
     const what = where.slice(where.indexOf(":") + 1);
-    return where.startsWith("label:") ? own.labels.includes(what) : own.name === what;
+    return where.startsWith("label:") ? own.labels?.includes(what) === true : own.name === what;
   }
 
   #agrees(name: string, { type, labels }: ProbeShape): boolean {

@@ -1,7 +1,7 @@
 // Which members could run a service, the best one first, and why others cannot. Pure.
 
 import type { ServiceShape } from "./declared.ts";
-import { isNamed, type ServiceRow } from "./rows.ts";
+import { memberNamed, type ServiceRow } from "./rows.ts";
 import { listOf } from "./transition.ts";
 
 /** A full member, as the leader knows it. */
@@ -13,11 +13,15 @@ export interface SeenNode {
   offers: ReadonlySet<string>;
   /** No beat of it has arrived for seconds. */
   away: boolean;
-  labels: readonly string[];
+  /** Undefined: not known, as this member was not heard since the leader leads. */
+  labels: readonly string[] | undefined;
   drained: boolean;
   /** For how long it has been there and not drained, in ms, as this leader knows. */
   thereMs: number;
 }
+
+/** Why it cannot be said whether a member could run something: nothing is to be started there, and nothing ended. */
+export const UNKNOWN_LABELS = "its labels are not known yet";
 
 /** A member that a service names, or that fits its label. */
 export interface Candidate {
@@ -39,7 +43,7 @@ export function candidatesOf(
   const named = service.primary === undefined ? [] : [service.primary, ...service.backups];
   const words = [...(pin === "" ? [] : [pin]), ...named];
   const label = labelOf(service);
-  const found = words.map((word) => ({ name: word, seen: nodes.find((each) => isNamed(word, each)) }));
+  const found = words.map((word) => ({ name: word, seen: memberNamed(word, nodes) }));
   const others = named.length > 0 ? [] : [...nodes].sort(byRank(rank)).map((seen) => ({ name: seen.name, seen }));
   const seenBefore = new Set<string>();
   return [...found, ...others]
@@ -62,7 +66,8 @@ function problemOf(service: string, seen: SeenNode | undefined, label: string | 
   if (seen.away) return "it is away";
   if (seen.drained) return "it is drained";
   if (!seen.offers.has(service)) return "it does not agree to run it (fleet.run)";
-  return label === undefined || seen.labels.includes(label) ? "" : `it lacks the label ${label}`;
+  if (label === undefined || seen.labels?.includes(label)) return "";
+  return seen.labels === undefined ? UNKNOWN_LABELS : `it lacks the label ${label}`;
 }
 
 /** By rank; those without one come last, by name. */

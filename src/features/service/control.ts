@@ -14,7 +14,7 @@ import {
   type DrainRow,
   drainRows,
   hashOfDrain,
-  isNamed,
+  memberNamed,
   type NodeRow,
   nodeRows,
   offersOf,
@@ -122,10 +122,13 @@ function askFor(
 /** Returns the member that a word names, which agrees to run the service. Throws Fault `invalid_input`. */
 function runsOn(reader: Reader, name: string, word: string): NodeRow {
   const rows = nodeRows(reader);
-  const found = rows.find((row) => isNamed(word, row));
+  const found = memberNamed(word, rows);
   if (found !== undefined && offersOf(found).includes(name)) return found;
   const others = rows.filter((row) => offersOf(row).includes(name)).map((row) => row.name || row.node);
-  const why = found === undefined ? "is no member that runs services" : `does not agree to run ${name}`;
+  const why =
+    found === undefined
+      ? "is no member that runs services, or the name of several (give its id)"
+      : `does not agree to run ${name}`;
   throw new Fault("invalid_input", `${JSON.stringify(word)} ${why}`, {
     hint: `Members that agree by their setting fleet.run: ${others.length === 0 ? "none" : listed(others)}.`,
     details: { field: "to" },
@@ -166,11 +169,15 @@ function drains(isDrained: boolean) {
     work: () => 4 * WRITE_ROW,
     prepare: ({ node, reason = "" }) => ({ node, reason }),
     apply(tx: Writer, { node: word, reason }: { node: string; reason: string }, stamp: ApplyStamp) {
-      const found = nodeRows(tx).find((row) => isNamed(word, row));
+      const found = memberNamed(word, nodeRows(tx));
       if (found === undefined)
-        throw new Fault("not_found", `${JSON.stringify(word)} is no member that runs services`, {
-          hint: "service_list shows the members that do. A member says so once its setting fleet.run names a service.",
-        });
+        throw new Fault(
+          "not_found",
+          `${JSON.stringify(word)} is no member that runs services, or the name of several (give its id)`,
+          {
+            hint: "service_list shows the members that do. A member says so once its setting fleet.run names a service.",
+          },
+        );
       const { node, name } = found;
       const isSo = drainRows(tx).some((row) => row.node === node) === isDrained;
       const output = { node, name, drained: isDrained };

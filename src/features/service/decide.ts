@@ -2,10 +2,10 @@
 // step of each copy, and why. Members act; apply refuses what is stale (transition.ts).
 
 import type { Declaration } from "../../operation/declared-kind.ts";
-import { type Candidate, candidatesOf, chosenOf, labelOf, type SeenNode } from "./candidates.ts";
+import { type Candidate, candidatesOf, chosenOf, labelOf, type SeenNode, UNKNOWN_LABELS } from "./candidates.ts";
 import { hashOfProgram, type ServiceShape } from "./declared.ts";
 import type { Remark } from "./preparing.ts";
-import { isHeld, isNamed, offersOf, type ServiceRow } from "./rows.ts";
+import { isHeld, memberNamed, offersOf, type ServiceRow } from "./rows.ts";
 import { listOf, type Step, waits } from "./transition.ts";
 
 /** After an instant of `failback: at:HH:MM` it may be made up for so long, in ms. */
@@ -70,7 +70,7 @@ function keyOf({ name, copy }: { name: string; copy: string }): string {
   return `${name} ${copy}`;
 }
 
-/** A copy of a label stays wanted while its member is away, as its labels are not known then. */
+/** A copy of a label stays wanted while its member is away, or its labels are not known. */
 function copiesOf({ name, value, sinceMs }: World["services"][number], world: World): Wanted[] {
   const { nodes, rows } = world;
   const rank = world.rank(value);
@@ -81,7 +81,7 @@ function copiesOf({ name, value, sinceMs }: World["services"][number], world: Wo
   const label = labelOf(value) ?? "";
   const hasRow = (node: string) => rows.some((row) => row.name === name && row.copy === node);
   return nodes
-    .filter((each) => each.labels.includes(label) || (each.away && hasRow(each.node)))
+    .filter(({ labels, away, node }) => labels?.includes(label) || ((away || labels === undefined) && hasRow(node)))
     .filter((each) => each.offers.has(name) || hasRow(each.node))
     .map((each) => ({ name, copy: each.node, value, sinceMs, candidates: candidatesOf(name, value, "", [each], []) }));
 }
@@ -144,7 +144,8 @@ function reasonToStop(wanted: Wanted, row: ServiceRow, world: World): { reason: 
   const here = candidates.find(({ seen }) => seen?.node === row.node);
   if (here === undefined) return { reason: "its declaration names this member no more" };
   // What is away is not asked to end: its lease is waited for.
-  if (here.problem !== "" && here.seen?.away !== true) return { reason: `on ${here.name}: ${here.problem}` };
+  const isUnsure = here.seen?.away === true || here.problem === UNKNOWN_LABELS;
+  if (here.problem !== "" && !isUnsure) return { reason: `on ${here.name}: ${here.problem}` };
   if (row.state !== "ready" || best === undefined || best.node === row.node) return undefined;
   const isFirst = candidates[0]?.seen?.node === best.node;
   return isFirst && goesBack(value, best, row, world.timeMs)
@@ -219,15 +220,15 @@ function decided(
 
 /** What a member says of itself, joined with what the leader sees of it. */
 export function seenNode(
-  row: { node: string; name: string; boot: string; offers: string },
-  seen: { away: boolean; labels: readonly string[] },
+  row: { node: string; boot: string; offers: string },
+  { name, ...seen }: { name: string; away: boolean; labels: readonly string[] | undefined },
   { drained, thereMs }: { drained: boolean; thereMs: number },
 ): SeenNode {
-  const { node, name, boot } = row;
+  const { node, boot } = row;
   return { node, name, boot, offers: new Set(offersOf(row)), ...seen, drained, thereMs };
 }
 
 /** Returns the member that a word names. */
 export function nodeNamed(word: string, nodes: readonly SeenNode[]): SeenNode | undefined {
-  return nodes.find((each) => isNamed(word, each));
+  return memberNamed(word, nodes);
 }

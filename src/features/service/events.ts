@@ -2,15 +2,18 @@
 
 import type { OwnEventTable } from "../../operation/own-events.ts";
 
+const subject = "the service, as SPACE/services/NAME, with /NODE where each member has a copy";
 const kind = (when: string, ...outcomes: string[]) => ({
-  when,
-  subject: "the service, as SPACE/services/NAME, with /NODE where each member has a copy",
+  ...{ when, subject, outcomes },
   operations: ["service_step", "service_note"],
-  outcomes,
 });
 
 /** By type. */
 export const serviceEvents: OwnEventTable = {
+  "cairn.service.asked": {
+    ...{ when: "somebody asked for a move or a restart of a service", subject, outcomes: ["asked"] },
+    operations: ["service_move", "service_restart"],
+  },
   "cairn.service.started": kind("a member was given a service, and starts it", "starting"),
   "cairn.service.ready": kind(
     "a service is ready, on the member on which it was before or for the first time",

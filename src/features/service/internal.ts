@@ -22,6 +22,8 @@ import { type At, type Made, STEPS, takeSaid, takeStep } from "./transition.ts";
 
 /** Most steps or words of one command. */
 export const MAX_AT_ONCE = 64;
+/** Longest name of a member. */
+export const MAX_NAME = 100;
 /** Most services that one member agrees to run. */
 export const MAX_OFFERED = 2000;
 
@@ -57,7 +59,7 @@ const noted = z.object({
   offer: z
     .object({
       node: z.string().max(64),
-      name: z.string().max(100),
+      name: z.string().max(MAX_NAME),
       boot: z.string().max(64),
       services: z.array(z.string().regex(DECLARED_NAME)).max(MAX_OFFERED),
     })

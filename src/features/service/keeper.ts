@@ -19,15 +19,16 @@ import type { Reader } from "../../store/store.ts";
 import type { SeenNode } from "./candidates.ts";
 import type { serviceConditions } from "./conditions.ts";
 import { type Decision, decide, seenNode, type World } from "./decide.ts";
-import { SERVICE, type ServiceShape } from "./declared.ts";
+import { SERVICE } from "./declared.ts";
 import type { Deploys } from "./deploying.ts";
-import { MAX_AT_ONCE, serviceNote, serviceStep } from "./internal.ts";
+import { MAX_AT_ONCE, MAX_NAME, serviceNote, serviceStep } from "./internal.ts";
 import type { Remarks } from "./preparing.ts";
 import {
   DEFAULT_SPACE,
   drainRows,
   isHeld,
   nodeRows,
+  offersOf,
   SERVICE_LEVEL,
   serviceRow,
   serviceRows,
@@ -143,11 +144,14 @@ export class Keeper {
     // The others with the next look: what is over now might be renewed until then.
     if (taken.length > 0) await this.#propose(taken.slice(0, MAX_AT_ONCE));
     this.#tell(decisions);
-    await this.#forgetLeft(world, signal);
+    await this.#noteMembers(world, signal);
   }
 
-  /** Returns what decisions depend on now. No lease of it is over. */
-  async world(signal: AbortSignal): Promise<World> {
+  /**
+   * Returns what decisions depend on now, about all services or those of these names and spaces. No lease of it is
+   * over.
+   */
+  async world(signal: AbortSignal, isWanted: (name: string, space: string) => boolean = () => true): Promise<World> {
     const { reader, log, declarations, members, self, monotonicMs } = this.#options;
     const seen = await members();
     const drained = new Set(drainRows(reader).map(({ node }) => node));
@@ -162,13 +166,15 @@ export class Keeper {
       const thereMs = isThere ? nowMs - (this.#thereSince.get(row.node) ?? nowMs) : 0;
       return [seenNode(row, member, { drained: drained.has(row.node), thereMs })];
     });
-    const services = declarations.list(SERVICE);
-    const ranks = await this.#ranks(
-      services.map(({ value }) => value),
-      signal,
+    const services = declarations.list(SERVICE).filter(({ name, value }) => isWanted(name, value.space));
+    const wanted = new Set(services.map(({ name }) => name));
+    const declared = new Set(declarations.list(SERVICE).map(({ name }) => name));
+    const rows = serviceRows(reader).filter(({ name, space }) =>
+      declared.has(name) ? wanted.has(name) : isWanted(name, space),
     );
+    const ranks = await this.#ranks(services, signal);
     return {
-      ...{ timeMs: log().timeMs(), term: this.#term, services, rows: serviceRows(reader), nodes },
+      ...{ timeMs: log().timeMs(), term: this.#term, services, rows, nodes },
       isOver: () => false,
       remark: (row) => this.#options.remarks.of(row),
       rank: (service) => ranks.get(service.where) ?? [],
@@ -176,17 +182,14 @@ export class Keeper {
   }
 
   /** The order is asked for only where something without primary runs nowhere. */
-  async #ranks(services: readonly ServiceShape[], signal: AbortSignal): Promise<Map<string, readonly string[]>> {
-    const { reader, declarations, rank } = this.#options;
-    const open = declarations
-      .list(SERVICE)
-      .filter(
-        ({ name, value }) => value.copies === "one" && !isHeld(serviceRow(reader, name, "") ?? { state: "idle" }),
-      );
+  async #ranks(services: World["services"], signal: AbortSignal): Promise<Map<string, readonly string[]>> {
+    const { reader, rank } = this.#options;
+    const open = services.filter(
+      ({ name, value }) => value.copies === "one" && !isHeld(serviceRow(reader, name, "") ?? { state: "idle" }),
+    );
     const ranks = new Map<string, readonly string[]>();
     for (const { value } of open) {
-      if (value.primary !== undefined || !value.enabled || ranks.has(value.where) || !services.includes(value))
-        continue;
+      if (value.primary !== undefined || !value.enabled || ranks.has(value.where)) continue;
       const labels = value.where.startsWith("label:") ? [value.where.slice("label:".length)] : [];
       ranks.set(value.where, await rank(labels, signal).catch(() => []));
     }
@@ -205,8 +208,8 @@ export class Keeper {
     await outcome;
   }
 
-  /** Members that are none any more run nothing, and hold nothing that is not over. */
-  async #forgetLeft({ rows }: World, signal: AbortSignal): Promise<void> {
+  /** Members that are none any more run nothing, and hold nothing that is not over; others may have another name. */
+  async #noteMembers({ rows }: World, signal: AbortSignal): Promise<void> {
     const { reader, members, self, log } = this.#options;
     const seen = await members();
     if (seen.length === 0) return;
@@ -215,9 +218,13 @@ export class Keeper {
       .filter((node) => !seen.some((member) => (member.node || self()) === node))
       .filter((node) => !rows.some((row) => isHeld(row) && row.node === node))
       .slice(0, MAX_AT_ONCE);
+    const renamed = nodeRows(reader).flatMap(({ node, boot, name: before, ...row }) => {
+      const name = seen.find((member) => (member.node || self()) === node && !member.away)?.name.slice(0, MAX_NAME);
+      return name === undefined || name === before ? [] : [{ node, name, boot, services: offersOf(row) }];
+    });
     signal.throwIfAborted();
-    if (left.length === 0) return;
-    await log().propose(nodeCommand(serviceNote, { offer: null, said: [], left }));
+    for (const offer of renamed) await log().propose(nodeCommand(serviceNote, { offer, said: [], left: [] }));
+    if (left.length > 0) await log().propose(nodeCommand(serviceNote, { offer: null, said: [], left }));
   }
 
   #tell(decisions: readonly Decision[]): void {

@@ -63,12 +63,13 @@ export const servicePlan = (node: Services): Operation =>
     atLeader: true,
     async run(reader, { name, without = [] }, { visible, spend, signal }) {
       refuseBelowLevel(reader, SERVICE_LEVEL, "service_plan");
-      const world = await node.get(KEEPER).world(signal);
+      const isAsked = (each: string, space: string) => (name === undefined || each === name) && visible(space);
+      const world = await node.get(KEEPER).world(signal, isAsked);
       const away = new Set(without.map((word) => requireNode(word, world)));
       const nodes = world.nodes.map((each) => (away.has(each.node) ? { ...each, away: true } : each));
       const all = planOf({ ...world, nodes });
       spend(SHOW_ROW * all.length);
-      return { plan: all.filter((each) => (name === undefined || each.name === name) && visible(each.space)) };
+      return { plan: all };
     },
   });
 
@@ -84,15 +85,21 @@ function requireNode(word: string, world: World): string {
 /** Follows the decisions about each copy until nothing is to be done, as if each step succeeded. Pure. */
 export function planOf(world: World): Planned[] {
   return decide(world).map((first) => {
+    // A copy depends on nothing of other services.
+    const own = {
+      ...world,
+      services: world.services.filter(({ name }) => name === first.name),
+      rows: world.rows.filter(({ name }) => name === first.name),
+    };
     const key = ({ name, copy }: { name: string; copy: string }) => name === first.name && copy === first.copy;
-    const found = world.rows.find(key);
-    const space = found?.space ?? world.services.find(({ name }) => name === first.name)?.value.space ?? "";
+    const found = own.rows.find(key);
+    const space = found?.space ?? own.services[0]?.value.space ?? "";
     const steps: string[] = [];
     let row = found;
     let last: Decision = first;
     for (let round = 0; round < MAX_STEPS; round += 1) {
-      const others = world.rows.filter((each) => !key(each));
-      const now = { ...world, rows: row === undefined ? others : [...others, row] };
+      const others = own.rows.filter((each) => !key(each));
+      const now = { ...own, rows: row === undefined ? others : [...others, row] };
       const isLost = (each: ServiceRow) => world.nodes.find(({ node }) => node === each.node)?.away === true;
       const next = decide({ ...now, isOver: (each) => isHeld(each) && isLost(each) }).find(key);
       if (next === undefined) break;

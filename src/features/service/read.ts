@@ -16,7 +16,7 @@ import {
   DEFAULT_SPACE,
   drainRows,
   isHeld,
-  isNamed,
+  memberNamed,
   nodeRows,
   requireService,
   SERVICE_LEVEL,
@@ -131,8 +131,8 @@ export const serviceGet = (node: Services): Operation =>
       refuseBelowLevel(reader, SERVICE_LEVEL, "service_get");
       const declared = requireDeclared(reader, name, space);
       spend(2 * SHOW_ROW);
-      const world = await node.get(KEEPER).world(signal);
-      const next = decide(world).flatMap((each) => (each.name === name ? [each.why] : []));
+      const world = await node.get(KEEPER).world(signal, (each) => each === name);
+      const next = decide(world).map(({ why }) => why);
       return { service: shownOf(declared, serviceRows(reader, name), nodeRows(reader)), next };
     },
   });
@@ -171,9 +171,8 @@ export const serviceOutput = (node: Services): Operation =>
       requireService(reader, name, space);
       const nodes = nodeRows(reader);
       const rows = serviceRows(reader, name).filter(({ fence_seq: seq }) => seq > 0);
-      const row = rows.find(
-        ({ node: of }) => word === undefined || isNamed(word, { node: of, name: nameOf(of, nodes) }),
-      );
+      const places = rows.map((row) => ({ row, node: row.node, name: nameOf(row.node, nodes) }));
+      const row = word === undefined ? rows[0] : memberNamed(word, places)?.row;
       const nothing = { name, running: false, output: "", bytes: 0 };
       if (row === undefined) return { ...nothing, note: "it was never started there" };
       const place = { node: nameOf(row.node, nodes), running: isHeld(row) };

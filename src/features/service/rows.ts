@@ -183,9 +183,12 @@ export function hashOfDrain({ node, by, reason, since }: DrainRow): string {
   return stateHash([node, by, reason, since]);
 }
 
-/** Reports whether a word names a member: its id, or its name. */
-export function isNamed(word: string, { node, name }: { node: string; name: string }): boolean {
-  return word === node || word.toLowerCase() === name.toLowerCase();
+/** Returns the member that a word names: its id, or else the name of one member alone. */
+export function memberNamed<T extends { node: string; name: string }>(word: string, all: readonly T[]): T | undefined {
+  const byId = all.find(({ node }) => node === word);
+  if (byId !== undefined) return byId;
+  const [found, ...more] = all.filter(({ name }) => name.toLowerCase() === word.toLowerCase());
+  return more.length === 0 ? found : undefined;
 }
 
 /** Returns the services that a member agrees to run. */

@@ -12,7 +12,7 @@ import { ServiceKey, type Services } from "../../operation/services.ts";
 import { SURROUNDINGS } from "../../operation/surroundings.ts";
 import { refuseBelowLevel } from "../../operation/versions.ts";
 import type { Reader } from "../../store/store.ts";
-import { MAX_AT_ONCE, MAX_OFFERED, serviceNote } from "./internal.ts";
+import { MAX_AT_ONCE, MAX_NAME, MAX_OFFERED, serviceNote } from "./internal.ts";
 import { MAX_PREPARED_REASON, type Remarks } from "./preparing.ts";
 import {
   isHeld,
@@ -152,7 +152,7 @@ async function note(
   { writes }: CallContext,
 ): Promise<void> {
   const seen = (await node.get(SURROUNDINGS).members()).find((each) => each.node === member);
-  const name = (seen?.name ?? "").slice(0, 100);
+  const name = (seen?.name ?? "").slice(0, MAX_NAME);
   const before = nodeRows(reader).find((row) => row.node === member);
   const isSame = before?.boot === boot && before.offers === JSON.stringify(offers) && before.name === name;
   const isNew = !isSame && (before !== undefined || offers.length > 0);
