@@ -13,6 +13,24 @@ export interface DataLock {
   release(): void;
 }
 
+/**
+ * Locks a file that exists, until it is released or this process ends; undefined: another process holds it. `inode` is
+ * that of the locked file, which may have lost its name meanwhile.
+ */
+export function tryLockFile(path: string): (DataLock & { inode: number }) | undefined {
+  const before = statSync(path, { throwIfNoEntry: false })?.ino ?? 0;
+  const lock = new Database(path, { create: true, readwrite: true });
+  try {
+    lock.run("PRAGMA busy_timeout = 0");
+    lock.run("BEGIN EXCLUSIVE");
+    return { inode: before, release: () => lock.close() };
+  } catch (error) {
+    lock.close();
+    if (isBusy(error)) return undefined;
+    throw error;
+  }
+}
+
 /** Reports whether a process holds the folder, and its pid as it wrote it. Changes nothing. */
 export function lockHolder(dataDir: string): { held: boolean; pid: number | undefined } {
   const path = join(dataDir, "cairn.lock");

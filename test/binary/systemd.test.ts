@@ -1,6 +1,7 @@
 // The compiled file as a service of a real systemd: what the installation refuses before it writes, what it takes back,
 // folders inside the sandbox, a disk for backups that comes and goes, and root and others beside the service's account.
 
+import { Database } from "bun:sqlite";
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -199,4 +200,43 @@ describe.skipIf(missing !== undefined)(`a service [needs ${missing ?? "systemd-n
     }
     expect(await pid()).toBe(before);
   }, 120_000);
+
+  test("an upgrade that the node itself has started is refused: it would end with the node", async () => {
+    const words = await offer("inside", (await otherCommit()).bytes);
+    const [before, old] = [await pid(), await hashOf(BIN)];
+    const enter = `for p in /sys/fs/cgroup/*/system.slice/cairn.service /sys/fs/cgroup/system.slice/cairn.service; do
+      [ -e "$p/cgroup.procs" ] && echo $$ > "$p/cgroup.procs"; done`;
+    // With another starter than the node, as a program that has left its session.
+    const refused = await sh(`sh -c '${enter}; ${words}'`);
+    expect([refused.code, refused.err]).toEqual([2, expect.stringContaining("has started this command itself")]);
+    expect(refused.err).toContain("systemd-run");
+    expect([await pid(), await hashOf(BIN)]).toEqual([before, old]);
+  }, 120_000);
+
+  test("a version that has migrated the state stays, and the steps that are said lead back", async () => {
+    const old = await hashOf(BIN);
+    const put = (id: string) => ok(`echo text | cairn context put ${id} -`, "cairn");
+    await put("team-a/before");
+    // What a newer build does at its start, with the level that the next one will have.
+    const raised = "/srv/new/raised.db";
+    await ok("cairn backup /var/lib/cairn/copy", "cairn");
+    await ok(`cp /var/lib/cairn/copy/cairn.db ${raised} && chmod 644 ${raised}`);
+    const database = new Database(join(machine.root, raised));
+    database.run("UPDATE meta SET value = '99' WHERE key = 'fleet_level'");
+    database.close();
+    const store = "/var/lib/cairn/store/1";
+    const serve = `cp ${raised} ${store}/cairn.db; rm -f ${store}/cairn.db-*; echo 'cairn: no luck' >&2; exit 1`;
+    const { code, err } = await sh(await offer("newer", script("9.0.2", serve)));
+    expect([code, err]).toEqual([32, expect.stringContaining("It stays, since it has raised the state to level 99")]);
+    const folder = /restore --aside (\/var\/lib\/cairn\/backups\/\S+),/.exec(err)?.[1] ?? "";
+    expect({ err, folder }).not.toMatchObject({ folder: "" });
+    expect(await hashOf(BIN)).not.toBe(old);
+    await ok("systemctl stop cairn");
+    // The new file is a script here, so the earlier one does what its command line says.
+    await ok(`cp ${BIN}.previous ${BIN}`);
+    await ok(`cairn restore --aside ${folder}`, "cairn");
+    await ok("systemctl reset-failed cairn; systemctl start cairn");
+    expect(await hashOf(BIN)).toBe(old);
+    expect(await ok("cairn context get team-a/before", "cairn")).toContain("text");
+  }, 180_000);
 });

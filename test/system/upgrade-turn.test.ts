@@ -23,10 +23,10 @@ async function turnOf(node: FleetNode, waitMs: number) {
   await findSocket();
   const invocation = { args: [], options: { data: node.dataDir }, env };
   const { signal } = new AbortController();
-  const endTurn = await takeTurn(invocation, { version: "0.0.1", waitMs, holdMs: 120_000, signal });
+  const turn = await takeTurn(invocation, { version: "0.0.1", waitMs, signal });
   return async () => {
     await findSocket();
-    await endTurn();
+    await turn.end();
   };
 }
 

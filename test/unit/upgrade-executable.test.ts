@@ -7,7 +7,7 @@ import { Executable, isOlder } from "../../src/cli/upgrade/executable.ts";
 import { temporaryFolder } from "../kit/temporary.ts";
 
 const script = (version: string, more = "") =>
-  `#!/bin/sh\n${more}[ "$1 $2" = "version --json" ] && echo '{"version":"${version}","commit":"c-${version}","bun":"1"}'\n`;
+  `#!/bin/sh\n${more}[ "$1 $2" = "version --json" ] && echo '{"version":"${version}","commit":"c-${version}","level":3,"bun":"1"}'\n`;
 
 let folder: string;
 let executable: Executable;
@@ -27,7 +27,7 @@ const stage = (text: string) =>
 test("a new file takes the place of the old one, with its rights; the old one can be put back, and that undone", async () => {
   {
     await using staged = await stage(script("2.0.0"));
-    expect(staged).toMatchObject({ version: "2.0.0", commit: "c-2.0.0" });
+    expect(staged).toMatchObject({ version: "2.0.0", commit: "c-2.0.0", level: 3 });
     executable.put(staged.path);
   }
   expect(readdirSync(folder).sort()).toEqual(["cairn", "cairn.previous"]);

@@ -15,7 +15,12 @@ import { runManager } from "../service/manager.ts";
 /** A new executable may take so long to say its version, in ms. */
 const VERSION_MS = 20_000;
 
-const versionShape = z.object({ version: z.string().max(64), commit: z.string().max(64) });
+const versionShape = z.object({
+  version: z.string().max(64),
+  commit: z.string().max(64),
+  /** The highest fleet level that it reads; builds before this field do not say it. */
+  level: z.number().int().min(1).optional(),
+});
 
 /** What an executable says of itself. */
 export type Version = z.output<typeof versionShape>;

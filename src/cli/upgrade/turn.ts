@@ -17,6 +17,8 @@ export const TURN = "default/cairn-upgrade";
 /** Between two looks while others are waited for, in ms. */
 const LOOK_MS = 3000;
 const GIVE_BACK_TRIES = 10;
+/** So long a member that was killed in its turn holds up the others; it is renewed while the turn lasts. */
+const TURN_SECONDS = 120;
 /** A member whose last report is older is taken for one that does not serve. */
 const MAX_REPORT_AGE_SECONDS = 15;
 
@@ -25,19 +27,57 @@ export interface TurnWanted {
   /** The version that this node is to get. */
   version: string;
   waitMs: number;
-  /** The turn may take so long. */
-  holdMs: number;
   signal: AbortSignal;
 }
 
-/** The end of a turn: gives it to the next member. Never rejects. */
-export type EndTurn = () => Promise<void>;
+/** A turn that this node has. */
+export interface Turn {
+  /** Throws Fault `lease_lost` where another member may have it already. */
+  throwIfLost(): void;
+  /** Gives it to the next member. Never rejects. */
+  end(): Promise<void>;
+}
+
+/** For a node that needs no turn. */
+export const NO_TURN: Turn = { throwIfLost: () => {}, end: async () => {} };
+
+/** A turn whose lease is renewed until its end. */
+class HeldTurn implements Turn {
+  readonly #lease: HeldLease;
+  readonly #over = new AbortController();
+  readonly #kept: Promise<void>;
+  #lost: unknown;
+
+  constructor(lease: HeldLease) {
+    this.#lease = lease;
+    this.#kept = lease
+      .keep(0, this.#over.signal, () => {})
+      .then(
+        (lost) => {
+          this.#lost = lost;
+        },
+        (error: unknown) => {
+          this.#lost = error;
+        },
+      );
+  }
+
+  throwIfLost(): void {
+    if (this.#lost !== undefined) throw this.#lost;
+  }
+
+  async end(): Promise<void> {
+    this.#over.abort();
+    await this.#kept;
+    await giveBack(this.#lease);
+  }
+}
 
 /**
  * Waits for the turn of this node, and hands the lead over where it leads. A fleet of one and an edge need none.
  * Rejects with Fault `unavailable` that says what was waited for.
  */
-export async function takeTurn(invocation: Invocation, wanted: TurnWanted): Promise<EndTurn> {
+export async function takeTurn(invocation: Invocation, wanted: TurnWanted): Promise<Turn> {
   const endMs = performance.now() + wanted.waitMs;
   let told = "";
   for (;;) {
@@ -54,23 +94,23 @@ export async function takeTurn(invocation: Invocation, wanted: TurnWanted): Prom
   }
 }
 
-type Tried = { turn: EndTurn; waiting?: undefined } | { turn?: undefined; waiting: string };
+type Tried = { turn: Turn; waiting?: undefined } | { turn?: undefined; waiting: string };
 
 async function tryTurn(invocation: Invocation, wanted: TurnWanted, leftMs: number): Promise<Tried> {
-  const { version, holdMs, signal } = wanted;
+  const { version, signal } = wanted;
   try {
     const before = await reportOf(invocation, signal);
-    if (before.role === "edge" || fullMembers(before).length < 2) return { turn: async () => {} };
+    if (before.role === "edge" || fullMembers(before).length < 2) return { turn: NO_TURN };
     // Without holding the turn: those who are waited for need it.
     const reason = reasonToWait(before, version);
     if (reason !== undefined) return { waiting: reason };
     const waitSeconds = Math.min(60, Math.floor(leftMs / 1000));
     const lease = await HeldLease.acquire(
       invocation,
-      { name: TURN, ttlSeconds: Math.ceil(holdMs / 1000), purpose: `Upgrade to ${version}`, waitSeconds },
+      { name: TURN, ttlSeconds: TURN_SECONDS, purpose: `Upgrade to ${version}`, waitSeconds },
       signal,
     );
-    const turn = () => giveBack(lease);
+    const turn = new HeldTurn(lease);
     try {
       const now = await reportOf(invocation, signal);
       const still = reasonToWait(now, version);
@@ -78,10 +118,10 @@ async function tryTurn(invocation: Invocation, wanted: TurnWanted, leftMs: numbe
         if (leads(now)) await askNode(invocation, "fleet_transfer", {}, { signal });
         return { turn };
       }
-      await turn();
+      await turn.end();
       return { waiting: still };
     } catch (error) {
-      await turn();
+      await turn.end();
       throw error;
     }
   } catch (error) {

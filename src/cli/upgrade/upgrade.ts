@@ -8,13 +8,16 @@ import { lockHolder } from "../../store/lock.ts";
 import { dataDirOf, isReady } from "../client.ts";
 import { type Command, countOption, type Invocation, isSet, textOption } from "../command.ts";
 import { NEGATIVE_EXIT } from "../exit.ts";
-import { cell, say, showResult } from "../output.ts";
+import { say, showResult } from "../output.ts";
 import { type Condition, leaderKnown, takesCalls } from "../wait/conditions.ts";
 import { waitFor } from "../wait/wait.ts";
 import { Executable, isOlder, type Version } from "./executable.ts";
+import { refuseInside } from "./inside.ts";
+import { lockExecutable } from "./lock.ts";
 import { findManager, type Manager } from "./node-manager.ts";
 import { openRelease } from "./release.ts";
-import { type EndTurn, takeTurn } from "./turn.ts";
+import { NO_TURN, takeTurn } from "./turn.ts";
+import { copyBefore, nameOf, ownVersion, raisedTo, refuseUnreadable, type StateCopy, stepsBack } from "./way-back.ts";
 
 const WAIT_SECONDS = 900;
 const READY_SECONDS = 120;
@@ -26,7 +29,8 @@ export const upgrade: Command = {
   more: `FROM is the folder or https address of a release, a file, or blob:SPACE/SHA256 of the fleet (cairn blob put). Checked are
 the SHA-256 in SHA256SUMS, with --key its Ed25519 signature, and that the file runs here. The node of the data folder is
 restarted by its service (cairn service install); where it is not ready in time, the earlier executable comes back and
-runs. In a fleet the members take turns: start this on all of them, the one that leads waits for the others.
+runs. Where the new version may migrate the state, the node makes a backup of it before. In a fleet the members take
+turns: start this on all of them, the one that leads waits for the others.
 Examples:
   cairn upgrade https://example.com/cairn/1.2.0 --key /etc/cairn/release.pem
   cairn upgrade ./cairn-linux-arm64 --sha256 9f86…
@@ -38,6 +42,7 @@ Examples:
     { flags: "--check", help: "check it and say what would be done; exits 3 when there is nothing newer" },
     { flags: "--rollback", help: "put the earlier executable back" },
     { flags: "--allow-downgrade", help: "also where its version is older" },
+    { flags: "--without-copy", help: "make no copy of the state, also where the new version may migrate it" },
     { flags: "--alone", help: "restart the node without waiting for a turn in the fleet" },
     { flags: "--wait <seconds>", help: `how long to wait for the turn (default ${WAIT_SECONDS})` },
     {
@@ -74,6 +79,7 @@ async function upgradeBy(invocation: Invocation, signal: AbortSignal): Promise<n
   };
   const executable = Executable.own();
   await executable.refuseOwned();
+  using _lock = isSet(invocation, "check") ? undefined : lockExecutable(executable.path);
   if (Executable.isInContainer) say("this is a container: what is changed in its image is gone with it");
   if (from === undefined) {
     const earlier = await executable.previous();
@@ -130,42 +136,51 @@ interface Times {
   readyMs: number;
 }
 
-async function exchange(invocation: Invocation, made: Exchange, times: Times, signal: AbortSignal): Promise<number> {
+async function exchange(asked: Invocation, made: Exchange, times: Times, signal: AbortSignal): Promise<number> {
   const { executable, to, put, sha256, isSigned } = made;
-  const dataDir = dataDirOf(invocation);
+  const dataDir = dataDirOf(asked);
+  // The node of this data folder, and none that CAIRN_URL names.
+  const invocation = { ...asked, options: { ...asked.options, data: dataDir } };
   const { held, pid } = lockHolder(dataDir);
   const manager = held && pid !== undefined ? await findManager(pid, invocation.env) : undefined;
   const shown = { ...resultOf(executable, to), sha256, signed: isSigned };
-  const step = `${executable.path} from ${nameOf(buildInfo)} to ${nameOf(to)}`;
+  const step = `${executable.path} from ${nameOf(ownVersion)} to ${nameOf(to)}`;
   if (isSet(invocation, "check")) {
     const node = manager !== undefined ? "its node would be restarted" : held ? restartYourself(pid) : "no node runs";
     await showResult(invocation, { ...shown, changed: false }, `would change ${step}; ${node}\n`);
     return 0;
   }
+  if (manager !== undefined && pid !== undefined) await refuseInside(pid);
+  if (held && isSet(invocation, "rollback")) refuseUnreadable(dataDir, to, executable.path);
   if (manager === undefined) {
+    const copy = await copyBefore(invocation, { dataDir, to, isRunning: held }, signal);
     signal.throwIfAborted();
     await put();
     const node = held ? restartYourself(pid) : `no node runs with the data folder ${dataDir}`;
-    await showResult(invocation, { ...shown, changed: true, restarted: false }, `changed ${step}; ${node}\n`);
+    await showResult(
+      invocation,
+      { ...shown, changed: true, restarted: false, copy: copy ?? null },
+      `changed ${step}; ${node}\n`,
+    );
     return 0;
   }
   const isAlone = isSet(invocation, "alone");
-  const holdMs = 2 * times.readyMs + 120_000;
-  const endTurn: EndTurn = isAlone
-    ? async () => {}
-    : await takeTurn(invocation, { version: to.version, waitMs: times.waitMs, holdMs, signal });
+  const turn = isAlone ? NO_TURN : await takeTurn(invocation, { version: to.version, waitMs: times.waitMs, signal });
+  let copy: StateCopy | undefined;
   try {
+    copy = await copyBefore(invocation, { dataDir, to, isRunning: true }, signal);
     // A node that waits for a login, or for its fleet, waits for it afterwards too.
     const wasReady = await isReady(invocation, { signal });
     signal.throwIfAborted();
+    turn.throwIfLost();
     await put();
-    await restartOrTakeBack(invocation, { executable, manager, to, readyMs: times.readyMs, wasReady });
+    await restartOrTakeBack(invocation, { executable, manager, to, readyMs: times.readyMs, wasReady, dataDir, copy });
   } finally {
-    await endTurn();
+    await turn.end();
   }
   await showResult(
     invocation,
-    { ...shown, changed: true, restarted: true },
+    { ...shown, changed: true, restarted: true, copy: copy ?? null },
     `changed ${step}; its node was restarted\n`,
   );
   return 0;
@@ -174,10 +189,6 @@ async function exchange(invocation: Invocation, made: Exchange, times: Times, si
 function resultOf({ path, previousPath }: Executable, { version, commit }: Version) {
   const from = { version: buildInfo.version, commit: buildInfo.commit };
   return { schema: 1, path, previous: previousPath, from, to: { version, commit } };
-}
-
-function nameOf({ version, commit }: Version): string {
-  return `${cell(version)} (${cell(commit)})`;
 }
 
 function restartYourself(pid: number | undefined): string {
@@ -191,6 +202,8 @@ interface Restart {
   readyMs: number;
   /** Whether the node took calls before. */
   wasReady: boolean;
+  dataDir: string;
+  copy: StateCopy | undefined;
 }
 
 /** From here on no signal is heard: half an upgrade would be worse than a late end. */
@@ -199,6 +212,14 @@ async function restartOrTakeBack(invocation: Invocation, restart: Restart): Prom
   const why = await problemOfRestart(invocation, restart, to);
   if (why === undefined) return;
   say(`${nameOf(to)} is not ready: ${why}`);
+  const raised = raisedTo(restart.dataDir);
+  if (raised !== undefined)
+    throw new Fault(
+      "not_running",
+      `${nameOf(to)} is not ready: ${why}. It stays, since it has raised the state to level ${raised}, which ` +
+        `${nameOf(ownVersion)} does not read`,
+      { hint: `See the log of the node first. ${stepsBack(executable.path, restart.copy)}` },
+    );
   try {
     executable.putBack();
   } catch (cause) {
@@ -213,7 +234,7 @@ async function restartOrTakeBack(invocation: Invocation, restart: Restart): Prom
   }
   const again = await problemOfRestart(invocation, restart, buildInfo);
   const now =
-    again === undefined ? `${nameOf(buildInfo)} is back and ready` : `${nameOf(buildInfo)} is back, and ${again}`;
+    again === undefined ? `${nameOf(ownVersion)} is back and ready` : `${nameOf(ownVersion)} is back, and ${again}`;
   throw new Fault("not_running", `The upgrade to ${nameOf(to)} was taken back: ${why}. ${now}`, {
     hint: "See the log of the node (journalctl -u cairn), and whether its data needs a newer step first.",
   });
