@@ -26,7 +26,7 @@ test("a word names the member of that id, or else the only one of that name", ()
 function worldOf(declared: Record<string, unknown>, labels: readonly string[] | undefined, isReady: boolean): World {
   const played = new PlacedWorld(() => 0.5, { primary: undefined, backups: [], ...declared }).world();
   const copy = declared["copies"] === "per_label" ? "n0" : "";
-  const known = { ...played, nodes: played.nodes.map((node) => ({ ...node, labels: ["web"] })), rows: [] };
+  const known = { ...played, nodes: played.nodes.map((node) => ({ ...node, labels: ["web", "gpu"] })), rows: [] };
   const first = decide(known).find((each) => each.copy === copy)?.step;
   const started = first && takeStep(undefined, { ...first, node: "n0" }, { seq: 5, timeMs: 0, n: 1 })?.row;
   const row = { ...(started as ServiceRow), state: "ready", ready_at: 1, ready_node: "n0" } as const;
@@ -46,6 +46,28 @@ test.each([{ where: "label:web" }, { where: "label:web", copies: "per_label" }])
     expect(steps(["web"], false)[0]).toEqual([copy, "starting"]);
   },
 );
+
+test("a move or a start waits for labels that could decide it, but not for ever", () => {
+  const gpu = ["gpu"];
+  /** What is decided where n0 has it, or had it last; n0, n1 and n2 have these labels. */
+  const next = (labels: readonly (readonly string[] | undefined)[], row: Partial<ServiceRow>, thereMs = 14_999) => {
+    const { nodes, rows, ...world } = worldOf({ where: "label:gpu", primary: "n0", backups: ["n1", "n2"] }, gpu, true);
+    const seen = nodes.map((each, at) => ({ ...each, labels: labels[at], thereMs }));
+    const [decision] = decide({ ...world, nodes: seen, rows: rows.map((each) => ({ ...each, ...row })) });
+    return [decision?.step?.to, decision?.step?.to === "starting" ? decision.step.node : decision?.step?.next];
+  };
+  const moved = { asked: "move", pin: "n1" } as const;
+  expect(next([gpu, gpu, gpu], moved)).toEqual(["stopping", "n1"]);
+  expect(next([gpu, undefined, gpu], moved)).toEqual([undefined, undefined]);
+  expect(next([undefined, undefined, gpu], moved)).toEqual([undefined, undefined]);
+  expect(next([gpu, undefined, gpu], moved, 15_000)).toEqual(["stay", ""]);
+  expect(next([gpu, ["cpu"], gpu], moved)).toEqual(["stay", ""]);
+  const ended = { state: "idle" } as const;
+  expect(next([gpu, gpu, gpu], ended)).toEqual(["starting", "n0"]);
+  expect(next([undefined, gpu, gpu], ended)).toEqual([undefined, undefined]);
+  expect(next([undefined, gpu, gpu], ended, 15_000)).toEqual(["starting", "n1"]);
+  expect(next([gpu, undefined, undefined], ended)).toEqual(["starting", "n0"]);
+});
 
 test("a plan says that labels are not known", () => {
   const [plan] = planOf(worldOf({ where: "label:web" }, undefined, false));

@@ -32,6 +32,9 @@ export interface Candidate {
   problem: string;
 }
 
+/** Labels that the leader has not heard are waited for until a member has been there for so long, in ms. */
+const LABELS_MS = 15_000;
+
 /** What a service may run on, the best first, whether it can or not. `rank`: the order without a primary. */
 export function candidatesOf(
   name: string,
@@ -70,6 +73,14 @@ function problemOf(service: string, seen: SeenNode | undefined, label: string | 
   return seen.labels === undefined ? UNKNOWN_LABELS : `it lacks the label ${label}`;
 }
 
+/**
+ * Reports whether a candidate could run it, or could as soon as its labels are heard. Those of a build that sends none
+ * are waited for no longer than others.
+ */
+export function mayFit({ problem, seen }: Candidate): boolean {
+  return problem === "" || (problem === UNKNOWN_LABELS && seen !== undefined && seen.thereMs < LABELS_MS);
+}
+
 /** By rank; those without one come last, by name. */
 function byRank(rank: readonly string[]): (one: SeenNode, other: SeenNode) => number {
   const place = ({ node }: SeenNode) => (rank.includes(node) ? rank.indexOf(node) : rank.length);
@@ -79,10 +90,14 @@ function byRank(rank: readonly string[]): (one: SeenNode, other: SeenNode) => nu
 
 /**
  * Returns the member that gets a copy which runs nowhere: where it was to go, where it was, then the first one that
- * fits; one on which all attempts failed only when no other is left.
+ * fits; one on which all attempts failed only when no other is left. `doesFit`: whether a candidate does.
  */
-export function chosenOf(row: ServiceRow | undefined, candidates: readonly Candidate[]): SeenNode | undefined {
-  const fits = candidates.flatMap(({ seen, problem }) => (problem === "" && seen !== undefined ? [seen] : []));
+export function chosenOf(
+  row: ServiceRow | undefined,
+  candidates: readonly Candidate[],
+  doesFit: (candidate: Candidate) => boolean = ({ problem }) => problem === "",
+): SeenNode | undefined {
+  const fits = candidates.flatMap((each) => (doesFit(each) && each.seen !== undefined ? [each.seen] : []));
   const tried = listOf(row?.tried ?? "[]");
   const fresh = fits.filter(({ node }) => !tried.includes(node));
   const hasRun = row !== undefined && row.fence_seq > 0;

@@ -2,7 +2,15 @@
 // step of each copy, and why. Members act; apply refuses what is stale (transition.ts).
 
 import type { Declaration } from "../../operation/declared-kind.ts";
-import { type Candidate, candidatesOf, chosenOf, labelOf, type SeenNode, UNKNOWN_LABELS } from "./candidates.ts";
+import {
+  type Candidate,
+  candidatesOf,
+  chosenOf,
+  labelOf,
+  mayFit,
+  type SeenNode,
+  UNKNOWN_LABELS,
+} from "./candidates.ts";
 import { hashOfProgram, type ServiceShape } from "./declared.ts";
 import type { Remark } from "./preparing.ts";
 import { isHeld, memberNamed, offersOf, type ServiceRow } from "./rows.ts";
@@ -106,7 +114,8 @@ function decideWanted(wanted: Wanted, row: ServiceRow | undefined, world: World)
   const why = whyHeld(wanted, row, world);
   if (end === undefined) {
     // Asked to move, and already at its best place.
-    const stay = row.asked === "" ? undefined : stepOf(row, "stay", world, { reason: row.reason });
+    const isOpen = row.asked === "" || awaitedOf(candidates) !== undefined;
+    const stay = isOpen ? undefined : stepOf(row, "stay", world, { reason: row.reason });
     return decided(row, stay, why, candidates);
   }
   return decided(row, stepOf(row, "stopping", world, end), end.reason, candidates);
@@ -118,7 +127,20 @@ function whyHeld(wanted: Wanted, row: ServiceRow, world: World): string {
     return waits === undefined ? row.reason : `${row.reason}; it is not ready yet: ${waits}`;
   }
   const lacking = lackOf(wanted, row, world) ?? strandedBy(wanted, row);
-  return lacking === undefined ? "is ready" : `is ready as it was declared before: ${lacking}`;
+  if (lacking !== undefined) return `is ready as it was declared before: ${lacking}`;
+  const here = hereOf(wanted, row);
+  const unknown = here?.problem === UNKNOWN_LABELS ? here : row.asked === "move" && awaitedOf(wanted.candidates);
+  return unknown ? `is ready; on ${unknown.name}: ${unknown.problem}` : "is ready";
+}
+
+function hereOf({ candidates }: Wanted, row: ServiceRow): Candidate | undefined {
+  return candidates.find(({ seen }) => seen?.node === row.node);
+}
+
+/** Returns the member that would be the best one if it has the label, which is to be heard soon. */
+function awaitedOf(candidates: readonly Candidate[]): Candidate | undefined {
+  const best = candidates.find(mayFit);
+  return best?.problem === UNKNOWN_LABELS ? best : undefined;
 }
 
 /** Returns why a copy that is ready goes on where it belongs no more: no member could start it again. */
@@ -133,7 +155,8 @@ function reasonToStop(wanted: Wanted, row: ServiceRow, world: World): { reason: 
   const { value, candidates } = wanted;
   const best = candidates.find(({ problem }) => problem === "")?.seen;
   if (row.asked === "restart") return { reason: "an operator restarts it", next: row.node };
-  if (row.asked === "move" && best !== undefined && best.node !== row.node)
+  const isKnown = awaitedOf(candidates) === undefined;
+  if (row.asked === "move" && isKnown && best !== undefined && best.node !== row.node)
     return { reason: `an operator moves it to ${best.name}`, next: best.node };
   if (strandedBy(wanted, row) !== undefined) return undefined;
   if (row.program !== hashOfProgram(value) && lackOf(wanted, row, world) === undefined) {
@@ -141,7 +164,7 @@ function reasonToStop(wanted: Wanted, row: ServiceRow, world: World): { reason: 
     const reason = taken === undefined ? "its declaration has changed" : `its deploy was taken back: ${taken.reason}`;
     return { reason, next: row.node };
   }
-  const here = candidates.find(({ seen }) => seen?.node === row.node);
+  const here = hereOf(wanted, row);
   if (here === undefined) return { reason: "its declaration names this member no more" };
   // What is away is not asked to end: its lease is waited for.
   const isUnsure = here.seen?.away === true || here.problem === UNKNOWN_LABELS;
@@ -180,6 +203,8 @@ function decideStart(wanted: Wanted, row: ServiceRow | undefined, world: World):
   const { name, copy, value, candidates } = wanted;
   const at = row ?? { name, copy };
   const chosen = chosenOf(row, candidates);
+  const awaited = chosenOf(row, candidates, mayFit);
+  if (awaited !== chosen) return decided(at, undefined, `waits for ${awaited?.name}: ${UNKNOWN_LABELS}`, candidates);
   if (chosen === undefined) return decided(at, undefined, noneCan(candidates), candidates);
   const program = hashOfProgram(value);
   const isWaiting = row !== undefined && waits(row, { node: chosen.node, program }, world.timeMs);
