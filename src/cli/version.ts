@@ -1,8 +1,8 @@
 // cairn version: the versions of this executable and of the parts in it. Asks no node.
 
 import { buildInfo } from "../config/build-info.ts";
-import { READABLE_LEVEL } from "../datadir/index.ts";
 import { columns } from "../lib/columns.ts";
+import { KNOWN_LEVEL } from "../operation/known-level.ts";
 import { Store } from "../store/store.ts";
 import type { Command } from "./command.ts";
 import { showResult } from "./output.ts";
@@ -15,7 +15,7 @@ export const version: Command = {
   async run(invocation) {
     const { version, commit, bun, tailscale, go } = buildInfo;
     // `level`: the highest fleet level that it reads (log/level.ts); an upgrade asks for it.
-    const shown = { version, commit, level: READABLE_LEVEL, bun, sqlite: Store.sqliteVersion(), tailscale, go };
+    const shown = { version, commit, level: KNOWN_LEVEL, bun, sqlite: Store.sqliteVersion(), tailscale, go };
     const rows = Object.entries(shown).map(([name, value]) => [name === "version" ? "cairn" : name, String(value)]);
     await showResult(invocation, shown, columns(rows));
     return 0;

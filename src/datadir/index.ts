@@ -4,7 +4,7 @@ export { backupNode, checkBackup, refuseBrokenRestore, restoreNode } from "./bac
 export { prepareDataFolder } from "./data-folder.ts";
 export { type DiskWatch, watchDisk } from "./disk-watch.ts";
 export { keysOfFolder, readKeyFile, writeKeyFile } from "./fleet-keys.ts";
-export { inspectNodeStore, READABLE_LEVEL, stateLevel } from "./inspect.ts";
+export { inspectNodeStore, stateLevel } from "./inspect.ts";
 export {
   clearJoinRequest,
   type JoinRequest,

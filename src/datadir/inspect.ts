@@ -2,7 +2,7 @@
 
 import { join } from "node:path";
 import { STORE_SCHEMA } from "../features/index.ts";
-import { KNOWN_LEVEL, levelOf, refuseHigherLevel } from "../log/level.ts";
+import { levelOf, refuseHigherLevel } from "../log/level.ts";
 import { type Inspected, inspectStore, readStore } from "../store/inspect.ts";
 import type { Reader } from "../store/store.ts";
 
@@ -27,9 +27,6 @@ export function inspectNodeStore(dataDir: string): Inspected<SeenStore> | undefi
   };
   return inspectStore(join(dataDir, "store"), look, STORE_SCHEMA);
 }
-
-/** The highest fleet level that this build reads. */
-export const READABLE_LEVEL = KNOWN_LEVEL;
 
 /** Returns the fleet level of a data folder's state, beside a running node too; undefined where it has no store. */
 export function stateLevel(dataDir: string): number | undefined {

@@ -32,6 +32,12 @@ test("only a version that may raise the level needs a copy", () => {
   expect([undefined, 2, 3, 4].map((level) => mayRaise(version(level), 3))).toEqual([true, false, false, true]);
 });
 
+test("an executable says the level that it reads", async () => {
+  const main = join(import.meta.dir, "../../src/main.ts");
+  const child = Bun.spawn({ cmd: [process.execPath, main, "version", "--json"], stdin: "ignore", stderr: "inherit" });
+  expect(await new Response(child.stdout).json()).toMatchObject({ version: ownVersion.version, level: KNOWN_LEVEL });
+});
+
 test("a copy that cannot be made refuses the upgrade; --without-copy goes on, and a folder without a store", async () => {
   const ask = (options: Record<string, boolean>, level: number | undefined) =>
     copyBefore(

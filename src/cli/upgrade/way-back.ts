@@ -2,9 +2,10 @@
 // read, the copy that is made before, and when the earlier one must not come back.
 
 import { buildInfo } from "../../config/build-info.ts";
-import { READABLE_LEVEL, stateLevel } from "../../datadir/index.ts";
+import { stateLevel } from "../../datadir/index.ts";
 import { Fault } from "../../lib/fault.ts";
 import { reasonOf } from "../../lib/reason-of.ts";
+import { KNOWN_LEVEL } from "../../operation/known-level.ts";
 import { askNode } from "../client.ts";
 import { type Invocation, isSet } from "../command.ts";
 import { cell, say } from "../output.ts";
@@ -83,7 +84,7 @@ export function refuseUnreadable(dataDir: string, to: Version, executable: strin
 export function raisedTo(dataDir: string): number | undefined {
   try {
     const now = stateLevel(dataDir);
-    return now !== undefined && now > READABLE_LEVEL ? now : undefined;
+    return now !== undefined && now > KNOWN_LEVEL ? now : undefined;
   } catch {
     // Damaged or gone: the earlier version says that itself.
     return undefined;
@@ -101,4 +102,4 @@ export function stepsBack(executable: string, copy: StateCopy | undefined): stri
 }
 
 /** This version. */
-export const ownVersion: Version = { version: buildInfo.version, commit: buildInfo.commit, level: READABLE_LEVEL };
+export const ownVersion: Version = { version: buildInfo.version, commit: buildInfo.commit, level: KNOWN_LEVEL };
