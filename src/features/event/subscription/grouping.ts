@@ -4,6 +4,8 @@
 import type { Delivery, GroupRule } from "./delivery.ts";
 
 const HOUR_MS = 3_600_000;
+/** Most events of a group that become dead letters beside those that are shown. */
+const MAX_LEFT = 1000;
 
 /** Events that wait to be sent together. */
 export interface Group {
@@ -11,6 +13,8 @@ export interface Group {
   readonly first: Delivery;
   readonly others: Delivery[];
   leftOut: number;
+  /** Offsets of the first of those that are only counted. */
+  readonly left: number[];
   /** Everything up to this offset is done with once it is sent. */
   seen: number;
   /** Events before it that retention removed. */
@@ -27,10 +31,13 @@ export class Grouping {
   add(delivery: Delivery, shown: number): void {
     const { waiting } = this;
     const { offset: seen } = delivery;
-    if (waiting === undefined) this.waiting = { first: delivery, others: [], leftOut: 0, seen, missed: 0 };
+    if (waiting === undefined) this.waiting = { first: delivery, others: [], leftOut: 0, left: [], seen, missed: 0 };
     else {
       if (waiting.others.length + 1 < shown) waiting.others.push(delivery);
-      else waiting.leftOut += 1;
+      else {
+        waiting.leftOut += 1;
+        if (waiting.left.length < MAX_LEFT) waiting.left.push(seen);
+      }
       waiting.seen = seen;
     }
   }
@@ -54,6 +61,15 @@ export class Grouping {
     this.#sent.push(nowMs);
     this.waiting = undefined;
   }
+}
+
+/**
+ * Returns the offsets of a group that is given up: each becomes a dead letter; and up to which offset that is all.
+ * What is behind it is looked at again.
+ */
+export function givenUp({ first, others, leftOut, left, seen }: Group): { offsets: readonly number[]; at: number } {
+  const offsets = [first.offset, ...others.map(({ offset }) => offset), ...left];
+  return { offsets, at: left.length < leftOut ? (left.at(-1) ?? first.offset) : seen };
 }
 
 /** Returns a group as one delivery. */

@@ -12,11 +12,13 @@ const HOUR = 60 * MINUTE;
 const WAITS: Readonly<Record<PolicyName, readonly number[] | undefined>> = {
   // Those of Standard Webhooks: three days and three hours in all.
   standard: [...[5 * SECOND, 5 * MINUTE, 30 * MINUTE, 2 * HOUR, 5 * HOUR, 10 * HOUR, 14 * HOUR, 20 * HOUR, 24 * HOUR]],
+  // Of people, who want to know soon once their service is back, and after a day no more: 5 minutes at most.
+  notify: [5 * SECOND, 30 * SECOND, MINUTE, 2 * MINUTE, ...Array<number>(288).fill(5 * MINUTE)],
   mcp: [30 * SECOND, 2 * MINUTE, 10 * MINUTE],
   peer: undefined,
 };
 /** Attempts at an event that a target refuses as such: what is wrong with the event seldom changes. */
-const REFUSED_ATTEMPTS: Readonly<Record<PolicyName, number>> = { standard: 3, mcp: 1, peer: 3 };
+const REFUSED_ATTEMPTS: Readonly<Record<PolicyName, number>> = { standard: 3, notify: 3, mcp: 1, peer: 3 };
 const PEER_WAIT = { firstMs: SECOND, lastMs: 30 * SECOND, jitter: 0.5 };
 /** Share of a wait that is random, so that targets which fail together are not tried together. */
 const JITTER = 0.2;

@@ -9,7 +9,7 @@ import { TokenBuckets } from "../../../lib/token-bucket.ts";
 import { type EventRecord, type RuleProblem, RuleSet, type Sender, type TakeRate } from "../rules/index.ts";
 import type { Delivery, GroupRule, Notice, Outcome } from "./delivery.ts";
 import { sendInSpan } from "./delivery-span.ts";
-import { deliveryOf, type Group, Grouping } from "./grouping.ts";
+import { deliveryOf, type Group, Grouping, givenUp } from "./grouping.ts";
 import type { OutboxOptions } from "./outbox-options.ts";
 import { Pace } from "./pace.ts";
 import { waitAfter, waitUntil } from "./policy.ts";
@@ -429,10 +429,9 @@ export class Queue {
   }
 
   #giveUp(offset: number, group: Group | undefined, attempts: number, { status = 0, detail }: Outcome): boolean {
-    const offsets = [offset, ...(group?.others ?? []).map((other) => other.offset)];
+    const { offsets, at } = group === undefined ? { offsets: [offset], at: offset } : givenUp(group);
     this.counts.dead += offsets.length;
-    this.counts.limited += group?.leftOut ?? 0;
-    this.#at = group?.seen ?? offset;
+    this.#at = at;
     const dead = offsets.map((each) => ({ offset: each, attempts, status, detail }));
     this.#record({ cursor: this.#at, dead, ...(group?.missed ? { missed: group.missed } : {}) }, true);
     return true;

@@ -17,7 +17,7 @@ import { type OutwardTarget, outwardTarget } from "./targets/declared.ts";
 const MAX_TARGETS = 200;
 const MAX_CONFIG_BYTES = 16_384;
 const DEFAULT_POLICIES: Readonly<Partial<Record<OutwardTarget["kind"], PolicyName>>> = {
-  ...{ peer: "peer", callback: "mcp" },
+  ...{ peer: "peer", callback: "mcp", notify: "notify" },
 };
 const ADMIN = { verb: "admin", spaces: ["fleet"] } as const;
 const EXAMPLE = {
@@ -49,7 +49,7 @@ export const eventTargetSet = write({
       .enum(POLICIES)
       .optional()
       .describe(
-        "How an event is tried again: standard (10 attempts in 3 days, default), mcp (4 in 13 minutes; default of callbacks), peer (for ever; default of peers).",
+        "How an event is tried again: standard (10 attempts in 3 days, default), notify (every 5 minutes for a day; default of notify), mcp (4 in 13 minutes; default of callbacks), peer (for ever; default of peers).",
       ),
     spaces: spaces.describe("Subscriptions of these spaces may use it; * stands for any characters."),
   }),
