@@ -35,6 +35,30 @@ export function FilterText({ name, label, value, placeholder, max }: TextProps) 
   );
 }
 
+interface ChoiceProps {
+  name: string;
+  label: string;
+  value: string;
+  /** Values with their words, in their order. */
+  choices: readonly (readonly [value: string, words: string])[];
+}
+
+/** One of several: "" is no filter. */
+export function FilterChoice({ name, label, value, choices }: ChoiceProps) {
+  return (
+    <label>
+      <span class="hidden">{label}</span>
+      <select name={name}>
+        {choices.map(([each, words]) => (
+          <option value={each} selected={value === each}>
+            {words}
+          </option>
+        ))}
+      </select>
+    </label>
+  );
+}
+
 interface StateProps {
   value: string;
   /** What stands for no filter. */
@@ -44,17 +68,6 @@ interface StateProps {
 
 /** The parameter `state`: one of several, or "". */
 export function FilterState({ value, any, states }: StateProps) {
-  return (
-    <label>
-      <span class="hidden">State</span>
-      <select name="state">
-        <option value="">{any}</option>
-        {states.map((state) => (
-          <option value={state} selected={value === state}>
-            {state}
-          </option>
-        ))}
-      </select>
-    </label>
-  );
+  const choices = [["", any] as const, ...states.map((state) => [state, state] as const)];
+  return <FilterChoice name="state" label="State" value={value} choices={choices} />;
 }

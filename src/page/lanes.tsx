@@ -13,7 +13,7 @@ export interface Mark {
   /** Where a click on it leads. */
   href?: string;
   /** One of the classes of the picture; left out: the plain one. */
-  kind?: "asked" | "decided" | "quiet";
+  kind?: "asked" | "decided" | "quiet" | "bad";
 }
 
 /** What one did. */

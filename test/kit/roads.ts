@@ -373,6 +373,10 @@ const pages: readonly Road[] = [
   page("/ui/agents", [], () => ["/ui/agents"]),
   page("/ui/leases", [], () => ["/ui/leases"]),
   page("/ui/events", [], () => ["/ui/events"]),
+  page("/ui/incidents", [], ({ spaces }) => [
+    "/ui/incidents",
+    ...spaces.map((space) => `/ui/incidents?thing=${space}/services/web&at=2026-01-01`),
+  ]),
   page("/ui/services", [], () => ["/ui/services"]),
   page("/ui/services/{id}", [], ({ spaces }) => spaces.map((space) => `/ui/services/${space}/web`)),
   page("/ui/jobs", [], () => ["/ui/jobs"]),

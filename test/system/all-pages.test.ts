@@ -33,6 +33,8 @@ beforeAll(async () => {
     "/ui/search?q=alert",
     "/ui/store",
     "/ui/fleet",
+    "/ui/incidents",
+    "/ui/incidents?thing=fleet/probes/web&span=7d",
     "/ui/memory?space=none",
     "/ui/leases?prefix=none",
   ];

@@ -12,6 +12,7 @@ import type { MachineFacts } from "../../src/observe/machine/facts.ts";
 import { read } from "../../src/operation/define.ts";
 import { operationsOf } from "../../src/operation/derive.ts";
 import { Services } from "../../src/operation/services.ts";
+import { pathsOf } from "../kit/asked-paths.ts";
 import { granted, localAdmin, startCore } from "../kit/core.ts";
 import { ALONE, statusWith } from "../kit/fleet-report.ts";
 import { machineOf } from "../kit/machine-source.ts";
@@ -138,20 +139,20 @@ describe("the page of the fleet", () => {
     expect(words[1]).toContain("at least 1 job");
   });
 
+  test("leads to what happened to a member, where the caller may read events of the fleet", async () => {
+    const link = 'href="/ui/incidents?thing=fleet%2Fhealth%2Fn-pi"';
+    const withEvents = [...RUNNING, answering("event_list", {})];
+    expect((await lines()).text).not.toContain(link);
+    expect((await lines(withEvents)).text).toContain(link);
+    expect((await lines(withEvents, granted({ role: "reader", spaces: ["team-a"] }))).text).not.toContain(link);
+  });
+
   test("what it asks of features is there as it is read", () => {
-    const paths = (schema: unknown): string[] => {
-      const { properties = {}, items } = schema as { properties?: Record<string, unknown>; items?: unknown };
-      const own = Object.entries(properties).flatMap(([key, value]) => [
-        key,
-        ...paths(value).map((at) => `${key}.${at}`),
-      ]);
-      return items === undefined ? own : [...own, ...paths(items)];
-    };
     for (const { name, output } of ASKED_OF_FEATURES) {
       const real = OPERATIONS.find((operation) => operation.name === name);
       if (real === undefined) throw new Error(`there is no ${name}`);
-      const known = paths(z.toJSONSchema(real.output, { io: "output" }));
-      const read = paths(z.toJSONSchema(output, { io: "output" }));
+      const known = pathsOf(z.toJSONSchema(real.output, { io: "output" }));
+      const read = pathsOf(z.toJSONSchema(output, { io: "output" }));
       expect([name, read.filter((path) => !known.includes(path))]).toEqual([name, []]);
       expect(read.length).toBeGreaterThan(1);
     }

@@ -25,6 +25,7 @@ import { moveCommands } from "./moves/words.ts";
 import { ownEvents } from "./own.ts";
 import style from "./pages/event.css" with { type: "text" };
 import { eventsPage } from "./pages/events-page.tsx";
+import { incidentsPage } from "./pages/incidents-page.tsx";
 import { eventPosition } from "./position.ts";
 import positions from "./positions.sql" with { type: "text" };
 import { publishOperations } from "./publish.ts";
@@ -94,7 +95,7 @@ export const eventFeature: Feature = {
       stop: () => node.get(MOVABLE_LOG).close(),
     },
   ],
-  pages: [eventsPage],
+  pages: [eventsPage, incidentsPage],
   style,
   metrics: eventMetrics,
   publishes: ownEvents,

@@ -7,6 +7,7 @@ import { sizeText } from "../../lib/byte-size.ts";
 import { counted } from "../../lib/counted.ts";
 import { spanText } from "../../lib/span-text.ts";
 import type { Page } from "../../operation/page.ts";
+import { EVENTS_OPERATION, IncidentsLink } from "../../page/incidents-link.tsx";
 import { Words } from "../../page/text.tsx";
 import { serviceAddress } from "../../page/thing-link.ts";
 import { type MemberReport, NODE_STATUS, type NodeReport } from "../node-status.ts";
@@ -39,12 +40,19 @@ export const fleetPage: Page = {
     return {
       title: `Fleet: ${name}`,
       againSeconds: AGAIN_SECONDS,
-      body: <Fleet status={status} running={running} />,
+      body: <Fleet status={status} running={running} mayEvents={visit.may(EVENTS_OPERATION, "fleet")} />,
     };
   },
 };
 
-function Fleet({ status: { fleet, members }, running }: { status: NodeReport; running: Running }) {
+interface FleetProps {
+  status: NodeReport;
+  running: Running;
+  /** Whether what happened to members is offered. */
+  mayEvents: boolean;
+}
+
+function Fleet({ status: { fleet, members }, running, mayEvents }: FleetProps) {
   return (
     <section class="card" aria-labelledby="fleet-title">
       <h1 id="fleet-title">Fleet</h1>
@@ -70,7 +78,7 @@ function Fleet({ status: { fleet, members }, running }: { status: NodeReport; ru
           </thead>
           <tbody>
             {members.map((member) => (
-              <Row member={member} running={running} />
+              <Row member={member} running={running} mayEvents={mayEvents} />
             ))}
           </tbody>
         </table>
@@ -79,7 +87,7 @@ function Fleet({ status: { fleet, members }, running }: { status: NodeReport; ru
   );
 }
 
-function Row({ member, running }: { member: MemberReport; running: Running }) {
+function Row({ member, running, mayEvents }: Omit<FleetProps, "status"> & { member: MemberReport }) {
   const machine = member.machine ?? undefined;
   return (
     <tr>
@@ -96,6 +104,7 @@ function Row({ member, running }: { member: MemberReport; running: Running }) {
               </span>{" "}
             </>
           ))}
+          {mayEvents ? <IncidentsLink thing={`fleet/health/${member.node}`} /> : null}
         </p>
       </td>
       <td data-name="State">

@@ -10,6 +10,7 @@ import { Act } from "../../../page/act.tsx";
 import { AUDIT_OPERATION, AuditLink } from "../../../page/audit-link.tsx";
 import { Card } from "../../../page/card.tsx";
 import { Facts } from "../../../page/fact.tsx";
+import { EVENTS_OPERATION, IncidentsLink } from "../../../page/incidents-link.tsx";
 import { Ago, type Named, nameText, Words } from "../../../page/text.tsx";
 import { ThingHead } from "../../../page/thing-head.tsx";
 import { Who } from "../../../page/who.tsx";
@@ -47,6 +48,7 @@ export const jobPage: Page = {
       cancel: visit.may(jobCancel.name, space),
       redrive: visit.may(jobRedrive.name, space),
       audit: visit.may(AUDIT_OPERATION, space),
+      events: visit.may(EVENTS_OPERATION, space),
     };
     return {
       title: `${id}: ${name}`,
@@ -79,7 +81,7 @@ interface JobProps {
   output: Output | Fault | undefined;
   members: Named;
   nowMs: number;
-  may: { cancel: boolean; redrive: boolean; audit: boolean };
+  may: { cancel: boolean; redrive: boolean; audit: boolean; events: boolean };
 }
 
 function OneJob({ got, output, members, nowMs, may }: JobProps) {
@@ -91,7 +93,8 @@ function OneJob({ got, output, members, nowMs, may }: JobProps) {
           <StatePill job={job} />{" "}
           <span class="quiet">
             since <Ago time={job.since} nowMs={nowMs} />
-          </span>
+          </span>{" "}
+          {may.events ? <IncidentsLink thing={targetOfJob(job.id)} /> : null}
         </p>
         {progress === undefined ? null : (
           <p>

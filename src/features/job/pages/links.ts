@@ -1,6 +1,9 @@
 // Addresses of the pages of jobs.
 
 import { address } from "../../../page/address.ts";
+import { jobAddress } from "../../../page/thing-link.ts";
+
+export { jobAddress as jobLink };
 
 /** Path of the list, and of the pages below it. */
 export const JOBS = "/ui/jobs";
@@ -19,12 +22,7 @@ export function jobsLink(view: Partial<JobsView>): string {
   return address(JOBS, { ...view });
 }
 
-/** Returns the address of a job. */
-export function jobLink(id: string): string {
-  return JOB + id.split("/").map(encodeURIComponent).join("/");
-}
-
 /** Returns where a form of a job's page goes. */
 export function jobForm(id: string, form: string): string {
-  return address(jobLink(id), { form });
+  return address(jobAddress(id), { form });
 }

@@ -4,7 +4,7 @@
 import { spaceOf } from "../../../access/space.ts";
 import type { Page } from "../../../operation/page.ts";
 import { AUDIT_OPERATION } from "../../../page/audit-link.tsx";
-import { Filter, FilterText } from "../../../page/filter.tsx";
+import { Filter, FilterChoice, FilterText } from "../../../page/filter.tsx";
 import { ListCard } from "../../../page/list-card.tsx";
 import { PageLinks } from "../../../page/page-links.tsx";
 import type { Named } from "../../../page/text.tsx";
@@ -91,15 +91,15 @@ function Narrow({ view }: Pick<LeasesProps, "view">) {
         placeholder="prefix, such as team-a/"
         max={256}
       />
-      <label>
-        <span class="hidden">Whose</span>
-        <select name="own">
-          <option value="">of all</option>
-          <option value="yes" selected={view.own !== ""}>
-            mine
-          </option>
-        </select>
-      </label>
+      <FilterChoice
+        name="own"
+        label="Whose"
+        value={view.own === "" ? "" : "yes"}
+        choices={[
+          ["", "of all"],
+          ["yes", "mine"],
+        ]}
+      />
     </Filter>
   );
 }

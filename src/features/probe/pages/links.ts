@@ -1,6 +1,9 @@
 // Addresses of the pages of probes.
 
 import { address } from "../../../page/address.ts";
+import { probeAddress } from "../../../page/thing-link.ts";
+
+export { probeAddress as probeLink };
 
 /** Path of the list, and of the pages below it. */
 export const PROBES = "/ui/probes";
@@ -19,11 +22,6 @@ export interface Which {
   name: string;
 }
 
-/** Returns the address of a probe. */
-export function probeLink({ space, name }: Which): string {
-  return `${PROBE_PAGE}${encodeURIComponent(space)}/${encodeURIComponent(name)}`;
-}
-
 /** Returns the probe that the rest of an address names. */
 export function whichOf(rest: string): Which {
   const at = rest.indexOf("/");
@@ -32,5 +30,5 @@ export function whichOf(rest: string): Which {
 
 /** Returns where a form of a probe's page goes. */
 export function probeForm(which: Which, form: string): string {
-  return address(probeLink(which), { form });
+  return address(probeAddress(which), { form });
 }

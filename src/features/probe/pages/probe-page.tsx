@@ -7,6 +7,7 @@ import type { Page } from "../../../operation/page.ts";
 import { Act } from "../../../page/act.tsx";
 import { AUDIT_OPERATION, AuditLink } from "../../../page/audit-link.tsx";
 import { Card } from "../../../page/card.tsx";
+import { EVENTS_OPERATION, IncidentsLink } from "../../../page/incidents-link.tsx";
 import { Ago, type Named, nameText, Words } from "../../../page/text.tsx";
 import { ThingHead } from "../../../page/thing-head.tsx";
 import { Written } from "../../../page/written.tsx";
@@ -34,6 +35,7 @@ export const probePage: Page = {
       mute: visit.may(probeMute.name, which.space),
       pause: visit.may(probePause.name, which.space),
       audit: visit.may(AUDIT_OPERATION, which.space),
+      events: visit.may(EVENTS_OPERATION, which.space),
     };
     return {
       title: `${which.name}: ${name}`,
@@ -72,7 +74,7 @@ interface ProbeProps {
   got: Got;
   members: Named;
   nowMs: number;
-  may: { mute: boolean; pause: boolean; audit: boolean };
+  may: { mute: boolean; pause: boolean; audit: boolean; events: boolean };
 }
 
 function Probe({ got: { probe, declared, results }, members, nowMs, may }: ProbeProps) {
@@ -84,7 +86,8 @@ function Probe({ got: { probe, declared, results }, members, nowMs, may }: Probe
           <ProbePill state={probe.state} isMuted={probe.muted_until !== undefined} />{" "}
           <span class="quiet">
             <Words text={[probe.type, probe.target].filter(Boolean).join(" ")} />
-          </span>
+          </span>{" "}
+          {may.events ? <IncidentsLink thing={`${probe.space}/probes/${probe.name}`} /> : null}
         </p>
         {probe.description === undefined ? null : (
           <p>

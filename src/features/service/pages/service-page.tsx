@@ -10,6 +10,7 @@ import { Act } from "../../../page/act.tsx";
 import { AUDIT_OPERATION, AuditLink } from "../../../page/audit-link.tsx";
 import { Card } from "../../../page/card.tsx";
 import { Facts } from "../../../page/fact.tsx";
+import { EVENTS_OPERATION, IncidentsLink } from "../../../page/incidents-link.tsx";
 import { Ago, Refused, Words } from "../../../page/text.tsx";
 import { ThingHead } from "../../../page/thing-head.tsx";
 import { WrittenOutput } from "../../../page/written.tsx";
@@ -45,6 +46,7 @@ export const servicePage: Page = {
       restart: visit.may(serviceRestart.name, key.space),
       move: visit.may(serviceMove.name, key.space),
       audit: visit.may(AUDIT_OPERATION, key.space),
+      events: visit.may(EVENTS_OPERATION, key.space),
     };
     return {
       title: `${service.name}: ${name}`,
@@ -80,7 +82,7 @@ interface ServiceProps {
   output: Output | Fault;
   planned: { plan: Plan } | Fault;
   nowMs: number;
-  may: { restart: boolean; move: boolean; audit: boolean };
+  may: { restart: boolean; move: boolean; audit: boolean; events: boolean };
 }
 
 function OneService({ service, next, output, planned, nowMs, may }: ServiceProps) {
@@ -95,7 +97,8 @@ function OneService({ service, next, output, planned, nowMs, may }: ServiceProps
       >
         <p>
           <ServicePill state={service.state} />{" "}
-          {service.url === undefined ? null : <a href={service.url}>{service.url}</a>}
+          {service.url === undefined ? null : <a href={service.url}>{service.url}</a>}{" "}
+          {may.events ? <IncidentsLink thing={`${key.space}/services/${key.name}`} /> : null}
         </p>
         {next.slice(0, 20).map((why) => (
           <p>
