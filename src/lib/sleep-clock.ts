@@ -1,10 +1,11 @@
 // Elapsed time that goes on while the machine sleeps and that a change of the wall clock does not move: for ages,
 // deadlines of freshness and the guard of the log time. Bun offers no such clock: performance.now, Bun.nanoseconds and
 // process.hrtime are CLOCK_MONOTONIC (on macOS mach_absolute_time), which stand still during sleep; os.uptime has whole
-// seconds; clock_gettime needs FFI, which belongs to tailnet/. So Linux reads CLOCK_BOOTTIME from /proc/uptime (10 ms
-// steps, about 1 µs a reading). Elsewhere a jump of the wall clock ahead of the monotonic one counts as sleep.
+// seconds. So Linux reads CLOCK_BOOTTIME from /proc/uptime (10 ms steps, about 1 µs a reading), and macOS is asked for
+// its continuous clock. Without either a jump of the wall clock ahead of the monotonic one counts as sleep.
 
 import { openSync, readFileSync, readSync } from "node:fs";
+import { continuousClock } from "./continuous-clock.ts";
 
 /** A clock with the name of what it counts from. */
 export interface SleepClock {
@@ -19,17 +20,46 @@ export interface SleepClock {
 /** Where the wall clock is ahead by this much, the machine slept or the clock was set; which one cannot be told. */
 const JUMP_MS = 50;
 
+/** What a machine has of clocks. */
+export interface ClockSources {
+  platform: NodeJS.Platform;
+  /** Of macOS: counts sleep, and nobody sets it, in ms. */
+  continuous: () => (() => number) | undefined;
+  monotonicMs: () => number;
+  wallMs: () => number;
+}
+
+const HERE: ClockSources = {
+  platform: process.platform,
+  continuous: () => {
+    opened ??= { readMs: continuousClock() };
+    return opened.readMs;
+  },
+  monotonicMs: () => performance.now(),
+  wallMs: Date.now,
+};
+/** Once for the process: clocks are opened for each thing that measures. */
+let opened: { readMs: (() => number) | undefined } | undefined;
+
 /** Returns a clock of this machine. */
-export function openSleepClock(): SleepClock {
-  const boot = read("/proc/sys/kernel/random/boot_id")?.trim();
-  const uptimeMs = openUptime();
-  if (boot === undefined || uptimeMs === undefined) return wallCheckedClock(() => performance.now(), Date.now);
+export function openSleepClock({ platform, continuous, monotonicMs, wallMs }: ClockSources = HERE): SleepClock {
+  if (platform === "darwin") {
+    const readMs = continuous();
+    // Its moments have no name: it starts anew with each boot, and macOS tells that only through another call.
+    if (readMs !== undefined) return { nowMs: forward(readMs), since: "", stepMs: 1 };
+  }
+  const boot = platform === "linux" ? read("/proc/sys/kernel/random/boot_id")?.trim() : undefined;
+  const uptimeMs = boot === undefined ? undefined : openUptime();
+  if (boot === undefined || uptimeMs === undefined) return wallCheckedClock(monotonicMs, wallMs);
+  return { nowMs: forward(uptimeMs), since: boot, stepMs: 10 };
+}
+
+function forward(readMs: () => number): () => number {
   let last = 0;
-  const nowMs = (): number => {
-    last = Math.max(last, uptimeMs());
+  return () => {
+    last = Math.max(last, readMs());
     return last;
   };
-  return { nowMs, since: boot, stepMs: 10 };
 }
 
 /** Returns a clock of monotonic time plus the jumps of the wall clock ahead of it. A step back changes nothing. */

@@ -1,4 +1,4 @@
-// The only use of bun:ffi: loads the Go library and calls its three exports (native/PROTOCOL.md, "C ABI"). None of them
+// Loads the Go library through bun:ffi and calls its three exports (native/PROTOCOL.md, "C ABI"). None of them
 // blocks. A Go library cannot be unloaded, so it is loaded once per process and never closed.
 
 import { dlopen, FFIType, ptr } from "bun:ffi";

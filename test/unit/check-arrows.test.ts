@@ -48,6 +48,8 @@ test.each([
 test.each([
   ["tailnet/ffi.ts", 'import { dlopen } from "bun:ffi";', 0],
   ["node/a.ts", 'import { dlopen } from "bun:ffi";', 1],
+  ["lib/continuous-clock.ts", 'import { dlopen } from "bun:ffi";', 0],
+  ["lib/sleep-clock.ts", 'import { dlopen } from "bun:ffi";', 1],
   ["store/store.ts", 'import { Database } from "bun:sqlite";', 0],
   ["context/a.ts", 'import { Database } from "bun:sqlite";', 1],
   ["node/listeners/listen.ts", "Bun.serve({})", 0],
