@@ -4,6 +4,7 @@
 import { judgeEnds, judgeFeeds } from "./end-rules.ts";
 import { judgeEvents } from "./event-rules.ts";
 import { type Finding, Findings, isWrite, type Run } from "./history.ts";
+import { countOfJobs, judgeJobs } from "./job-rules.ts";
 import { judgeLeases } from "./lease-rules.ts";
 import { judgeMembers, longestOutage } from "./member-rules.ts";
 import { judgeRaft } from "./raft-events.ts";
@@ -36,6 +37,7 @@ export function report(run: Run): { isRight: boolean; text: string } {
     ...(run.events === undefined
       ? []
       : [`${run.events.published.length} events, ${run.events.arrivals.length} arrivals`]),
+    ...(run.jobs === undefined ? [] : [countOfJobs(run.jobs)]),
     `no write for ${Math.round(longestOutage(run.rows).ms)} ms at most`,
     `${run.raft?.length ?? 0} votes and leaderships`,
     `${run.ends.length} full nodes at ${[...new Set(run.ends.map(({ seq }) => seq))].join(", ")}`,
@@ -60,6 +62,7 @@ function judge(run: Run): Findings {
   judgeRaft(run.raft ?? [], findings);
   judgeLeases(run, findings);
   judgeEvents(run, findings);
+  judgeJobs(run, findings);
   judgeFeeds(run, reference, writers, findings);
   return findings;
 }

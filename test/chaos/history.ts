@@ -220,6 +220,51 @@ export interface EventRun {
   isWanted: (n: number) => boolean;
 }
 
+/** A line of the ledger that attempts write to, in order. */
+export interface LedgerLine {
+  /** cancelled: a client knew that the job is cancelled; it has no fence. */
+  what: "begin" | "tick" | "done" | "end" | "cancelled";
+  id: string;
+  fence: string;
+}
+
+/** A job in the log. */
+export interface LoggedJob {
+  id: string;
+  /** What its starter counted, so that a start that was done twice is found; undefined of those of schedules. */
+  n: number | undefined;
+  state: string;
+  key: string;
+  schedule: string;
+  result: string;
+}
+
+/** A change of a job in the log. */
+export interface LoggedStep {
+  seq: number;
+  id: string;
+  outcome: string;
+}
+
+/** What a load of jobs recorded. Each attempt that succeeds has its fence as the result. */
+export interface JobRun {
+  /** Starts that were acknowledged. */
+  started: readonly { n: number; id: string }[];
+  /** Ends of attempts of agents that were acknowledged, with the state that the job got. */
+  finished: readonly { id: string; fence: string; state: string }[];
+  /** Writes with the fence of an attempt that were acknowledged, with their seq. */
+  fenced: readonly { id: string; fence: string; seq: number }[];
+  ledger: readonly LedgerLine[];
+  /** By id. */
+  jobs: readonly LoggedJob[];
+  /** In order. */
+  steps: readonly LoggedStep[];
+  /** Firings of schedules, with the due time in ms; undefined: of none that was due. */
+  firings: readonly { name: string; seq: number; outcome: string; dueMs: number | undefined }[];
+  /** The due times of each schedule that must have been fired. */
+  due: ReadonlyMap<string, readonly number[]>;
+}
+
 /** A history: it forked from the one before at `forkSeq`. In order; the first has no parent. */
 export interface Epoch {
   id: string;
@@ -236,6 +281,7 @@ export interface Run {
   holds?: readonly Hold[];
   fenced?: readonly FencedWrite[];
   events?: EventRun;
+  jobs?: JobRun;
   /** Votes and leaderships of all members, in any order. */
   raft?: readonly RaftEvent[];
   /** All members that the scenario did not take away. */

@@ -13,6 +13,7 @@ import { endOfFleet } from "./fleet-end.ts";
 import { asides, whyAside } from "./folders.ts";
 import { Follower, Subscriber, WAYS, type Way } from "./followers.ts";
 import { type Feed, Findings, type MemberEnd, type Row, type Run } from "./history.ts";
+import { JobLoad } from "./job-load.ts";
 import { LeaseLoad } from "./lease-load.ts";
 import { Load, type LoadOptions } from "./load.ts";
 import { mcpTarget } from "./mcp-target.ts";
@@ -59,6 +60,7 @@ export class Trial {
   readonly #subscribers: Subscriber[] = [];
   #leases: LeaseLoad | undefined;
   #events: EventLoad | undefined;
+  #jobs: JobLoad | undefined;
   readonly #say: (line: string) => void;
   readonly #startedMs = performance.now();
   readonly #outageMs: number;
@@ -176,11 +178,22 @@ export class Trial {
     return this.#events;
   }
 
+  /** Starts clients that start jobs and cancel some, agents that do some, and schedules. */
+  async jobs(): Promise<JobLoad> {
+    const space = `jobs-${this.prefix.replace("/", "")}`;
+    const nodes = () => this.fleet.up(["central", "regional"]);
+    const leader = () => this.fleet.leader();
+    this.#jobs = new JobLoad({ device: this.device, nodes, leader, random: this.random.fork(), space });
+    await this.#jobs.start();
+    return this.#jobs;
+  }
+
   /** Stops loads and followers, compares the nodes, and throws the checker's findings. */
   async judge(): Promise<string> {
     const rows = (await Promise.all(this.#loads.map((load) => load.stop()))).flat();
     await this.#leases?.stop();
     await this.#events?.stop();
+    await this.#jobs?.stop();
     const members = await Promise.all(this.fleet.nodes.map((node) => this.#memberEnd(node)));
     let { ends, epochs } = await endOfFleet(this.fleet);
     this.say("all full nodes stand still");
@@ -199,7 +212,9 @@ export class Trial {
     const rest = { feeds, wakes, ends, epochs, members, raft, outageMs: this.#outageMs, mayLose: this.mayLose };
     const leased = this.#leases === undefined ? {} : { holds: this.#leases.holds, fenced: this.#leases.fenced };
     const events = await this.#events?.end(this.fleet.up(["central", "regional"]));
-    const run: Run = { rows: [...rows, ...this.rows], ...rest, ...leased, ...(events && { events }) };
+    const jobs = this.#jobs?.end(this.fleet.up(["central", "regional"]));
+    const loads = { ...leased, ...(events && { events }), ...(jobs && { jobs }) };
+    const run: Run = { rows: [...rows, ...this.rows], ...rest, ...loads };
     const { isRight, text } = report(run);
     if (!isRight) throw new Error(`the checker found:\n${text}\n${keep(this.prefix, run)}`);
     return text;
@@ -229,6 +244,7 @@ export class Trial {
     await Promise.all(this.#loads.map((load) => load.stop()));
     await this.#leases?.stop();
     await this.#events?.stop(0).catch(() => {});
+    await this.#jobs?.stop(0).catch(() => {});
     await Promise.all(this.#followers.map((follower) => follower.stop([], 0).catch(() => {})));
     await Promise.all(this.#subscribers.map((subscriber) => subscriber.stop([], 0)));
   }

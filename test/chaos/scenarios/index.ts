@@ -9,6 +9,7 @@ import { halfOpenEdge, upstreamMidway } from "./edges.ts";
 import { eventsAllKilled, eventsLeaderKilled, eventsReceiverDown } from "./events.ts";
 import { failedCopy } from "./failed-copy.ts";
 import { forwardsRepeated } from "./forwards-repeated.ts";
+import { jobsHarmed } from "./jobs.ts";
 import { forgedJoins } from "./joins.ts";
 import { leaderDeaf, leaderMute } from "./leader-cut.ts";
 import { leaderKilled } from "./leader-killed.ts";
@@ -68,6 +69,7 @@ export const SCENARIOS: readonly Scenario[] = [
   settingsDiffer,
   leaseQuorumLost,
   eventsAllKilled,
+  jobsHarmed,
   promoted,
   recovered,
   ...DISK_SCENARIOS,
