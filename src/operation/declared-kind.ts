@@ -16,6 +16,8 @@ export interface DeclaredKind<T = unknown> {
   schema: z.ZodType<T>;
   /** A declaration that the schema takes, for help. A test parses it. */
   example: Readonly<Record<string, unknown>>;
+  /** Fields that operations write, such as the artifact of a deploy: `declaration_apply` keeps those left out. */
+  operated?: readonly string[];
   /** Returns what is wrong with a value that the schema takes, such as a name that others forbid. */
   problem?(value: T, name: string): string | undefined;
 }

@@ -134,6 +134,18 @@ test("one that is not ready in time, or that nobody can have, is taken back; a f
   expect(second).toMatchObject({ before: 0 });
   await fleet.ready("web", "a");
   await eventually("it is confirmed", async () => (await shown(fleet))["deploying"] === undefined);
+  // A file that says nothing of artifacts changes what it says, and no artifact.
+  const declarations = [
+    { kind: "service", name: "web", declared: { ...program(fleet), space: "ops", description: "x" } },
+  ];
+  const { steps } = (await fleet.call("declaration_apply", { declarations })) as { steps: { diff: string }[] };
+  expect(steps[0]?.diff).not.toMatch(/^[-+].*artifact/m);
+  await eventually("it says so", async () => (await shown(fleet))["description"] === "x");
+  expect(await shown(fleet)).toMatchObject({ artifact: second["artifact"] });
+  const wrong = [{ kind: "service", name: "web", declared: { ...program(fleet), user: "nobody" } }];
+  await expect(fleet.call("declaration_apply", { declarations: wrong })).rejects.toMatchObject({
+    message: expect.stringContaining("account of the node"),
+  });
   fleet.lacking.add("a");
   await deploy(fleet, "v3", { within: 1 });
   await eventually("the second is back", async () => {

@@ -90,7 +90,7 @@ export const declarationApply = (node: Services) =>
     title: "Apply declarations",
     search: "apply a file, desired state, create or change probes",
     description:
-      "Makes the declarations of the space fleet what you give, up to 64 writes all or none. Ask declaration_plan first, and give its steps as expect, so that nothing written meanwhile is overwritten. prune that would remove more than half of a kind is refused without prune_most: the list may be cut. Wrong ones are refused, all of them named, and nothing is written. The steps are context_get_many and context_many.",
+      "Makes the declarations of the space fleet what you give, up to 64 writes all or none. Ask declaration_plan first, and give its steps as expect, so that nothing written meanwhile is overwritten. prune that would remove more than half of a kind is refused without prune_most: the list may be cut. Wrong ones are refused, all of them named, and nothing is written. What operations have written, such as the artifact of a deploy, stays where it is left out. The steps are context_get_many and context_many.",
     input: z.object({
       declarations,
       prune,
@@ -160,8 +160,10 @@ async function planOf(
   const found = new Map<string, Found>();
   for (const query of prunes ? used.map(({ place }) => ({ prefix: `fleet/${place}/` })) : idQueries(given))
     for await (const each of pages(query, steps)) found.set(each.id, each);
+  const merged = given.map((each) => ({ ...each, declared: withOperated(kinds, each, found.get(each.id)) }));
+  refuseWrong(kinds, merged);
   const kept = await Promise.all(
-    given.map(async ({ kind, name, id, declared }) => {
+    merged.map(async ({ kind, name, id, declared }) => {
       const content = textOf(declared);
       return { step: await stepOf({ kind, name, id }, found.get(id), declared, content), content };
     }),
@@ -173,6 +175,18 @@ async function planOf(
     return { step: { kind, name: id.split("/").slice(2).join("/"), id, action: "remove" as const, etag }, content: "" };
   });
   return [...kept, ...removed];
+}
+
+/** Returns a declaration with the fields that operations have written, where it does not say them itself. */
+function withOperated(
+  kinds: readonly DeclaredKind[],
+  { kind, declared }: Wanted,
+  found: Found | undefined,
+): Record<string, unknown> {
+  const before = (found && parseObject(found.content)) ?? {};
+  const { operated = [] } = requireKind(kinds, kind);
+  const names = operated.filter((name) => before[name] !== undefined && !Object.hasOwn(declared, name));
+  return { ...declared, ...Object.fromEntries(names.map((name) => [name, before[name]])) };
 }
 
 async function stepOf(

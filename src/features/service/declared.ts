@@ -105,7 +105,9 @@ export const serviceShape = z.strictObject({
     .string()
     .regex(BLOB_HASH, "is a SHA-256 of 64 hex digits")
     .optional()
-    .describe("SHA-256 of an archive, a blob of the space fleet, that is unpacked as its folder"),
+    .describe(
+      "SHA-256 of an archive, a blob of the space fleet, that is unpacked as its folder. cairn deploy writes it; by hand, name it in the metadata too (blobs), which keeps the blob",
+    ),
   deploy: deploy.optional().describe("Written by service_deploy and service_rollback"),
   labels: z.array(z.string().regex(LABEL)).max(16).default([]),
   space: z
@@ -133,6 +135,7 @@ export const SERVICE: DeclaredKind<ServiceShape> = {
     backups: ["vm"],
     space: "ops",
   },
+  operated: ["artifact", "deploy"],
   problem: problemOf,
 };
 

@@ -57,7 +57,7 @@ export const serviceDeploy = macro({
   async run({ name, artifact, declared = {}, within = WITHIN_SECONDS }, steps) {
     await requireArtifact(steps, artifact);
     const now = await inForce(steps, name);
-    const changed = Object.entries({ ...now.declared, ...declared, artifact, enabled: true });
+    const changed = Object.entries({ ...now.declared, ...declared, artifact, enabled: null });
     // What was not ready yet is not what it goes back to.
     const before = isPending(now.declared) || now.declared["enabled"] === false ? beforeOf(now.declared) : now.version;
     const content = {
