@@ -9,24 +9,33 @@ import type { QueuedEvent, RunningSubscription } from "../../src/features/event/
 import { randomFrom } from "./random-from.ts";
 
 /** Time that goes on only when nothing else is to be done. */
-class Clock {
+export class Clock {
   now = 0;
+  /** Requests that are on their way: time waits for them. */
+  busy = 0;
   #timers: { at: number; go: () => void }[] = [];
 
   readonly pause = (ms: number, signal?: AbortSignal): Promise<void> =>
     new Promise((resolve, reject) => {
       if (signal?.aborted === true) return reject(signal.reason);
-      const timer = { at: this.now + ms, go: resolve };
-      this.#timers.push(timer);
-      signal?.addEventListener("abort", () => {
+      const stop = () => {
         this.#timers = this.#timers.filter((each) => each !== timer);
-        reject(signal.reason);
-      });
+        reject(signal?.reason);
+      };
+      const go = () => {
+        // One signal outlasts many waits.
+        signal?.removeEventListener("abort", stop);
+        resolve();
+      };
+      const timer = { at: this.now + ms, go };
+      this.#timers.push(timer);
+      signal?.addEventListener("abort", stop);
     });
 
   async runUntil(isDone: () => boolean, untilMs: number): Promise<void> {
     while (!isDone() && this.now < untilMs) {
       for (let turn = 0; turn < 4; turn++) await new Promise((resolve) => setImmediate(resolve));
+      if (this.busy > 0) continue;
       const next = this.#timers.toSorted((one, other) => one.at - other.at)[0];
       if (next === undefined) continue;
       this.#timers = this.#timers.filter((each) => each !== next);

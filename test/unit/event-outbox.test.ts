@@ -391,9 +391,10 @@ test("the last rule that failed is shown, also after events that all rules could
 });
 
 test("a time that a leader with another clock recorded makes no wait longer than those of the policies", () => {
-  expect(waitUntil(5000, 2000)).toBe(3000);
-  expect(waitUntil(5000, 6000)).toBe(0);
-  expect(waitUntil(20 * 86_400_000, 0)).toBe(1.1 * 86_400_000);
+  expect(waitUntil("standard", 5000, 2000)).toBe(3000);
+  expect(waitUntil("standard", 5000, 6000)).toBe(0);
+  expect(waitUntil("standard", 20 * 86_400_000, 0)).toBe(1.1 * 86_400_000);
+  expect(waitUntil("notify", 20 * 86_400_000, 0)).toBe(330_000);
 });
 
 test("a look at the rights that fails ends nothing: the queue begins again where it was", async () => {

@@ -6,6 +6,7 @@ import { Webhook } from "standardwebhooks";
 import { CallbackKeys } from "../../src/features/event/subscription/callback-keys.ts";
 import type { Delivery } from "../../src/features/event/subscription/delivery.ts";
 import { waitAfter } from "../../src/features/event/subscription/policy.ts";
+import type { PolicyName } from "../../src/features/event/subscription/policy-names.ts";
 import { shapeOf } from "../../src/features/event/subscription/shapes.ts";
 import { signedHeaders } from "../../src/features/event/subscription/signature.ts";
 import { secretsOf } from "../../src/features/event/subscription/targets/address.ts";
@@ -367,7 +368,7 @@ test("an event becomes a document of the owner, or part of a list", async () => 
 });
 
 test("the waits of each policy", () => {
-  const waits = (policy: "standard" | "mcp" | "peer", result: "failed" | "refused", count: number) =>
+  const waits = (policy: PolicyName, result: "failed" | "refused", count: number) =>
     Array.from({ length: count }, (_, at) => waitAfter(policy, at + 1, { result, detail: "" }, () => 0.5));
   const [s, min, h] = [1000, 60_000, 3_600_000];
   expect(waits("standard", "failed", 10)).toEqual([
@@ -386,7 +387,14 @@ test("the waits of each policy", () => {
   expect(waits("mcp", "failed", 4)).toEqual([30 * s, 2 * min, 10 * min, undefined]);
   expect(waits("mcp", "refused", 1)).toEqual([undefined]);
   expect(waits("peer", "failed", 50).at(-1)).toBe(30 * s);
-  const asked = (retryAfterMs: number) =>
-    waitAfter("standard", 1, { result: "failed", detail: "", retryAfterMs }, () => 0.5);
+  const told = waits("notify", "failed", 293);
+  expect(told.slice(0, 6)).toEqual([5 * s, 30 * s, min, 2 * min, 5 * min, 5 * min]);
+  expect(told.slice(-2)).toEqual([5 * min, undefined]);
+  const all = told.reduce<number>((sum, wait) => sum + (wait ?? 0), 0);
+  expect(Math.round(all / h)).toBe(24);
+  expect(waits("notify", "refused", 3)).toEqual([5 * s, 30 * s, undefined]);
+  const asked = (retryAfterMs: number, policy: PolicyName = "standard") =>
+    waitAfter(policy, 1, { result: "failed", detail: "", retryAfterMs }, () => 0.5);
   expect([asked(20 * s), asked(1), asked(50 * h)]).toEqual([20 * s, 5 * s, h]);
+  expect([asked(20 * s, "notify"), asked(50 * h, "notify")]).toEqual([20 * s, 5 * min]);
 });

@@ -49,8 +49,8 @@ const MAX_CONDITION = 500;
 /** Targets that are kept; more than there can be subscriptions. */
 const MAX_MADE = 1000;
 
-/** Returns the outbox of a node, not started. */
-export function openOutbox(node: Services): Outbox {
+/** Returns the outbox of a node, not started. `more` is for tests, in place of real waits and random ones. */
+export function openOutbox(node: Services, more: Pick<OutboxOptions, "pause" | "random"> = {}): Outbox {
   const { store, nowMs } = node.get(NODE);
   const { reader } = store;
   const owners = new Owners(node.get(ACCESS), node.get(FIND_CALLERS), nowMs);
@@ -90,6 +90,7 @@ export function openOutbox(node: Services): Outbox {
       else raised.raise("subscription_failing", textOf(said));
     },
     nowMs,
+    ...more,
   });
 }
 

@@ -22,10 +22,11 @@ const REFUSED_ATTEMPTS: Readonly<Record<PolicyName, number>> = { standard: 3, no
 const PEER_WAIT = { firstMs: SECOND, lastMs: 30 * SECOND, jitter: 0.5 };
 /** Share of a wait that is random, so that targets which fail together are not tried together. */
 const JITTER = 0.2;
-/** Longest wait of all policies. */
-const LONGEST_MS = 24 * HOUR * (1 + JITTER / 2);
-/** Longest wait that a target may ask for. */
+/** Longest wait that a target may ask for; who tells people does not get longer than its policy waits. */
 export const MAX_RETRY_AFTER_MS = HOUR;
+const ASKED: Readonly<Record<PolicyName, number>> = {
+  ...{ standard: MAX_RETRY_AFTER_MS, mcp: MAX_RETRY_AFTER_MS, peer: MAX_RETRY_AFTER_MS, notify: 5 * MINUTE },
+};
 
 /**
  * Returns how long to wait after that many attempts at an event, in ms; undefined: the event is given up. `random` is
@@ -43,13 +44,14 @@ export function waitAfter(
   if (plain === undefined) return undefined;
   const spread = waits === undefined ? plain : plain * (1 - JITTER / 2 + JITTER * random());
   const asked = outcome.result === "failed" ? (outcome.retryAfterMs ?? 0) : 0;
-  return Math.max(spread, Math.min(asked, MAX_RETRY_AFTER_MS));
+  return Math.max(spread, Math.min(asked, ASKED[policy]));
 }
 
 /**
  * Returns how long to wait until a recorded time, in ms. It is by the clock of the leader that recorded it: where that
- * was ahead, the wait is still no longer than the longest of all policies.
+ * was ahead, or the policy is another one by now, the wait is still no longer than the longest of its policy.
  */
-export function waitUntil(atMs: number, nowMs: number): number {
-  return Math.min(Math.max(0, atMs - nowMs), LONGEST_MS);
+export function waitUntil(policy: PolicyName, atMs: number, nowMs: number): number {
+  const longest = Math.max(...(WAITS[policy] ?? [PEER_WAIT.lastMs])) * (1 + JITTER / 2);
+  return Math.min(Math.max(0, atMs - nowMs), Math.max(longest, ASKED[policy]));
 }

@@ -167,15 +167,8 @@ export class Queue {
       const { result, status = 0, detail } = outcome;
       // It is marked until that is recorded.
       this.#sentAgain.add(event.offset);
-      const again = [
-        {
-          offset: event.offset,
-          attempts: 1,
-          status,
-          detail,
-          delivered: result === "delivered" || result === "skipped",
-        },
-      ];
+      const delivered = result === "delivered" || result === "skipped";
+      const again = [{ offset: event.offset, attempts: 1, status, detail, delivered }];
       this.#record({ cursor: this.#at, again, stop: result === "ended" ? "ended" : undefined }, true);
       if (result === "ended") return false;
     }
@@ -232,7 +225,7 @@ export class Queue {
     return recall(this.#told, { ...this.#options, at: this.#at, remind, deliveryFor, signal });
   }
 
-  /** Tells once more what lasts, if it is time, in one attempt. Reports whether the queue goes on. */
+  /** Tells once more what lasts, if it is time; tries that again while it lasts. Reports whether the queue goes on. */
   async #remind(signal: AbortSignal): Promise<boolean> {
     const rule = this.#groupRule();
     const nowMs = this.#options.nowMs();
@@ -241,12 +234,17 @@ export class Queue {
     const delivery = this.#told.reminder(rule.remind, nowMs);
     if (delivery === undefined) return true;
     if (!(await this.#isAllowed(signal))) return false;
-    const { result, detail } = await this.#attempt(delivery, 1, signal);
-    this.#grouping.sent(this.#options.nowMs());
+    const attempt = this.#told.retries + 1;
+    const outcome = await this.#attempt(delivery, attempt, signal);
+    const { result, detail } = outcome;
     if (result === "ended") return this.#halt("ended");
-    if (result === "delivered") this.counts.delivered += 1;
-    else this.counts.failed += 1;
-    this.#onProblem(result === "delivered" ? "" : `what is still down could not be told: ${detail}`);
+    const isDone = result === "delivered" || result === "skipped";
+    const wait = isDone ? undefined : waitAfter(this.#subscription.policy, attempt, outcome, this.#options.random);
+    if (wait === undefined) this.#told.reminded();
+    else this.#told.retryIn(wait, this.#options.nowMs());
+    if (isDone) this.#grouping.sent(this.#options.nowMs());
+    this.counts[isDone ? "delivered" : "failed"] += 1;
+    this.#onProblem(isDone ? "" : `what is still down could not be told: ${detail}`);
     return true;
   }
 
@@ -329,7 +327,8 @@ export class Queue {
   async #deliver(delivery: Delivery, group: Group | undefined, signal: AbortSignal): Promise<boolean> {
     const { failing } = this.#subscription;
     const isKnown = failing?.offset === delivery.offset;
-    if (isKnown) await this.#pause(waitUntil(failing.nextAtMs, this.#options.nowMs()), signal);
+    if (isKnown)
+      await this.#pause(waitUntil(this.#subscription.policy, failing.nextAtMs, this.#options.nowMs()), signal);
     for (let attempt = isKnown ? failing.attempts + 1 : 1; ; attempt += 1) {
       if (!(await this.#isAllowed(signal))) return false;
       const outcome = await this.#attempt(delivery, attempt, signal);

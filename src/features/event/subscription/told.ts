@@ -40,9 +40,15 @@ interface Down {
   reminded: number;
 }
 
+const NOT_HELD = { retries: 0, fromMs: 0, toMs: 0 };
+
 /** What was told by one subscription. */
 export class Told {
   readonly #down = new Map<string, Down>();
+  /** The reminder that is on its way. */
+  #due: { down: Down; number: number } | undefined;
+  /** Reminders wait, because one has failed. */
+  #held = NOT_HELD;
   /** Everything that is down is remembered. */
   #isWhole = true;
 
@@ -84,14 +90,34 @@ export class Told {
     return [...this.#down.values()].some(({ reminded }) => reminded < times);
   }
 
-  /** Returns what is to be told again now, the longest first; undefined: nothing. It counts as told. */
+  /** Attempts at a reminder that have failed in a row. */
+  get retries(): number {
+    return this.#held.retries;
+  }
+
+  /** What is to be told again was told, or is given up. */
+  reminded(): void {
+    if (this.#due !== undefined) this.#due.down.reminded = this.#due.number;
+    this.#held = NOT_HELD;
+  }
+
+  /** It could not be told: nothing is told again for so long. */
+  retryIn(waitMs: number, nowMs: number): void {
+    this.#held = { retries: this.#held.retries + 1, fromMs: nowMs, toMs: nowMs + waitMs };
+  }
+
+  /** Returns what is to be told again now, the longest first; undefined: nothing. `reminded` says that it was. */
   reminder({ everyMs, times }: RemindRule, nowMs: number): Delivery | undefined {
-    const due = [...this.#down.values()].find(
+    const { fromMs, toMs } = this.#held;
+    // A clock that was set back holds up nothing.
+    if (nowMs >= fromMs && nowMs < toMs) return undefined;
+    const down = [...this.#down.values()].find(
       ({ reminded, sinceMs }) => reminded < times && sinceMs + (reminded + 1) * everyMs <= nowMs,
     );
-    if (due === undefined) return undefined;
-    due.reminded = Math.min(times, Math.floor((nowMs - due.sinceMs) / everyMs));
-    const { delivery, sinceMs, reminded: number } = due;
+    if (down === undefined) return undefined;
+    const { delivery, sinceMs } = down;
+    const number = Math.min(times, Math.floor((nowMs - sinceMs) / everyMs));
+    this.#due = { down, number };
     return {
       ...delivery,
       messageId: `${delivery.messageId}-again-${number}`,
