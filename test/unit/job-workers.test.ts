@@ -2,7 +2,8 @@
 // what.
 
 import { expect, test } from "bun:test";
-import { join } from "node:path";
+import { readdirSync, statSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { eventually } from "../kit/eventually.ts";
 import { startWorkers } from "../kit/job-workers.ts";
 import { isRunning } from "../kit/processes.ts";
@@ -99,22 +100,44 @@ test("a flood of output is kept up to its bound as a blob, and its end with the 
   await node.until(live.id, "cancelled");
 }, 60_000);
 
-test("a program that writes 256 MiB: its bound is kept, and the node holds no more of it", async () => {
+test("a program that writes 1 GiB: memory, disk and store hold its bound, and the job says what is not kept", async () => {
   await using node = startWorkers();
   const MIB = 1024 * 1024;
-  await node.declareAction("pour", { argv: ["head", "-c", String(256 * MIB), "/dev/zero"], output_bytes: MIB });
+  const script = `head -c ${1024 * MIB} /dev/zero; echo the end`;
+  await node.declareAction("pour", { ...sh(script), output_bytes: 4 * MIB });
+  const bytesBelow = (folder: string) =>
+    readdirSync(folder, { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile())
+      .reduce(
+        (sum, { parentPath, name }) => sum + (statSync(join(parentPath, name), { throwIfNoEntry: false })?.size ?? 0),
+        0,
+      );
+  const seen = () => ({
+    memory: process.memoryUsage().rss,
+    disk: bytesBelow(node.folder),
+    store: bytesBelow(dirname(node.store.path)),
+  });
   Bun.gc(true);
-  const before = process.memoryUsage().rss;
-  let most = 0;
+  const before = seen();
+  const most = { memory: 0, disk: 0, store: 0 };
   const watch = setInterval(() => {
-    most = Math.max(most, process.memoryUsage().rss - before);
+    const now = seen();
+    for (const of of ["memory", "disk", "store"] as const) most[of] = Math.max(most[of], now[of] - before[of]);
   }, 20);
   const job = await node.start("pour");
   const ended = await node.until(job.id, "succeeded").finally(() => clearInterval(watch));
-  expect(ended).toMatchObject({ output_bytes: 256 * MIB, output_sha256: expect.stringMatching(/^[0-9a-f]{64}$/) });
-  expect(node.blobs).toEqual([{ space: "team", sha256: ended.output_sha256 ?? "", bytes: MIB }]);
-  expect(most).toBeLessThan(128 * MIB);
-}, 60_000);
+  const bytes = 1024 * MIB + 8;
+  expect(ended).toMatchObject({ output_bytes: bytes, output_sha256: expect.stringMatching(/^[0-9a-f]{64}$/) });
+  expect(ended.error).toBe(`the first ${4 * MIB} of ${bytes} bytes of its output are kept, and the end`);
+  expect(node.blobs).toEqual([{ space: "team", sha256: ended.output_sha256 ?? "", bytes: 4 * MIB }]);
+  const { output } = (await node.as("ray", "job_output", { id: job.id })) as { output: string };
+  expect([output.length < 9000, output.endsWith("the end\n")]).toEqual([true, true]);
+  expect(most.memory).toBeLessThan(128 * MIB);
+  expect(most.disk).toBeGreaterThan(MIB);
+  expect(most.disk).toBeLessThan(5 * MIB);
+  expect(most.store).toBeLessThan(MIB);
+  await eventually("its folder is gone", () => bytesBelow(node.folder) < 64 * 1024);
+}, 120_000);
 
 test("binary outputs that end at once are told in several reports, each below what a leader takes", async () => {
   await using node = startWorkers({ a: ["*"] }, 8);

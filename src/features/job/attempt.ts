@@ -23,7 +23,7 @@ import { MAX_OUTPUT } from "./internal.ts";
 import type { Ending } from "./queue.ts";
 import { judgeInput, wordsOf } from "./words.ts";
 
-/** Output that is kept with the job; of longer ones the end, and all of it as a blob. */
+/** Output that is kept with the job; of longer ones the end, and its beginning up to `output_bytes` as a blob. */
 const ROW_BYTES = 64 * 1024;
 const END_BYTES = 8 * 1024;
 const MAX_ERROR = 300;
@@ -197,6 +197,8 @@ export class Attempt {
         notes.push(`its whole output is not kept: ${reasonOf(error)}`);
         return "";
       });
+      if (sha256 !== "" && this.#kept < bytes)
+        notes.push(`the first ${this.#kept} of ${bytes} bytes of its output are kept, and the end`);
     }
     const shown = isLong && sha256 !== "" ? text.slice(-END_BYTES) : text;
     return {
