@@ -318,6 +318,7 @@ export class PlacedWorld {
       ...{ timeMs: this.timeMs, term: this.term, services: [{ name: NAME, value: this.service, sinceMs: 0 }], isOver },
       services: [{ name: NAME, value: this.service, sinceMs: 0 }],
       remark: () => ({}),
+      demand: () => ({ isNeeded: true, why: "" }),
       rows: this.row === undefined ? [] : [this.row],
       nodes: this.members.map(({ node, boot, isDrained, goneSinceMs }) => ({
         ...{ node, name: node, boot: String(boot), offers: new Set([NAME]), labels: [], drained: isDrained },

@@ -25,6 +25,7 @@ import { openSleepClock } from "../../src/lib/sleep-clock.ts";
 import { nodeCommand } from "../../src/log/node-command.ts";
 import { registerSecret } from "../../src/observe/redact.ts";
 import { HeldTerms } from "../../src/operation/held-terms.ts";
+import type { Measured } from "../../src/operation/measured.ts";
 import { FULL_MEMBERS } from "../../src/operation/node-parts.ts";
 import { SURROUNDINGS } from "../../src/operation/surroundings.ts";
 import { callerWith } from "./core.ts";
@@ -66,9 +67,12 @@ export function startServices(agreed: Readonly<Record<string, readonly string[]>
   const clock = openSleepClock();
   const leases = new HeldTerms(clock);
   const remarks = new Remarks();
+  /** What probes measure, by name. */
+  const numbers = new Map<string, Measured>();
   const keeper = new Keeper({
     ...{ reader: node.store.reader, log: () => node.log, declarations: node.declarations, leases, remarks },
     say: () => {},
+    measured: () => (probe) => numbers.get(probe) ?? { space: "fleet", why: `no probe ${probe}` },
     self: () => `n-${first}`,
     members: async () =>
       names.map((name) => ({
@@ -159,7 +163,7 @@ export function startServices(agreed: Readonly<Record<string, readonly string[]>
     (await as("ray", "service_get", { name, space: "ops" })) as unknown as { service: Shown; next: string[] };
   return {
     ...node,
-    ...{ folder, away, cut, workers, blobs, lacking, as, get, leadAnew, begin },
+    ...{ folder, away, cut, workers, blobs, lacking, numbers, as, get, leadAnew, begin },
     /** How often members have called the leader. */
     asked: () => asked,
     /** Makes a blob of the space fleet known. */

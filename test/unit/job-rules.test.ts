@@ -3,7 +3,7 @@
 import { expect, test } from "bun:test";
 import { ACTION } from "../../src/features/job/action.ts";
 import { jobConditions } from "../../src/features/job/conditions.ts";
-import { judgeRule, nextRun, RULE, type RuleFacts, ruleShape } from "../../src/features/job/rule.ts";
+import { judgeRule, RULE, type RuleFacts, ruleShape } from "../../src/features/job/rule.ts";
 import { jobRuleFire } from "../../src/features/job/rule-fire.ts";
 import { RULES, Rules } from "../../src/features/job/rules.ts";
 import { nodeCommand } from "../../src/log/node-command.ts";
@@ -55,17 +55,6 @@ test.each([
   [{ ...NEEDED, above: 1, below: 2 }, "one of them"],
 ])("a rule needs one bound: %j", (declared, text) => {
   expect(RULE.problem?.(RULE.schema.parse(declared), "r")).toContain(text);
-});
-
-test("a run is of measurements that are all beyond the bound", () => {
-  const above = ruleShape.parse({ ...NEEDED, above: 10 });
-  const run = nextRun(above, undefined, { value: 11, atMs: 1000 });
-  expect(run).toEqual({ firstMs: 1000, lastMs: 1000 });
-  expect(nextRun(above, run, { value: 12, atMs: 4000 })).toEqual({ firstMs: 1000, lastMs: 4000 });
-  expect(nextRun(above, run, { value: 10, atMs: 4000 })).toBeUndefined();
-  const below = ruleShape.parse({ ...NEEDED, below: 10 });
-  expect(nextRun(below, undefined, { value: 10, atMs: 1000 })).toBeUndefined();
-  expect(nextRun(below, undefined, { value: -1, atMs: 1000 })).toEqual({ firstMs: 1000, lastMs: 1000 });
 });
 
 test("what holds a firing up is said, the first reason first", () => {

@@ -12,6 +12,7 @@ import type { Log } from "../../log/log.ts";
 import { nodeCommand } from "../../log/node-command.ts";
 import type { ConditionsOf } from "../../observe/conditions.ts";
 import type { LogLine } from "../../observe/logging.ts";
+import { isBeyond, nextRun, type Run } from "../../operation/bound.ts";
 import type { Declaration, Declarations } from "../../operation/declared-kind.ts";
 import type { Measured, MeasuredBy } from "../../operation/measured.ts";
 import { ServiceKey } from "../../operation/services.ts";
@@ -19,7 +20,7 @@ import type { Reader } from "../../store/store.ts";
 import { ACTION } from "./action.ts";
 import type { jobConditions } from "./conditions.ts";
 import { JOB_LEVEL } from "./rows.ts";
-import { isBeyond, judgeRule, nextRun, RULE, type RuleShape, type RuleState, type Run } from "./rule.ts";
+import { judgeRule, RULE, type RuleShape, type RuleState } from "./rule.ts";
 import { jobRuleFire, openJobs, ruleRow, ruleRows } from "./rule-fire.ts";
 import { DEFAULT_SPACE, type NewJob, newJobOf } from "./start.ts";
 
@@ -143,7 +144,9 @@ export class Rules {
     const isSame = kept?.declaration.version === version && kept.declaration.sinceMs === sinceMs;
     const measured = this.#measured(declaration.value.probe);
     // A number that no one knows is none: the time begins again.
-    const run = "why" in measured ? undefined : nextRun(declaration.value, isSame ? kept.run : undefined, measured);
+    const before = isSame ? kept.run : undefined;
+    const run =
+      "why" in measured ? undefined : nextRun(isBeyond(declaration.value, measured.value), before, measured.atMs);
     if (run === undefined) this.#runs.delete(name);
     else this.#runs.set(name, { declaration, run });
   }

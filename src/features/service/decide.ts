@@ -12,6 +12,7 @@ import {
   UNKNOWN_LABELS,
 } from "./candidates.ts";
 import { hashOfProgram, type ServiceShape } from "./declared.ts";
+import type { Demand } from "./demand.ts";
 import type { Remark } from "./preparing.ts";
 import { isHeld, memberNamed, offersOf, type ServiceRow } from "./rows.ts";
 import { listOf, type Step, waits } from "./transition.ts";
@@ -37,6 +38,8 @@ export interface World {
   isOver: (row: ServiceRow) => boolean;
   /** What its member has said of it. */
   remark: (row: ServiceRow) => Remark;
+  /** Whether a service is needed now, by the number that it goes by. */
+  demand: (service: { name: string; value: ServiceShape }) => Demand;
   /** The order of members for a service without primary, by id. */
   rank: (service: ServiceShape) => readonly string[];
 }
@@ -64,13 +67,17 @@ interface Wanted {
 
 /** Decides about every copy: those that are to run first, by name, then those that are not. */
 export function decide(world: World): Decision[] {
-  const wanted = world.services.filter(({ value }) => value.enabled).flatMap((each) => copiesOf(each, world));
+  const enabled = world.services.filter(({ value }) => value.enabled);
+  const wanted = enabled.filter((each) => world.demand(each).isNeeded).flatMap((each) => copiesOf(each, world));
   const known = new Set(wanted.map(keyOf));
   const rows = new Map(world.rows.map((row) => [keyOf(row), row]));
   const over = world.rows.filter((row) => !known.has(keyOf(row)));
   return [
     ...wanted.map((each) => decideWanted(each, rows.get(keyOf(each)), world)),
     ...over.map((row) => decideUnwanted(row, world)),
+    ...enabled
+      .filter((each) => !world.demand(each).isNeeded && !over.some(({ name }) => name === each.name))
+      .map((each) => decided({ name: each.name, copy: "" }, undefined, notNeeded(world.demand(each)), [])),
   ];
 }
 
@@ -94,8 +101,15 @@ function copiesOf({ name, value, sinceMs }: World["services"][number], world: Wo
     .map((each) => ({ name, copy: each.node, value, sinceMs, candidates: candidatesOf(name, value, "", [each], []) }));
 }
 
+function notNeeded({ why }: Demand): string {
+  return `it is not needed: ${why}`;
+}
+
 function decideUnwanted(row: ServiceRow, world: World): Decision {
-  const why = "it is declared no more, or is not to run there";
+  const service = world.services.find(({ name, value }) => name === row.name && value.enabled);
+  const demand = service && world.demand(service);
+  const isOff = demand?.isNeeded === false;
+  const why = isOff ? notNeeded(demand) : "it is declared no more, or is not to run there";
   const isDone = !isHeld(row);
   if (row.state === "stopping" && !world.isOver(row)) return decided(row, undefined, "waits until it has ended", []);
   const to = isDone ? "gone" : row.state === "stopping" || world.isOver(row) ? "idle" : "stopping";

@@ -5,6 +5,7 @@ import { DECLARED_SPACE } from "../../lib/id-syntax.ts";
 import { LABEL } from "../../lib/machine-label.ts";
 import { sha256Hex } from "../../lib/sha256.ts";
 import { BLOB_HASH } from "../../operation/blob-references.ts";
+import { boundFields, boundProblem } from "../../operation/bound.ts";
 import type { DeclaredKind } from "../../operation/declared-kind.ts";
 import { programFields, programFolder, programWords } from "../../operation/program-fields.ts";
 
@@ -46,6 +47,18 @@ const deploy = z.strictObject({
     .strictObject({ version: z.number().int().min(1), reason: z.string().max(MAX_DEPLOY_REASON) })
     .optional()
     .describe("The version of a deploy that was taken back, and why"),
+});
+
+/** When a service is needed. */
+const needed = z.strictObject({
+  ...boundFields,
+  cool_down_seconds: z
+    .number()
+    .int()
+    .min(10)
+    .max(86_400)
+    .default(300)
+    .describe("It ends once the number was within the bound for so long"),
 });
 
 /** What is declared of a service. */
@@ -99,6 +112,7 @@ export const serviceShape = z.strictObject({
     .describe("Failed starts on one member until the next one is taken"),
   backoff: z.number().int().min(0).max(3600).default(2).describe("Seconds until the second start, then doubled"),
   enabled: z.boolean().default(true).describe("false: it runs nowhere"),
+  while: needed.optional().describe("It runs only while a number of a probe says that it is needed; default: always"),
   ...programFields,
   folder: programFolder.default("/").describe("Working folder; with an artifact below its folder"),
   artifact: z
@@ -155,6 +169,8 @@ function problemOf(service: ServiceShape): string | undefined {
   if (twice !== undefined) return `backups: ${JSON.stringify(twice)} is named twice`;
   if (copies === "per_label" && !where.startsWith("label:")) return "copies: per_label needs where: label:LABEL";
   if (primary === undefined && failback !== "never") return "failback: a service without primary has none";
+  const bound = service.while && boundProblem(service.while);
+  if (bound !== undefined) return `while: ${bound}`;
   return checkProblem("ready", service.ready, service) ?? checkProblem("status", service.status, service);
 }
 

@@ -20,7 +20,7 @@ const MAX_SAID = 480;
 const STEADY_MS = 5000;
 
 /** What is known of services. */
-export interface Seen extends Pick<World, "timeMs" | "rows" | "nodes"> {
+export interface Seen extends Pick<World, "timeMs" | "rows" | "nodes" | "demand"> {
   services: readonly Declaration<ServiceShape>[];
   /** What the leader does about a copy, in words. */
   why: (name: string, copy: string) => string;
@@ -32,10 +32,11 @@ export type DeployOutcome = { ready: true } | { failed: string } | undefined;
 /** Returns what the deploy of a service came to. Pure. */
 export function outcomeOf(
   { name, value, sinceMs }: Declaration<ServiceShape>,
-  { timeMs, rows: all, nodes, why }: Omit<Seen, "services">,
+  { timeMs, rows: all, nodes, demand, why }: Omit<Seen, "services">,
 ): DeployOutcome {
   const within = value.deploy?.within;
-  if (within === undefined || !value.enabled) return undefined;
+  // One that is not needed now is judged once it is.
+  if (within === undefined || !value.enabled || !demand({ name, value }).isNeeded) return undefined;
   const isAway = ({ node }: ServiceRow) => nodes.find((each) => each.node === node)?.away === true;
   // A copy of a label on a member that is away gets the version when that is back.
   const rows = all.filter((row) => row.name === name && (value.copies === "one" || !isAway(row)));
@@ -45,7 +46,9 @@ export function outcomeOf(
     return rows.every((row) => timeMs - row.ready_at >= STEADY_MS) ? { ready: true } : undefined;
   const late = rows.find((row) => !isReady(row));
   const reason = why(name, late?.copy ?? "");
-  if (timeMs - sinceMs >= within * 1000) return { failed: `it was not ready within ${within} s: ${reason}` };
+  // One that was not needed has its time from its start.
+  const fromMs = value.while === undefined ? sinceMs : (late?.since ?? timeMs);
+  if (timeMs - fromMs >= within * 1000) return { failed: `it was not ready within ${within} s: ${reason}` };
   // A new round begins once all members that could run it have failed.
   const isTried = rows.some((row) => row.program === program && row.rounds > 0);
   return isTried ? { failed: `all starts failed: ${reason}` } : undefined;

@@ -14,12 +14,14 @@ import type { LogLine } from "../../observe/logging.ts";
 import { decided } from "../../operation/decided.ts";
 import type { Declarations } from "../../operation/declared-kind.ts";
 import type { HeldTerms } from "../../operation/held-terms.ts";
+import type { MeasuredBy } from "../../operation/measured.ts";
 import type { SeenMember } from "../../operation/surroundings.ts";
 import type { Reader } from "../../store/store.ts";
 import type { SeenNode } from "./candidates.ts";
 import type { serviceConditions } from "./conditions.ts";
 import { type Decision, decide, seenNode, type World } from "./decide.ts";
 import { SERVICE } from "./declared.ts";
+import { Demands } from "./demand.ts";
 import type { Deploys } from "./deploying.ts";
 import { MAX_AT_ONCE, MAX_NAME, serviceNote, serviceStep } from "./internal.ts";
 import type { Remarks } from "./preparing.ts";
@@ -50,6 +52,8 @@ export interface KeeperOptions {
   declarations: Declarations;
   leases: HeldTerms;
   remarks: Remarks;
+  /** What probes measure; undefined: this node has none. */
+  measured: () => MeasuredBy | undefined;
   /** Member id of this node. */
   self: () => string;
   /** The members as this node sees them. */
@@ -70,6 +74,7 @@ export class Keeper {
   readonly #thereSince = new Map<string, number>();
   /** Since when a copy is to run and is not ready; as many as there are copies. */
   readonly #downSince = new Map<string, number>();
+  readonly #demands = new Demands();
   #leadsSinceMs = 0;
   #term = 0;
 
@@ -83,6 +88,7 @@ export class Keeper {
     this.#options.leases.begin(signal);
     this.#thereSince.clear();
     this.#downSince.clear();
+    this.#demands.clear();
     this.#leadsSinceMs = this.#options.monotonicMs();
     void this.#keep(signal);
   }
@@ -121,6 +127,17 @@ export class Keeper {
     await deploys.settle({ ...world, services, why }, signal);
   }
 
+  /** Takes what the numbers say by which services are needed. */
+  #follow(): void {
+    const { declarations, reader, measured } = this.#options;
+    const by = measured();
+    this.#demands.follow(
+      declarations.list(SERVICE),
+      (probe) => by?.(probe) ?? { space: DEFAULT_SPACE, why: "this node has no probes" },
+      (name) => serviceRows(reader, name).some(isHeld),
+    );
+  }
+
   /** Decides and proposes once. */
   async look(signal: AbortSignal): Promise<void> {
     const { leases } = this.#options;
@@ -130,6 +147,7 @@ export class Keeper {
       this.#options.conditions.clear("service_down");
       return;
     }
+    this.#follow();
     const world = await this.world(signal);
     // From here to the proposals nothing waits: a renewal that comes meanwhile finds its lease over.
     const over = leases.look(
@@ -176,6 +194,7 @@ export class Keeper {
     return {
       ...{ timeMs: log().timeMs(), term: this.#term, services, rows, nodes },
       isOver: () => false,
+      demand: ({ name, value }) => this.#demands.of(name, value),
       remark: (row) => this.#options.remarks.of(row),
       rank: (service) => ranks.get(service.where) ?? [],
     };
@@ -229,7 +248,9 @@ export class Keeper {
 
   #tell(decisions: readonly Decision[]): void {
     const { conditions, reader, declarations, monotonicMs } = this.#options;
-    const enabled = declarations.list(SERVICE).filter(({ value }) => value.enabled);
+    const enabled = declarations
+      .list(SERVICE)
+      .filter(({ name, value }) => value.enabled && this.#demands.of(name, value).isNeeded);
     const spaces = new Map(enabled.map(({ name, value }) => [name, value.space]));
     const nowMs = monotonicMs();
     const down = decisions.filter(

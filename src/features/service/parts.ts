@@ -7,6 +7,7 @@ import { askSelf } from "../../operation/ask-self.ts";
 import { DECLARATIONS } from "../../operation/declared-kind.ts";
 import { agreesToRun, fleetRunSettings } from "../../operation/fleet-run.ts";
 import { HeldTerms } from "../../operation/held-terms.ts";
+import { MEASURED } from "../../operation/measured.ts";
 import { FULL_MEMBERS, HOST, LOG, NODE } from "../../operation/node-parts.ts";
 import { ServiceKey, type Services } from "../../operation/services.ts";
 import { SURROUNDINGS } from "../../operation/surroundings.ts";
@@ -58,6 +59,7 @@ export function openServices(node: Services): void {
   const keeper = new Keeper({
     ...{ ...shared, leases, remarks, conditions: of, deploys, monotonicMs },
     members: () => node.get(SURROUNDINGS).members(),
+    measured: () => node.find(MEASURED),
     rank: async (labels, signal) => {
       const { candidates } = (await askSelf(node, "fleet_pick", { labels: [...labels] }, signal)) as {
         candidates: { node: string }[];
