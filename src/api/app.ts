@@ -4,6 +4,7 @@
 import type { Caller } from "../access/caller.ts";
 import { Fault } from "../lib/fault.ts";
 import { type BodyHold, UNBOUNDED } from "../lib/request-body.ts";
+import type { Upgrade } from "../lib/socket.ts";
 import { unexpectedFault } from "../lib/unexpected.ts";
 import { tracedBy } from "../operation/call-span.ts";
 import { eventTypesOf } from "../operation/derive.ts";
@@ -12,7 +13,6 @@ import type { Invoker } from "../operation/invoke.ts";
 import type { RestRoute } from "../operation/rest-route.ts";
 import { argumentsOf } from "./arguments.ts";
 import { respondBytes } from "./bytes.ts";
-import type { Upgrade } from "./event-socket.ts";
 import type { StreamTiming } from "./event-stream.ts";
 import { EventStreams, type StreamBounds } from "./event-streams.ts";
 import { type FeedSurface, respondFeed, respondSocket } from "./feed.ts";

@@ -6,32 +6,10 @@ import { isObject } from "../lib/json-object.ts";
 import { parseJson } from "../lib/json-text.ts";
 import { keepNumbers } from "../lib/json-value.ts";
 import { problemOf } from "../lib/problem.ts";
+import type { SocketHandlers, SocketPeer } from "../lib/socket.ts";
 import { unexpectedFault } from "../lib/unexpected.ts";
 import type { Following } from "../operation/follow.ts";
 import type { End, OpenStream, StreamTiming } from "./event-stream.ts";
-
-/** The connection under a socket, as the listener has it. */
-export interface SocketPeer {
-  /** Sends a text message. */
-  send(text: string): void;
-  /** Bytes that were sent and not taken by the client. */
-  buffered(): number;
-  close(code: number, reason: string): void;
-  /** Closes without a word. */
-  terminate(): void;
-}
-
-/** What a listener does with an upgraded connection. */
-export interface SocketHandlers {
-  opened(peer: SocketPeer): void;
-  message(data: string | Uint8Array): void;
-  /** The client has taken what was sent. */
-  drained(): void;
-  closed(): void;
-}
-
-/** Turns the request into a WebSocket; false: it is none. */
-export type Upgrade = (handlers: SocketHandlers) => boolean;
 
 /** Bytes that a client has not taken before it gets more. */
 const MAX_BUFFERED = 256 * 1024;

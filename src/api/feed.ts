@@ -3,6 +3,7 @@
 
 import { Fault } from "../lib/fault.ts";
 import { essenceOf } from "../lib/media-type.ts";
+import { UPGRADED } from "../lib/socket.ts";
 import { tracedBy } from "../operation/call-span.ts";
 import type { Invoker } from "../operation/invoke.ts";
 import type { LongPoll, RestRoute } from "../operation/rest-route.ts";
@@ -82,9 +83,6 @@ async function poll(
     headers: { "Cairn-Position": typeof reached === "string" ? reached : position, Vary: "Accept, Accept-Encoding" },
   });
 }
-
-/** Stands for the response to a request that became a WebSocket. */
-export const UPGRADED = new Response(null);
 
 /** Opens a WebSocket. A refusal is a Fault before the request is upgraded. */
 export async function respondSocket(

@@ -1,8 +1,6 @@
 // The REST surface, for the node to mount, and its table of routes, for pages.
 
 export { type Api, type ApiOptions, createApi, routesOf } from "./app.ts";
-export type { SocketHandlers, Upgrade } from "./event-socket.ts";
-export { UPGRADED } from "./feed.ts";
 export type { Health, Identity } from "./node-facts.ts";
 export { operationErrors } from "./openapi-parts.ts";
 export { describeRow, errorsOf } from "./openapi-routes.ts";

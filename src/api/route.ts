@@ -2,9 +2,9 @@
 
 import type { Caller } from "../access/caller.ts";
 import type { BodyHold } from "../lib/request-body.ts";
+import type { Upgrade } from "../lib/socket.ts";
 import type { Invoker } from "../operation/invoke.ts";
 import type { RestRoute, RouteShape } from "../operation/rest-route.ts";
-import type { Upgrade } from "./event-socket.ts";
 import type { NodeFacts } from "./node-facts.ts";
 import type { Json } from "./openapi-parts.ts";
 

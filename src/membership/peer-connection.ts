@@ -2,8 +2,15 @@
 // until `connect`. What other nodes ask of this one is served by peer/server.ts.
 
 import type { Caller } from "../access/caller.ts";
+import type { DialedSocket } from "../lib/dialed-socket.ts";
 import { Fault } from "../lib/fault.ts";
-import { type PassedRequest, type PeerCallOptions, PeerLink, type PeerTarget } from "../peer/link.ts";
+import {
+  type PassedRequest,
+  type PassedSocket,
+  type PeerCallOptions,
+  PeerLink,
+  type PeerTarget,
+} from "../peer/link.ts";
 import type { Tailnet } from "../tailnet/index.ts";
 
 /** Turns the text of a caller header into the caller that the gate judges. */
@@ -41,6 +48,11 @@ export class PeerConnection {
   /** Passes a request on to a peer; ends as `PeerLink.open` does, and before `connect` as `call`. */
   async open(target: PeerTarget, path: string, request: PassedRequest): Promise<Response> {
     return this.#link().open(target, path, request);
+  }
+
+  /** The same for a WebSocket, as `PeerLink.openSocket` does. */
+  async openSocket(target: PeerTarget, path: string, request: PassedSocket): Promise<DialedSocket | Response> {
+    return this.#link().openSocket(target, path, request);
   }
 
   #link(): PeerLink {

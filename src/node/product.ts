@@ -288,6 +288,7 @@ function openFoundation(options: ProductOptions): Foundation {
         ),
       ask: (node, path, value, ends) => link.call({ node }, path, value, ends),
       open: (node, path, request) => link.open({ node }, path, request),
+      openSocket: (node, path, request) => link.openSocket({ node }, path, request),
       callerOf: (id, from) => callerNamed(id, from, (each) => link.callerOf(each)),
     })
     .provide(PENDING, () => membership.pending())

@@ -7,10 +7,11 @@ import type { Refusals } from "../access/refusals.ts";
 import type { Environment } from "../config/environment.ts";
 import type { Secrets } from "../config/secrets.ts";
 import type { Settings } from "../config/settings.ts";
+import type { DialedSocket } from "../lib/dialed-socket.ts";
 import type { Log } from "../log/log.ts";
 import type { Conditions } from "../observe/conditions.ts";
 import type { Tracer } from "../observe/trace/tracer.ts";
-import type { PassedRequest, PeerCallOptions } from "../peer/link.ts";
+import type { PassedRequest, PassedSocket, PeerCallOptions } from "../peer/link.ts";
 import type { Store } from "../store/store.ts";
 import type { Answer } from "./answer.ts";
 import type { Call } from "./call.ts";
@@ -71,6 +72,8 @@ export interface FullMembers {
   ask(node: string, path: string, value: unknown, options: PeerCallOptions): Promise<unknown>;
   /** Passes a request on to another member. Rejects as `ask` does. */
   open(node: string, path: string, request: PassedRequest): Promise<Response>;
+  /** Passes a WebSocket on. Resolves with the answer that refuses the handshake. */
+  openSocket(node: string, path: string, request: PassedSocket): Promise<DialedSocket | Response>;
   /** Returns the caller that another member names. Rejects with Fault `forward_unseen` where it is not seen here. */
   callerOf(id: string, from: string, signal: AbortSignal): Promise<Caller>;
 }

@@ -3,6 +3,7 @@
 
 import type { Caller } from "../access/caller.ts";
 import type { BodyHold } from "../lib/request-body.ts";
+import type { Upgrade } from "../lib/socket.ts";
 import type { PeerMember } from "../peer/server.ts";
 import type { Services } from "./services.ts";
 
@@ -30,6 +31,8 @@ export interface PathCall {
   scheme: "http" | "https";
   /** What the body may take. */
   hold: BodyHold;
+  /** Left out: the listener cannot make WebSockets. */
+  upgrade?: Upgrade | undefined;
 }
 
 /** The member that passes a request on. */
@@ -37,9 +40,12 @@ export interface PassedBy {
   node: string;
   member: PeerMember;
   hold: BodyHold;
+  upgrade?: Upgrade | undefined;
+  /** Whether it still may pass requests on. */
+  stays: () => boolean;
 }
 
-/** Answers the requests. Rejects with Faults. */
+/** Answers the requests, with `UPGRADED` what became a WebSocket. Rejects with Faults. */
 export interface PathServer {
   /** Of a caller. */
   fetch(request: Request, call: PathCall): Promise<Response>;

@@ -4,6 +4,7 @@
 import { z } from "zod";
 import { MAX_FRAME_BYTES } from "../lib/bounds.ts";
 import { ByteBudget, type ByteHold } from "../lib/byte-budget.ts";
+import { type DialedSocket, dialSocket } from "../lib/dialed-socket.ts";
 import { directFetch } from "../lib/direct-fetch.ts";
 import { EGRESS_REFUSAL_HEADER } from "../lib/egress-refusal.ts";
 import { Fault } from "../lib/fault.ts";
@@ -50,6 +51,14 @@ export interface PassedRequest {
   signal: AbortSignal;
   /** Time until the head of the answer, in ms. */
   timeoutMs: number;
+}
+
+/** A WebSocket that is passed on. */
+export interface PassedSocket extends Pick<PassedRequest, "headers" | "signal" | "timeoutMs"> {
+  /** Subprotocols that the caller offers, as the header has them; "": none. */
+  protocols: string;
+  /** Largest message in bytes. */
+  maxBytes: number;
 }
 
 /** Says that an answer is that of a request which was passed on, and no refusal of the machinery between. */
@@ -127,22 +136,43 @@ export class PeerLink {
    * is between refuses it.
    */
   async open(target: PeerTarget, path: string, request: PassedRequest): Promise<Response> {
-    const { method, headers, body, signal, timeoutMs } = request;
-    const host = await this.#hostOf(target);
-    const late = new AbortController();
-    const timer = setTimeout(() => late.abort(), timeoutMs);
-    try {
-      const response = await directFetch(`http://${host}:${PEER_PORT}${path}`, {
+    const { method, headers, body } = request;
+    return this.#passed(target, request, (host, signal) =>
+      directFetch(`http://${host}:${PEER_PORT}${path}`, {
         method,
         headers: { ...Object.fromEntries(headers), "cairn-internal-secret": this.#options.secret },
         ...(body === undefined ? {} : { body }),
         redirect: "manual",
         decompress: false,
-        signal: AbortSignal.any([signal, late.signal]),
+        signal,
         unix: this.#options.egress,
         keepalive: false,
-      });
-      if (response.headers.has(PASSED_HEADER)) return response;
+      }),
+    );
+  }
+
+  /** The same for a WebSocket. Resolves with the answer of what was asked where that refuses the handshake. */
+  async openSocket(target: PeerTarget, path: string, request: PassedSocket): Promise<DialedSocket | Response> {
+    const { protocols, maxBytes } = request;
+    return this.#passed(target, request, (host, signal) => {
+      const headers = new Headers(request.headers);
+      headers.set("host", `${host}:${PEER_PORT}`);
+      headers.set("cairn-internal-secret", this.#options.secret);
+      return dialSocket({ at: { unix: this.#options.egress }, path, headers, protocols, maxBytes, signal });
+    });
+  }
+
+  async #passed<Opened>(
+    target: PeerTarget,
+    { signal, timeoutMs }: Pick<PassedRequest, "signal" | "timeoutMs">,
+    send: (host: string, signal: AbortSignal) => Promise<Opened | Response>,
+  ): Promise<Opened | Response> {
+    const host = await this.#hostOf(target);
+    const late = new AbortController();
+    const timer = setTimeout(() => late.abort(), timeoutMs);
+    try {
+      const response = await send(host, AbortSignal.any([signal, late.signal]));
+      if (!(response instanceof Response) || response.headers.has(PASSED_HEADER)) return response;
       const answer = this.#answers.hold(host);
       try {
         const bytes = await readBody(response, answer, MAX_PROBLEM_BYTES);

@@ -8,6 +8,7 @@ import { ByteBudget, type ByteHold } from "../lib/byte-budget.ts";
 import { FAULTS, Fault } from "../lib/fault.ts";
 import { type BodyHold, UNBOUNDED } from "../lib/request-body.ts";
 import { Slots } from "../lib/slots.ts";
+import { UPGRADED, type Upgrade } from "../lib/socket.ts";
 import { unexpectedFault } from "../lib/unexpected.ts";
 import { faultValue } from "./fault-frame.ts";
 import { fleetMark } from "./fleet-mark.ts";
@@ -71,9 +72,19 @@ const MAX_OF_STRANGER = 4;
 const MAX_OF_STRANGERS = 64;
 const STRANGERS = "strangers";
 
-/** Answers what a full member passes on. Rejects with Faults. */
+/** What is known of a request that a full member passes on. */
+interface Passed {
+  node: string;
+  member: PeerMember;
+  hold: BodyHold;
+  upgrade?: Upgrade | undefined;
+  /** Whether it still may pass requests on. */
+  stays: () => boolean;
+}
+
+/** Answers what a full member passes on, with `UPGRADED` what became a WebSocket. Rejects with Faults. */
 export interface PassedServer {
-  fetchPassed(request: Request, by: { node: string; member: PeerMember; hold: BodyHold }): Promise<Response>;
+  fetchPassed(request: Request, by: Passed): Promise<Response>;
 }
 
 interface Registered {
@@ -115,12 +126,12 @@ export class PeerServer {
   }
 
   /** Answers a request. Never rejects: a refusal is a frame as well. */
-  async fetch(request: Request, caller: Caller, hold: BodyHold = UNBOUNDED): Promise<Response> {
+  async fetch(request: Request, caller: Caller, hold: BodyHold = UNBOUNDED, upgrade?: Upgrade): Promise<Response> {
     const { pathname } = new URL(request.url);
     const path = pathname.slice("/peer/".length);
     const served = [...this.#served].find(([prefix]) => pathname.startsWith(prefix))?.[1];
     try {
-      if (served !== undefined) return await this.#pass(request, caller, { served, hold });
+      if (served !== undefined) return await this.#pass(request, caller, { served, hold, upgrade });
       const value = await this.#answer(request, caller, path);
       return this.#send(value, caller, request.signal);
     } catch (error) {
@@ -131,15 +142,16 @@ export class PeerServer {
   async #pass(
     request: Request,
     caller: Caller,
-    { served, hold }: { served: PassedServer; hold: BodyHold },
+    { served, ...given }: { served: PassedServer } & Pick<Passed, "hold" | "upgrade">,
   ): Promise<Response> {
     const member = caller.kind === "local" ? undefined : this.#options.members(caller.id);
     if (member === undefined || member.role === "edge")
       throw (this.#options.ready?.() ?? true) ? notAMember(caller, this.#options.fleet?.() ?? "") : notReady();
     const release = this.#take(caller, true);
+    const stays = () => this.#options.members(caller.id)?.role === member.role;
     try {
-      const response = await served.fetchPassed(request, { node: caller.id, member, hold });
-      response.headers.set(PASSED_HEADER, "1");
+      const response = await served.fetchPassed(request, { node: caller.id, member, stays, ...given });
+      if (response !== UPGRADED) response.headers.set(PASSED_HEADER, "1");
       return response;
     } finally {
       release();

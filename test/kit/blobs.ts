@@ -43,6 +43,7 @@ export class BlobMember {
         return other.answer(path, value);
       },
       open: () => Promise.reject(away(this.name)),
+      openSocket: () => Promise.reject(away(this.name)),
       callerOf: () => Promise.reject(away(this.name)),
     };
     this.members = members;

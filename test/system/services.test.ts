@@ -6,6 +6,7 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { dialSocket } from "../../src/lib/dialed-socket.ts";
 import { type Answer, localHttp } from "../kit/agent.ts";
 import { eventually } from "../kit/eventually.ts";
 import { type Fleet, type FleetNode, startFleet } from "../kit/fleet.ts";
@@ -37,7 +38,9 @@ let third: FleetNode;
 const SERVER = `const { appendFileSync } = await import("node:fs");
 const say = (what) => appendFileSync(process.argv[3], what + " " + process.env.CAIRN_FENCE + " " + process.pid + "\\n");
 let server;
-try { server = Bun.serve({ hostname: "127.0.0.1", port: Number(process.argv[2]), fetch: (request) =>
+try { server = Bun.serve({ hostname: "127.0.0.1", port: Number(process.argv[2]), 
+  websocket: { open: (to) => void to.send(to.data), message: (to, message) => void to.send(message) },
+  fetch: (request, own) => own.upgrade(request, { data: request.headers.get("cairn-caller") }) ? undefined :
   Response.json({ fence: process.env.CAIRN_FENCE, caller: request.headers.get("cairn-caller"), path: new URL(request.url).pathname,
     way: ["proto", "host", "prefix"].map((name) => request.headers.get("x-forwarded-" + name)) }) });
 } catch (error) { say("twice"); process.exit(1); }
@@ -99,6 +102,19 @@ async function readyOn(seenBy: FleetNode, member: FleetNode): Promise<Shown> {
 const get = async (node: FleetNode, path: string): Promise<Answer> =>
   localHttp(await node.socket(), path, { signal: AbortSignal.timeout(10_000) });
 
+/** Opens a WebSocket, sends a message, and returns the first two that come. */
+async function said(node: FleetNode, path: string, message: string): Promise<(string | Uint8Array)[]> {
+  const given = { path, headers: new Headers({ host: "cairn" }), protocols: "", maxBytes: 1024 };
+  const socket = await dialSocket({ at: { unix: await node.socket() }, signal: AbortSignal.timeout(10_000), ...given });
+  if (socket instanceof Response) throw new Error(`${node.name} refused: ${socket.status} ${await socket.text()}`);
+  const came: (string | Uint8Array)[] = [];
+  socket.start({ message: (data) => void came.push(data), drained: () => {}, closed: () => {} });
+  socket.send(message);
+  await eventually("two messages", () => came.length === 2);
+  socket.close(1000, "");
+  return came;
+}
+
 function lines(): string[] {
   try {
     return readFileSync(join(folder, "log"), "utf8").trim().split("\n");
@@ -125,6 +141,8 @@ test("it answers under its name on every node, with the caller that the tailnet 
     expect([node.name, status, text]).toEqual([node.name, 200, expect.any(String)]);
     const caller = node === primary ? "local" : `local@${node.id}`;
     expect(body).toMatchObject({ path: "/hello", caller, way: ["http", "cairn", "/svc/web"] });
+    // The same by a WebSocket: who calls, then what was sent.
+    expect([node.name, await said(node, "/svc/web/", "hello")]).toEqual([node.name, [caller, "hello"]]);
   }
   expect(fences()).toHaveLength(1);
 }, 120_000);

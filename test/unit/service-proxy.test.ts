@@ -74,7 +74,7 @@ function pairOf(limited: LimitedCallers, bounds: { a?: Partial<RequestBounds>; b
   );
   const member = { role: "central", spaces: [], server: "s" } as const;
   const a = new ServiceProxy(
-    of("a", (request) => b.fetchPassed(request, { node: "n-a", member, hold: UNBOUNDED })),
+    of("a", (request) => b.fetchPassed(request, { node: "n-a", member, hold: UNBOUNDED, stays: () => true })),
     bounds.a,
   );
   return { a, b };
@@ -165,6 +165,7 @@ test("only who may write in its space reaches it; the member that has it judges 
         node: "n-a",
         member,
         hold: UNBOUNDED,
+        stays: () => true,
       })
       .then(
         ({ status }) => status,

@@ -12,7 +12,7 @@ const NOT_FOR_SERVICES = [
   ...HOP_BY_HOP,
   ...["host", "content-length", "cookie", "origin", "referer", "forwarded", "expect"],
 ];
-const NOT_FOR_SERVICES_PREFIXES = ["cairn-", "tailscale-", "x-forwarded-", "sec-fetch-", "x-real-ip"];
+const NOT_FOR_SERVICES_PREFIXES = ["cairn-", "tailscale-", "x-forwarded-", "sec-fetch-", "sec-websocket-", "x-real-ip"];
 
 /** Not for callers: what would change how a browser treats the host. */
 const NOT_FOR_CALLERS = [

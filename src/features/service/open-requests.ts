@@ -15,9 +15,11 @@ export interface RequestBounds {
   ofMember: number;
   /** The same of one caller. */
   ofCaller: number;
+  /** WebSockets of all callers, on this node: each holds a connection for as long as it is open. */
+  sockets: number;
 }
 
-const BOUNDS: RequestBounds = { ofNode: 2048, ofMember: 256, ofCaller: 64 };
+const BOUNDS: RequestBounds = { ofNode: 2048, ofMember: 256, ofCaller: 64, sockets: 256 };
 const RETRY_SECONDS = 2;
 
 /** Counts open requests. */
@@ -32,7 +34,7 @@ export class OpenRequests {
     this.#bounds = { ...BOUNDS, ...bounds };
   }
 
-  /** Requests that are open. */
+  /** Requests that are open, WebSockets among them. */
   get size(): number {
     return this.#slots.held("node");
   }
@@ -51,6 +53,23 @@ export class OpenRequests {
       return held(given, signal, release);
     } catch (error) {
       release();
+      throw error;
+    }
+  }
+
+  /** Counts a WebSocket until the returned function is called. Throws as `during` rejects. */
+  hold({ caller, member }: { caller: Caller; member: string }): () => void {
+    const { sockets } = this.#bounds;
+    const free = this.#slots.take("sockets", sockets);
+    if (free === undefined) throw full(`${counted(sockets, "WebSocket")} to services are open on this node`);
+    try {
+      const release = this.#take(caller, member);
+      return () => {
+        free();
+        release();
+      };
+    } catch (error) {
+      free();
       throw error;
     }
   }

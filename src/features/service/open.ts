@@ -28,7 +28,7 @@ export const serviceOpen = (node: Services): Operation =>
     isTool: false,
     search: "address of a service",
     description:
-      "Says which member has a service that is ready, for callers that may reach it: those who may write in its space. HTTP at /svc/NAME/ leads there.",
+      "Says which member has a service that is ready, for callers that may reach it: those who may write in its space. HTTP and WebSockets at /svc/NAME/ lead there.",
     input: z.object({ name: serviceName, space: serviceSpace }),
     example: { name: "wiki", space: "ops" },
     output: z.object({

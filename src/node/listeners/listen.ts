@@ -3,10 +3,11 @@
 
 import { chmodSync, lstatSync, rmSync } from "node:fs";
 import type { Caller } from "../../access/caller.ts";
-import { problemResponse, SAFE_HEADERS, type SocketHandlers, UPGRADED, type Upgrade } from "../../api/index.ts";
+import { problemResponse, SAFE_HEADERS } from "../../api/index.ts";
 import { Fault } from "../../lib/fault.ts";
 import { pause } from "../../lib/pause.ts";
 import type { BodyBudget, BodyHold } from "../../lib/request-body.ts";
+import { type SocketHandlers, UPGRADED, type Upgrade } from "../../lib/socket.ts";
 import { logUnexpected, unexpectedFault } from "../../lib/unexpected.ts";
 import { isMcpPath } from "../../mcp/index.ts";
 import type { LogLine } from "../../observe/logging.ts";
@@ -78,14 +79,17 @@ const SOCKETS: Bun.WebSocketHandler<SocketHandlers> = {
   sendPings: true,
   open: (socket) =>
     socket.data.opened({
-      send: (text) => void socket.sendText(text),
+      send: (message) =>
+        void (typeof message === "string"
+          ? socket.sendText(message)
+          : socket.sendBinary(message as Uint8Array<ArrayBuffer>)),
       buffered: () => socket.getBufferedAmount(),
       close: (code, reason) => socket.close(code, reason),
       terminate: () => socket.terminate(),
     }),
   message: (socket, data) => socket.data.message(data),
   drain: (socket) => socket.data.drained(),
-  close: (socket) => socket.data.closed(),
+  close: (socket, code, reason) => socket.data.closed(code, reason),
 };
 
 /** Opens a listener. */
@@ -97,7 +101,10 @@ export function listen(options: ListenOptions): Listener {
     maxRequestBodySize: Number.MAX_SAFE_INTEGER,
     // Bun sends nothing where the answer is undefined: the request became a WebSocket.
     fetch: (request: Request, server: Bun.Server<SocketHandlers>) =>
-      answer(request, options, (handlers) => server.upgrade(request, { data: handlers })) as Promise<Response>,
+      answer(request, options, (handlers, protocol = "") =>
+        // Left out, Bun would choose the first subprotocol that the client offers.
+        server.upgrade(request, { data: handlers, headers: { "sec-websocket-protocol": protocol } }),
+      ) as Promise<Response>,
     websocket: SOCKETS,
     error: (error: Error) => refusal(error, options.log),
   };
@@ -177,7 +184,7 @@ async function answerBy(
   if ("fetch" in surfaces) return surfaces.fetch(request, caller, hold, upgrade);
   const { api, mcp, web, served = [] } = surfaces;
   const own = served.find(({ prefix }) => path.startsWith(prefix));
-  if (own !== undefined) return own.server.fetch(request, { caller, scheme: schemeOf(request), hold });
+  if (own !== undefined) return own.server.fetch(request, { caller, scheme: schemeOf(request), hold, upgrade });
   if (isMcpPath(path)) return harmless(await mcp.fetch(request, caller, hold));
   const page = isPagePath(path) ? await web.fetch(request, caller, schemeOf(request), hold) : undefined;
   return page ?? (await api.fetch(request, caller, hold, upgrade));
