@@ -95,6 +95,7 @@ export class World {
         until: 0,
         rate: 0,
         began: 1,
+        changedMs: 0,
         state: "active",
         dead: [],
         missed: 0,

@@ -3,8 +3,10 @@
 
 import { describe, expect, test } from "bun:test";
 import type { GroupRule } from "../../src/features/event/subscription/delivery.ts";
+import { Grouping } from "../../src/features/event/subscription/grouping.ts";
+import type { RunningSubscription } from "../../src/features/event/subscription/running.ts";
 import { messageOf } from "../../src/features/event/subscription/targets/message.ts";
-import { Told } from "../../src/features/event/subscription/told.ts";
+import { isBehind, Told } from "../../src/features/event/subscription/told.ts";
 import { World } from "../kit/outbox-world.ts";
 import { randomFrom } from "../kit/random-from.ts";
 
@@ -37,7 +39,12 @@ async function play(steps: readonly Step[], seconds: number, rule: GroupRule = R
     const time = new Date(START + 1000 * second).toISOString();
     const data = { position: `ab12-${at + 1}` };
     const sender = { ...event.sender, caller: by };
-    world.events[at] = { ...event, space: "a", sender, record: { ...event.record, type, subject, time, data } };
+    world.events[at] = {
+      ...event,
+      space: "a",
+      sender,
+      record: { ...event.record, type, subject, time, cairntime: time, data },
+    };
   }
   await until(seconds);
   await world.end();
@@ -155,6 +162,48 @@ test("what lasts is told again so often, also by the next leader, and no more on
   expect(changed.lines.map((line) => line.split(" ")[1])).toEqual([
     ...["probe.down", "probe.down", "probe.down", "probe.up"],
   ]);
+});
+
+test.each(["node", "user:eve@x"])(
+  "the bound of an hour is that of all leaders together, for events of %s",
+  async (by) => {
+    const bound: GroupRule = { ...RULE, perHour: 5 };
+    const steps = Array.from({ length: 95 }, (_, at): Step => [1 + 47 * at, "cairn.probe.down", `a/probes/${at}`, by]);
+    const leaders = Array.from({ length: 15 }, (_, at): Step => [40 + 300 * at, "leader"]);
+    const all = [...steps, ...leaders].toSorted(([one], [other]) => one - other);
+    const seconds = (await play(all, 4600, bound)).sent.map(({ second }) => second);
+    const messages = [...new Set(seconds)];
+    for (const from of messages) {
+      const within = messages.filter((second) => second >= from && second < from + 3590);
+      expect({ from, count: within.length <= bound.perHour }).toEqual({ from, count: true });
+    }
+    // Nor is it less: the sixth goes an hour after the first one.
+    expect(messages[5]).toBeLessThanOrEqual((messages[0] ?? 0) + 3605);
+  },
+);
+
+test("a message of before the subscription was changed, or of an hour ago, holds nothing up", () => {
+  const rule: GroupRule = { ...RULE, perHour: 2 };
+  const grouping = new Grouping();
+  const [hour, now] = [3_600_000, START];
+  for (const cameMs of [now - hour, now - 100_000, now - 90_000, now - 60_000]) grouping.recall(rule, cameMs, now);
+  // Those of 100 and 90 s ago went as two, 30 s apart; that of 60 s ago waits as they did.
+  expect(grouping.isDue(rule, now)).toBe(false);
+  expect(grouping.isDue(rule, now - 100_001 + hour)).toBe(false);
+  expect(grouping.isDue(rule, now - 100_000 + hour)).toBe(true);
+  const event = {
+    ...{ offset: 1, space: "a", sender: { caller: "user:x", tags: [], node: "" } },
+    record: { id: "1", source: "x", type: "t", time: "", cairntime: new Date(START).toISOString() },
+  };
+  const behind = (began: number, changedMs: number, caller = "user:x", record: object = {}) =>
+    isBehind({ ...event, sender: { ...event.sender, caller }, record: { ...event.record, ...record } }, {
+      began,
+      changedMs,
+    } as RunningSubscription);
+  expect([behind(1, START), behind(1, START - 1)]).toEqual([false, true]);
+  const own = { data: { position: "ab12-7" } };
+  expect([behind(7, START, "node", own), behind(6, START, "node", own)]).toEqual([false, true]);
+  expect(behind(6, START, "user:x", own)).toBe(false);
 });
 
 test("random downs, ups and leaders: no up without its down, each long down told, no more messages than the bound", async () => {

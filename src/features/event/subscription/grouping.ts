@@ -55,11 +55,25 @@ export class Grouping {
     return Math.max(bound, (this.#sent.at(-1) ?? Number.NEGATIVE_INFINITY) + everyMs, 0);
   }
 
+  /**
+   * Counts the message in which an event went before this queue began: it went when it came, or when a message was due.
+   * `cameMs`: when it was ordered.
+   */
+  recall(rule: GroupRule, cameMs: number, nowMs: number): void {
+    if (cameMs <= (this.#sent.at(-1) ?? 0)) return;
+    const wentMs = Math.max(cameMs, this.#dueMs(rule, cameMs));
+    if (wentMs <= nowMs) this.#note(wentMs);
+  }
+
   /** A message was sent. */
   sent(nowMs: number): void {
-    while ((this.#sent[0] ?? nowMs) <= nowMs - HOUR_MS) this.#sent.shift();
-    this.#sent.push(nowMs);
+    this.#note(nowMs);
     this.waiting = undefined;
+  }
+
+  #note(sentMs: number): void {
+    while ((this.#sent[0] ?? sentMs) <= sentMs - HOUR_MS) this.#sent.shift();
+    this.#sent.push(sentMs);
   }
 }
 

@@ -15,7 +15,7 @@ import { Pace } from "./pace.ts";
 import { waitAfter, waitUntil } from "./policy.ts";
 import type { Recorder, SubscriptionRecord } from "./recorder.ts";
 import type { QueuedEvent, RunningSubscription } from "./running.ts";
-import { changeOf, recall, Told } from "./told.ts";
+import { isBehind, recall, Told } from "./told.ts";
 
 /** Events read at once. */
 const STEP = 64;
@@ -131,7 +131,7 @@ export class Queue {
 
   async #run(signal: AbortSignal): Promise<void> {
     const rule = this.#groupRule();
-    if (rule !== undefined) await this.#recall(rule, signal);
+    if (rule !== undefined && this.#subscription.until === 0) await this.#recall(rule, signal);
     while (!signal.aborted) {
       if (!(await this.#sendAgain(signal))) return;
       await this.#passRemoved(signal);
@@ -214,15 +214,16 @@ export class Queue {
     ends.abort();
   }
 
-  /** Learns from the events before its place what was told. */
-  #recall({ remind }: GroupRule, signal: AbortSignal): Promise<void> {
-    const { space, began } = this.#subscription;
+  /** Learns from the events before its place what was told, and in how many messages of this hour. */
+  #recall(rule: GroupRule, signal: AbortSignal): Promise<void> {
+    const { nowMs } = this.#options;
     const deliveryFor = async (event: QueuedEvent): Promise<Delivery | undefined> => {
-      if (event.space !== space || (changeOf(event) ?? 0) <= began) return undefined;
+      if (event.space !== this.#subscription.space || !isBehind(event, this.#subscription)) return undefined;
       const verdict = this.#rules.decide(event.record, await this.#senderOf(event, signal), () => true);
       return verdict.outcome === "forward" ? this.#deliveryOf(event.offset, verdict.record) : undefined;
     };
-    return recall(this.#told, { ...this.#options, at: this.#at, remind, deliveryFor, signal });
+    const onTold = (orderedMs: number) => this.#grouping.recall(rule, orderedMs, nowMs());
+    return recall(this.#told, { ...this.#options, at: this.#at, remind: rule.remind, deliveryFor, onTold, signal });
   }
 
   /** Tells once more what lasts, if it is time; tries that again while it lasts. Reports whether the queue goes on. */

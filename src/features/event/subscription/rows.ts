@@ -97,23 +97,24 @@ export function runningSubscriptions(reader: Reader): RunningSubscription[] {
   if (levelOf(reader) < SUBSCRIPTION_LEVEL) return [];
   return reader
     .all<RunningRow>(
-      "SELECT s.id, s.space, s.cursor, s.seq, s.until, s.rate, s.began, t.policy, t.seq AS target_seq FROM subscriptions s LEFT JOIN event_targets t ON t.name = s.target WHERE s.state = 'active' ORDER BY s.id",
+      "SELECT s.id, s.space, s.cursor, s.seq, s.until, s.rate, s.began, s.changed_at, t.policy, t.seq AS target_seq FROM subscriptions s LEFT JOIN event_targets t ON t.name = s.target WHERE s.state = 'active' ORDER BY s.id",
     )
     .map((row) => runningOf(reader, row));
 }
 
-interface RunningRow extends Pick<SubscriptionRow, "id" | "space" | "cursor" | "seq" | "until" | "rate" | "began"> {
+interface RunningRow
+  extends Pick<SubscriptionRow, "id" | "space" | "cursor" | "seq" | "until" | "rate" | "began" | "changed_at"> {
   policy: PolicyName | null;
   target_seq: number | null;
 }
 
 function runningOf(
   reader: Reader,
-  { id, space, cursor, seq, until, rate, began, policy, target_seq }: RunningRow,
+  { id, space, cursor, seq, until, rate, began, changed_at, policy, target_seq }: RunningRow,
 ): RunningSubscription {
   const failing = failingRow(reader, id);
   return {
-    ...{ id, space, cursor, until, rate, began },
+    ...{ id, space, cursor, until, rate, began, changedMs: changed_at },
     // A target that was changed is another one: its queue begins again.
     revision: Math.max(seq, target_seq ?? 0),
     policy: policy ?? "standard",

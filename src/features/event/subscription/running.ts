@@ -17,6 +17,8 @@ export interface RunningSubscription {
   readonly rate: number;
   /** Changes where someone says from where it begins: its message ids are new ones then. */
   readonly began: number;
+  /** When it was changed last, by the log's time: events that were ordered later are behind where it began. */
+  readonly changedMs: number;
   /** Offset of the newest event that is done with. */
   readonly cursor: number;
   /** What is recorded of the event that fails now. */

@@ -5,7 +5,7 @@ import { isObject } from "../../../lib/json-object.ts";
 import { OWN_CALLER } from "../own.ts";
 import type { Delivery, RemindRule } from "./delivery.ts";
 import type { OutboxOptions } from "./outbox-options.ts";
-import type { QueuedEvent } from "./running.ts";
+import type { QueuedEvent, RunningSubscription } from "./running.ts";
 
 /** Subjects that are remembered; of others an end is told in any case. */
 const MAX_DOWN = 1000;
@@ -133,27 +133,41 @@ export interface Recall extends Pick<OutboxOptions, "floor" | "eventsAfter" | "n
   remind: RemindRule | undefined;
   /** Returns the delivery of an event; undefined where the subscription did not send it. */
   deliveryFor: (event: QueuedEvent) => Promise<Delivery | undefined>;
+  /** Called with when an event was ordered that was told. */
+  onTold: (orderedMs: number) => void;
   signal: AbortSignal;
 }
 
 /** Notes the events before the place of a queue. What was to be told again meanwhile is not made up for. */
 export async function recall(told: Told, options: Recall): Promise<void> {
-  const { floor, eventsAfter, nowMs, at, remind, deliveryFor, signal } = options;
+  const { floor, eventsAfter, nowMs, at, remind, deliveryFor, onTold, signal } = options;
   let from = Math.max(floor(), at - RECALLED);
   if (from > 0) told.missesSome();
   while (from < at && !signal.aborted) {
     const events = (await eventsAfter(from, STEP)).filter(({ offset }) => offset <= at);
     for (const event of events) {
       const delivery = await deliveryFor(event);
-      if (delivery !== undefined) told.take(event, delivery, nowMs());
+      if (delivery !== undefined && told.take(event, delivery, nowMs())) onTold(orderedMs(event) ?? 0);
     }
     from = events.at(-1)?.offset ?? at;
   }
   if (remind !== undefined) told.passReminders(remind, nowMs());
 }
 
+/** Reports whether an event is known to be behind where a subscription began. */
+export function isBehind(event: QueuedEvent, { began, changedMs }: RunningSubscription): boolean {
+  const change = changeOf(event);
+  return change === undefined ? (orderedMs(event) ?? 0) > changedMs : change > began;
+}
+
+/** Returns when an event was ordered, in ms; undefined where it does not say. */
+function orderedMs({ record }: QueuedEvent): number | undefined {
+  const ms = Date.parse(String(record["cairntime"]));
+  return Number.isNaN(ms) ? undefined : ms;
+}
+
 /** Returns the change that an event of Cairn itself is about, by its seq; undefined for events of others. */
-export function changeOf({ record, sender }: QueuedEvent): number | undefined {
+function changeOf({ record, sender }: QueuedEvent): number | undefined {
   if (sender.caller !== OWN_CALLER || !isObject(record.data)) return undefined;
   const seq = /^[0-9a-f]+-([0-9]{1,15})$/.exec(String(record.data["position"]))?.[1];
   return seq === undefined ? undefined : Number(seq);
