@@ -7,12 +7,16 @@ import { agentFeature } from "../../src/features/agent/index.ts";
 import { contextFeature } from "../../src/features/context/index.ts";
 import { declareFeature } from "../../src/features/declare/index.ts";
 import { serviceFeature } from "../../src/features/service/index.ts";
+import { sha256Hex } from "../../src/lib/sha256.ts";
+import { archiveOf } from "../kit/archive.ts";
+import { callerWith } from "../kit/core.ts";
 import { eventually } from "../kit/eventually.ts";
 import { PEOPLE, startServices } from "../kit/services.ts";
 import { webOver } from "../kit/web.ts";
 
 const HOSTILE = "<script>alert(1)</script>\u202eevil";
-const person = (name: string) => PEOPLE[name] as Caller;
+const ROOT = callerWith({ kind: "local", id: "local", login: "" });
+const person = (name: string) => (name === "root" ? ROOT : (PEOPLE[name] as Caller));
 
 function pagesOver(fleet: ReturnType<typeof startServices>) {
   const unexpected: unknown[] = [];
@@ -107,4 +111,34 @@ test("whoever may see no service sees none, and no page of one", async () => {
   expect((await page("/ui/services/ops/web", "zoe")).status).toBe(403);
   expect((await page("/ui/services/ops/nothing", "ray")).status).toBe(404);
   expect((await page("/ui/services/other/web", "ray")).status).toBe(403);
+}, 60_000);
+
+test("a deploy is shown: on its way, taken back and why; who may write declarations may go back", async () => {
+  await using fleet = startServices({ a: ["web"] });
+  const { page, post } = pagesOver(fleet);
+  const bytes = archiveOf([{ name: "run", content: "#!/bin/sh\nexec sleep 600\n", executable: true }]);
+  const artifact = sha256Hex(bytes);
+  fleet.blobs.set(artifact, bytes);
+  await fleet.addBlob(artifact);
+  const declared = { argv: ["./run"], primary: "a", artifact };
+  await fleet.declareService("web", declared);
+  await fleet.ready("web", "a");
+  await fleet.declareService("web", { ...declared, ready_timeout: 50, deploy: { before: 1, within: 80_000 } });
+  const path = "/ui/services/ops/web";
+  await eventually("it is confirmed", async () => !(await page(path, "ray")).text.includes("is being deployed"));
+  await fleet.declareService("web", { ...declared, deploy: { before: 1, failed: { version: 7, reason: HOSTILE } } });
+  for (const place of [path, "/ui/services"]) {
+    const { text } = await page(place, "ray");
+    expect(text).toContain("Version 7 was taken back: ");
+    expect(text).toContain("&lt;script&gt;");
+    expect(text).not.toMatch(/<script>alert|\u202e/);
+  }
+  const shows = async (who: string) => (await page(path, who)).text.includes("form=rollback");
+  expect([await shows("ray"), await shows("olga"), await shows("root")]).toEqual([false, false, true]);
+  const key = /name="key" value="([^"]+)"/.exec((await page(path, "root")).text)?.[1] ?? "";
+  expect((await post(`${path}?form=rollback`, { key }, "olga")).status).toBe(403);
+  expect((await post(`${path}?form=rollback`, { key }, "root")).status).toBe(303);
+  await eventually("nothing is said to be taken back", async () => {
+    return !(await page(path, "ray")).text.includes("was taken back");
+  });
 }, 60_000);

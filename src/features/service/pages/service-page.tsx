@@ -15,8 +15,10 @@ import { Ago, Refused, Words } from "../../../page/text.tsx";
 import { ThingHead } from "../../../page/thing-head.tsx";
 import { WrittenOutput } from "../../../page/written.tsx";
 import { serviceMove, serviceRestart } from "../control.ts";
+import { serviceRollback } from "../deploy.ts";
 import { SERVICE_PLAN } from "../plan.ts";
 import { OUTPUT_OF_SERVICE, SERVICE_GET } from "../read.ts";
+import { DEFAULT_SPACE } from "../rows.ts";
 import type { ShownService } from "../shown.ts";
 import { SERVICE, SERVICES, type ServiceKey, serviceForm, serviceLink, serviceOf } from "./links.ts";
 import { ServicePill } from "./service-pill.tsx";
@@ -32,7 +34,8 @@ type Output = z.infer<typeof OUTPUT_OF_SERVICE.output>;
 /** The page. */
 export const servicePage: Page = {
   path: SERVICE,
-  summary: "One service: its copies, why they are so, what comes next, who could run it, output; restart or move it",
+  summary:
+    "One service: its copies, why they are so, what comes next, who could run it, output; restart it, move it, or take a deploy back",
   within: SERVICES,
   async open(visit) {
     const key = serviceOf(visit.rest);
@@ -45,6 +48,7 @@ export const servicePage: Page = {
     const may = {
       restart: visit.may(serviceRestart.name, key.space),
       move: visit.may(serviceMove.name, key.space),
+      deploy: visit.may(serviceRollback.name, DEFAULT_SPACE),
       audit: visit.may(AUDIT_OPERATION, key.space),
       events: visit.may(EVENTS_OPERATION, key.space),
     };
@@ -65,6 +69,14 @@ export const servicePage: Page = {
       input: () => ({}),
       next: (_output, rest) => serviceLink(serviceOf(rest)),
     },
+    rollback: {
+      operation: serviceRollback.name,
+      label: "Go back to the version before",
+      fields: [],
+      known: (rest) => ({ name: serviceOf(rest).name }),
+      input: () => ({}),
+      next: (_output, rest) => serviceLink(serviceOf(rest)),
+    },
     move: {
       operation: serviceMove.name,
       label: "Move it",
@@ -82,7 +94,7 @@ interface ServiceProps {
   output: Output | Fault;
   planned: { plan: Plan } | Fault;
   nowMs: number;
-  may: { restart: boolean; move: boolean; audit: boolean; events: boolean };
+  may: { restart: boolean; move: boolean; deploy: boolean; audit: boolean; events: boolean };
 }
 
 function OneService({ service, next, output, planned, nowMs, may }: ServiceProps) {
@@ -100,6 +112,7 @@ function OneService({ service, next, output, planned, nowMs, may }: ServiceProps
           {service.url === undefined ? null : <a href={service.url}>{service.url}</a>}{" "}
           {may.events ? <IncidentsLink thing={`${key.space}/services/${key.name}`} /> : null}
         </p>
+        <DeployState service={service} />
         {next.slice(0, 20).map((why) => (
           <p>
             <Words text={why} />
@@ -133,6 +146,18 @@ function OneService({ service, next, output, planned, nowMs, may }: ServiceProps
   );
 }
 
+/** A deploy that is on its way, or was taken back. */
+function DeployState({ service: { version, deploying, deploy_failed: failed } }: { service: ShownService }) {
+  if (deploying === true)
+    return <p>Version {version} is being deployed: it is taken back unless it is ready in time.</p>;
+  if (failed === undefined) return null;
+  return (
+    <p>
+      Version {failed.version} was taken back: <Words text={failed.reason} />
+    </p>
+  );
+}
+
 function Buttons({
   service,
   planned,
@@ -145,6 +170,9 @@ function Buttons({
   return (
     <div class="acts">
       {may.restart ? <Act action={serviceForm(at, "restart")} label="Restart it" /> : null}
+      {may.deploy && service.artifact !== undefined ? (
+        <Act action={serviceForm(at, "rollback")} label="Go back to the version before" />
+      ) : null}
       {may.move && hasOne ? (
         <Act action={serviceForm(at, "move")} label="Move it">
           <label>
@@ -245,13 +273,15 @@ function OutputText({ output }: { output: Output | Fault }) {
 }
 
 function About({ service }: { service: ShownService }) {
-  const { space, primary, backups, where, labels, description, fence } = service;
+  const { space, version, artifact, primary, backups, where, labels, description, fence } = service;
   const rows: [string, Child][] = [["Space", <Words text={space} />]];
   if (description !== undefined) rows.push(["Description", <Words text={description} />]);
   if (primary !== undefined) rows.push(["Primary", <Words text={primary} />]);
   if (backups.length > 0) rows.push(["Backups", <Words text={backups.join(", ")} />]);
   rows.push(["Where", <Words text={where} />]);
   if (labels.length > 0) rows.push(["Labels", <Words text={labels.join(", ")} />]);
+  rows.push(["Declaration", `version ${version}`]);
+  if (artifact !== undefined) rows.push(["Artifact", <span class="tag">{artifact.slice(0, 12)}</span>]);
   rows.push(["Fenced by", fence === "none" ? "its guard alone" : "the resource, and its guard"]);
   return <Facts rows={rows} />;
 }

@@ -101,7 +101,7 @@ function ServiceTable({ services, nowMs }: { services: readonly ShownService[]; 
 }
 
 function ServiceRow({ service, nowMs }: { service: ShownService; nowMs: number }) {
-  const { name, space, state, copies, fence } = service;
+  const { name, space, state, copies, fence, deploying, deploy_failed: failed } = service;
   const [worst] = copies.toSorted((one, other) => ORDER.indexOf(one.state) - ORDER.indexOf(other.state));
   const held = copies.filter((copy) => copy.state !== "idle").map((copy) => copy.name ?? copy.node ?? "");
   return (
@@ -116,6 +116,12 @@ function ServiceRow({ service, nowMs }: { service: ShownService; nowMs: number }
         {state === "ready" || worst === undefined ? null : (
           <div class="quiet about">
             <Words text={worst.reason} />
+          </div>
+        )}
+        {deploying === true ? <div class="quiet about">Version {service.version} is being deployed.</div> : null}
+        {failed === undefined ? null : (
+          <div class="quiet about">
+            Version {failed.version} was taken back: <Words text={failed.reason} />
           </div>
         )}
       </td>
