@@ -1,5 +1,6 @@
-// What the leader observes of members: up or down, their conditions, their backups. One command keeps what changed, so
-// each is noted once over any changes of leader; its changes become events (docs/events.md). lead/observer.ts observes.
+// What the leader observes of members: up or down, which leads, their conditions, their backups. One command keeps what
+// changed, so each is noted once over any changes of leader; its changes become events (docs/events.md).
+// lead/observer.ts observes.
 
 import { z } from "zod";
 import { type ChangeRow, madeOther } from "../log/change-row.ts";
@@ -22,12 +23,12 @@ export interface Observed {
   outcome: (typeof OUTCOMES)[number];
 }
 
-const OUTCOMES = ["up", "down", "raised", "cleared", "done", "failed", "removed"] as const;
+const OUTCOMES = ["up", "down", "raised", "cleared", "done", "failed", "leads", "removed"] as const;
 const observed = z.object({
   target: z
     .string()
     .max(256)
-    .regex(/^fleet\/(?:health|backups)\/[^/]+(?:\/[a-z0-9_]+)?$/),
+    .regex(/^fleet\/(?:health|backups|leader)\/[^/]+(?:\/[a-z0-9_]+)?$/),
   value: z.string().max(200),
   outcome: z.enum(OUTCOMES),
 });
@@ -92,6 +93,11 @@ const kind = (when: string, subject: string, ...outcomes: Observed["outcome"][])
 export const stateEvents: OwnEventTable = {
   "cairn.member.down": kind("a full member did not respond for 10 seconds", "the member, as fleet/health/NODE", "down"),
   "cairn.member.up": kind("a member that was down responds again", "the member, as fleet/health/NODE", "up"),
+  "cairn.member.leads": kind(
+    "another full member than before leads the fleet, and has for 5 seconds",
+    "the member, as fleet/leader/NODE",
+    "leads",
+  ),
   "cairn.condition.raised": kind(
     "a health condition held on a member for 5 seconds",
     "the condition, as fleet/health/NODE/CODE",

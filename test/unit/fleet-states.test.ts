@@ -14,7 +14,7 @@ interface Seen {
   backup?: string;
 }
 
-/** An observer over a store, with members that the test plays. `self` is n1. */
+/** An observer over a store that knows that n1 leads, with members that the test plays. */
 function startObserver() {
   const fleet = new AppliedFleet().begin();
   fleet.store.transaction((tx) => writeMeta(tx, { fleet_settings: JSON.stringify({ "events.own": ["*"] }) }));
@@ -22,7 +22,9 @@ function startObserver() {
     ["n1", {}],
     ["n2", {}],
   ]);
-  const at = { ms: 0, isLeading: true, level: 3, isWanted: true };
+  const known = { target: "fleet/leader/n1", value: "leads", outcome: "leads" };
+  fleet.run("fleet_observe", { observed: [known] }, "node");
+  const at = { ms: 0, self: "n1", isLeading: true, level: 3, isWanted: true };
   const beat = ({ conditions = [], backup }: Seen) => ({ conditions, backup }) as unknown as Beat;
   const received = (node: string) => {
     const found = seen.get(node);
@@ -38,7 +40,7 @@ function startObserver() {
       list: () => [...seen.keys()].map((node) => ({ node, role: node === "e1" ? "edge" : "central" }) as never),
     },
     beats: { view },
-    self: () => "n1",
+    self: () => at.self,
     leading: () => at.isLeading,
     level: () => at.level,
     isWanted: () => at.isWanted,
@@ -51,7 +53,7 @@ function startObserver() {
     log: () => {},
   });
   const events = () =>
-    eventsAfter(fleet.store.reader, 0, 100).map(
+    eventsAfter(fleet.store.reader, 1, 100).map(
       ({ type, subject, data }) => `${type} ${subject} ${JSON.parse(data).outcome}`,
     );
   return {
@@ -78,7 +80,7 @@ describe("what is observed", () => {
     seen.set("n2", {});
     await pass(20);
     expect(events()).toEqual([]);
-    expect(fleet.state.seq).toBe(0);
+    expect(fleet.state.seq).toBe(1);
   });
 
   test("a member that goes and comes, once each, and its conditions are as they were meanwhile", async () => {
@@ -120,7 +122,7 @@ describe("what is observed", () => {
     seen.delete("n3");
     await pass(15);
     expect(events()).toEqual(["cairn.condition.raised fleet/health/n3/disk_full raised"]);
-    expect(allStates(fleet.store.reader).size).toBe(0);
+    expect([...allStates(fleet.store.reader).keys()]).toEqual(["fleet/leader/n1"]);
   });
 
   test("only by the leader, from the level on, where it is published; and again where it could not be kept", async () => {
@@ -135,6 +137,25 @@ describe("what is observed", () => {
     fail(2);
     await pass(60);
     expect(events()).toEqual(["cairn.member.down fleet/health/n2 down"]);
+  });
+
+  test("another leader once it has led for a while, and none of a member that is alone with edges", async () => {
+    const { seen, at, pass, events, fleet } = startObserver();
+    at.self = "n2";
+    await pass(5);
+    at.self = "n1";
+    await pass(15);
+    expect(events()).toEqual([]);
+    at.self = "n2";
+    await pass(15);
+    expect(events()).toEqual(["cairn.member.leads fleet/leader/n2 leads"]);
+    expect([...allStates(fleet.store.reader).keys()]).toEqual(["fleet/leader/n2"]);
+    at.self = "n1";
+    seen.delete("n2");
+    seen.set("e1", {});
+    await pass(15);
+    expect(events()).toHaveLength(1);
+    expect(allStates(fleet.store.reader).size).toBe(0);
   });
 
   test("a new leader goes on from what the log has", async () => {
@@ -157,8 +178,8 @@ test("an edit of what was observed is found", async () => {
     return fleetRowProblem(fleet.store.reader, latest);
   };
   expect(audit()).toBeUndefined();
-  fleet.store.transaction((tx) => tx.run("UPDATE fleet_states SET value = 'failed'"));
-  expect(audit()).toBe("fleet/health/n2 is not as change 1 observed it");
+  fleet.store.transaction((tx) => tx.run("UPDATE fleet_states SET value = 'failed' WHERE target = 'fleet/health/n2'"));
+  expect(audit()).toBe("fleet/health/n2 is not as change 2 observed it");
   fleet.store.transaction((tx) => tx.run("INSERT INTO fleet_states VALUES ('fleet/backups/n1', 'x')"));
   expect(audit()).toBe("fleet/backups/n1 was observed by no change");
 });

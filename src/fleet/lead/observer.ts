@@ -1,5 +1,5 @@
-// The leader's look at the members for events: who is down, which conditions hold, how backups went. What differs from
-// what the log has is proposed, once it was the same in two looks.
+// The leader's look at the members for events: who leads, who is down, which conditions hold, how backups went. What
+// differs from what the log has is proposed, once it was the same in two looks.
 
 import { reasonOf } from "../../lib/reason-of.ts";
 import type { Command } from "../../log/log.ts";
@@ -12,6 +12,8 @@ import { fleetObserve, MAX_OBSERVED, type Observed, STATES_LEVEL } from "../stat
 
 /** Between two looks, in ms. */
 const LOOK_MS = 5_000;
+/** The part of a target that names the leader. */
+const LEADER = "leader";
 /** The condition of a node whose last backup failed (features/backup/conditions.ts). */
 const BACKUP_FAILED = "backup_failed";
 
@@ -86,6 +88,8 @@ export class Observer {
     if (!members.list().some((member) => member.node === node)) return [{ target, value: "", outcome: "removed" }];
     const view = { ...beats.view(), self: self() };
     const isHeard = node === view.self || !view.isAway(node);
+    // Another one leads now: that is said by its own row.
+    if (what === LEADER) return [{ target, value: "", outcome: "removed" }];
     if (what !== "health" || code === undefined || !isHeard) return [];
     return [{ target, value: "", outcome: "cleared" }];
   }
@@ -93,7 +97,11 @@ export class Observer {
   #now(): Observed[] {
     const { members, beats, self } = this.#options;
     const view = { ...beats.view(), self: self() };
-    return members.list().flatMap((member) => observe(member, view));
+    const list = members.list();
+    // Alone it always leads, and notes nothing.
+    const full = list.filter(({ role }) => role !== "edge").length;
+    const leads: Observed = { target: `fleet/${LEADER}/${view.self}`, value: "leads", outcome: "leads" };
+    return [...list.flatMap((member) => observe(member, view)), ...(full > 1 ? [leads] : [])];
   }
 }
 

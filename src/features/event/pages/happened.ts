@@ -6,12 +6,12 @@ import { type Thing, thingOf } from "./things.ts";
 
 /** Types that lines are made of; one that ends with * means all that begin so. */
 export const TYPES = [
-  ...["cairn.probe.*", "cairn.service.*", "cairn.job.*", "cairn.rule.*", "cairn.member.*", "cairn.leader.*"],
+  ...["cairn.probe.*", "cairn.service.*", "cairn.job.*", "cairn.rule.*", "cairn.member.*"],
   ...["cairn.condition.*", "cairn.backup.*", "cairn.settings.changed", "cairn.declaration.settled"],
 ] as const;
 /** Of these, what may be the cause of something elsewhere. */
 export const AROUND = [
-  ...["cairn.member.*", "cairn.leader.*", "cairn.condition.*", "cairn.backup.failed", "cairn.rule.*"],
+  ...["cairn.member.*", "cairn.condition.*", "cairn.backup.failed", "cairn.rule.*"],
   ...["cairn.job.failed", "cairn.job.dead", "cairn.settings.changed", "cairn.declaration.settled"],
 ] as const;
 
@@ -60,7 +60,7 @@ const WORDS: Readonly<Record<string, Known>> = {
   "cairn.member.down": ["does not respond", "bad"],
   "cairn.member.up": ["responds again", "good"],
   "cairn.member.changed": ["joined, was approved, promoted or removed"],
-  "cairn.leader.changed": ["leads the fleet from here on"],
+  "cairn.member.leads": ["leads the fleet from here on"],
   "cairn.condition.raised": ["a condition holds"],
   "cairn.condition.cleared": ["a condition holds no longer"],
   "cairn.backup.done": ["made a backup"],
