@@ -4,7 +4,7 @@
 import { expect, test } from "bun:test";
 import { decide, type World } from "../../src/features/service/decide.ts";
 import { planOf } from "../../src/features/service/plan.ts";
-import { memberNamed, type ServiceRow } from "../../src/features/service/rows.ts";
+import { memberNamed, oneNamed, type ServiceRow } from "../../src/features/service/rows.ts";
 import { takeStep } from "../../src/features/service/transition.ts";
 import { PlacedWorld } from "../kit/placed-world.ts";
 
@@ -20,6 +20,24 @@ test("a word names the member of that id, or else the only one of that name", ()
   expect(memberNamed("pi", all)).toBeUndefined();
   expect(memberNamed("n4", all)?.node).toBe("n4");
   expect(memberNamed("other", all)).toBeUndefined();
+  expect(oneNamed("n1", all, "to")?.node).toBe("n1");
+  expect(() => oneNamed("PI", all, "to")).toThrow('"PI" is the name of several members: n3 and n4');
+});
+
+test("a primary that is the name of several members is none of them, and the plan gives their ids", () => {
+  const { nodes, ...world } = new PlacedWorld(() => 0.5, { primary: "pi", backups: [] }).world();
+  const named = nodes.map((node) => ({ ...node, name: node.node === "n2" ? "mini" : "pi" }));
+  expect(planOf({ ...world, nodes: named })[0]).toMatchObject({
+    steps: [],
+    candidates: [{ name: "pi", problem: "it is the name of several members: n0 and n1" }],
+  });
+});
+
+test("a plan shows the space that is declared, by which its reader was judged, and not the one before", () => {
+  const { services, ...world } = worldOf({ where: "any", space: "lab" }, [], true);
+  const rows = world.rows.map((row) => ({ ...row, space: "secret" }));
+  expect(planOf({ ...world, services, rows })[0]?.space).toBe("lab");
+  expect(planOf({ ...world, services: [], rows })[0]?.space).toBe("secret");
 });
 
 /** A world in which each member has these labels, with the service ready on the first one, or running nowhere. */

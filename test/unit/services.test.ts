@@ -181,6 +181,9 @@ test("operators move, restart and drain; a plan says what would be done; others 
       { name: "c", services: ["other"], drained: false },
     ],
   });
+  const { members } = (await fleet.as("ray", "service_list", {})) as { members: Record<string, unknown>[] };
+  // Who may not read the space fleet learns neither who drained it nor why.
+  expect(members[1]).toEqual({ node: "n-b", name: "b", services: [], drained: true });
   await fleet.call("fleet_undrain", { node: "n-b" });
   await fleet.as("olga", "service_move", named);
   await eventually("nothing is asked any more", () => fleet.rows("web")[0]?.asked === "");
@@ -282,3 +285,17 @@ test("the time of a start counts from when it was given: what its preparations t
   await copy.ended;
   expect([copy.state, existsSync(file)]).toEqual(["failed", false]);
 });
+
+test("without a primary a plan and a move go by the order that a start goes by", async () => {
+  await using fleet = startServices({ c: ["*"], b: ["*"], a: ["*"] });
+  await fleet.declareService("web", program(fleet));
+  await fleet.ready("web", "c");
+  const named = { name: "web", space: "ops" };
+  expect(await fleet.as("ray", "service_plan", { name: "web", without: ["c"] })).toMatchObject({
+    plan: [{ steps: [expect.stringContaining("lease on c"), "start on b"] }],
+  });
+  await fleet.as("olga", "service_move", named);
+  await eventually("nothing is asked any more", () => fleet.rows("web")[0]?.asked === "");
+  expect(fleet.rows("web")[0]).toMatchObject({ state: "ready", node: "n-c" });
+  expect(await starts(fleet)).toHaveLength(1);
+}, 60_000);

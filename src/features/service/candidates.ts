@@ -1,7 +1,7 @@
 // Which members could run a service, the best one first, and why others cannot. Pure.
 
 import type { ServiceShape } from "./declared.ts";
-import { memberNamed, type ServiceRow } from "./rows.ts";
+import { memberNamed, type ServiceRow, severalNamed } from "./rows.ts";
 import { listOf } from "./transition.ts";
 
 /** A full member, as the leader knows it. */
@@ -56,7 +56,10 @@ export function candidatesOf(
       seenBefore.add(key);
       return isNew;
     })
-    .map((each) => ({ ...each, problem: problemOf(name, each.seen, label) }));
+    .map((each) => {
+      const several = each.seen === undefined ? severalNamed(each.name, nodes) : undefined;
+      return { ...each, problem: several === undefined ? problemOf(name, each.seen, label) : `it ${several}` };
+    });
 }
 
 /** Returns the label that a service asks for. */

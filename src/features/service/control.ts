@@ -14,10 +14,10 @@ import {
   type DrainRow,
   drainRows,
   hashOfDrain,
-  memberNamed,
   type NodeRow,
   nodeRows,
   offersOf,
+  oneNamed,
   requireService,
   SERVICE_LEVEL,
   type ServiceRow,
@@ -62,7 +62,7 @@ export const serviceMove = write({
         hint: "fleet_drain ends what runs on one member.",
         details: { field: "name" },
       });
-    const pin = to === "" ? "" : runsOn(tx, name, to).node;
+    const pin = to === "" ? "" : runsOn(tx, name, { word: to, field: "to" }).node;
     const row = askFor(tx, { name, space, copy: "" }, { asked: "move", pin }, stamp);
     return { output: { name, copies: 1 }, changes: [changeOfService(row, "asked", row)] };
   },
@@ -92,7 +92,7 @@ export const serviceRestart = write({
   prepare: ({ name, space = DEFAULT_SPACE, node = "" }) => ({ name, space, node }),
   apply(tx, { name, space, node }, stamp) {
     requireService(tx, name, space);
-    const only = node === "" ? undefined : runsOn(tx, name, node).node;
+    const only = node === "" ? undefined : runsOn(tx, name, { word: node, field: "node" }).node;
     const rows = serviceRows(tx, name).filter((row) => only === undefined || row.node === only);
     const changes = rows.map((found, at) => {
       const { pin } = found;
@@ -120,18 +120,15 @@ function askFor(
 }
 
 /** Returns the member that a word names, which agrees to run the service. Throws Fault `invalid_input`. */
-function runsOn(reader: Reader, name: string, word: string): NodeRow {
+function runsOn(reader: Reader, name: string, { word, field }: { word: string; field: string }): NodeRow {
   const rows = nodeRows(reader);
-  const found = memberNamed(word, rows);
+  const found = oneNamed(word, rows, field);
   if (found !== undefined && offersOf(found).includes(name)) return found;
   const others = rows.filter((row) => offersOf(row).includes(name)).map((row) => row.name || row.node);
-  const why =
-    found === undefined
-      ? "is no member that runs services, or the name of several (give its id)"
-      : `does not agree to run ${name}`;
+  const why = found === undefined ? "is no member that runs services" : `does not agree to run ${name}`;
   throw new Fault("invalid_input", `${JSON.stringify(word)} ${why}`, {
     hint: `Members that agree by their setting fleet.run: ${others.length === 0 ? "none" : listed(others)}.`,
-    details: { field: "to" },
+    details: { field },
   });
 }
 
@@ -169,15 +166,11 @@ function drains(isDrained: boolean) {
     work: () => 4 * WRITE_ROW,
     prepare: ({ node, reason = "" }) => ({ node, reason }),
     apply(tx: Writer, { node: word, reason }: { node: string; reason: string }, stamp: ApplyStamp) {
-      const found = memberNamed(word, nodeRows(tx));
+      const found = oneNamed(word, nodeRows(tx), "node");
       if (found === undefined)
-        throw new Fault(
-          "not_found",
-          `${JSON.stringify(word)} is no member that runs services, or the name of several (give its id)`,
-          {
-            hint: "service_list shows the members that do. A member says so once its setting fleet.run names a service.",
-          },
-        );
+        throw new Fault("not_found", `${JSON.stringify(word)} is no member that runs services`, {
+          hint: "service_list shows the members that do. A member says so once its setting fleet.run names a service.",
+        });
       const { node, name } = found;
       const isSo = drainRows(tx).some((row) => row.node === node) === isDrained;
       const output = { node, name, drained: isDrained };

@@ -14,7 +14,7 @@ import {
 import { hashOfProgram, type ServiceShape } from "./declared.ts";
 import type { Demand } from "./demand.ts";
 import type { Remark } from "./preparing.ts";
-import { isHeld, memberNamed, offersOf, type ServiceRow } from "./rows.ts";
+import { isHeld, offersOf, type ServiceRow } from "./rows.ts";
 import { listOf, type Step, waits } from "./transition.ts";
 
 /** After an instant of `failback: at:HH:MM` it may be made up for so long, in ms. */
@@ -265,9 +265,4 @@ export function seenNode(
 ): SeenNode {
   const { node, boot } = row;
   return { node, name, boot, offers: new Set(offersOf(row)), ...seen, drained, thereMs };
-}
-
-/** Returns the member that a word names. */
-export function nodeNamed(word: string, nodes: readonly SeenNode[]): SeenNode | undefined {
-  return memberNamed(word, nodes);
 }

@@ -167,9 +167,13 @@ export class Keeper {
 
   /**
    * Returns what decisions depend on now, about all services or those of these names and spaces. No lease of it is
-   * over.
+   * over. `isPlan`: with the order of members for services that run, as for those that do not.
    */
-  async world(signal: AbortSignal, isWanted: (name: string, space: string) => boolean = () => true): Promise<World> {
+  async world(
+    signal: AbortSignal,
+    isWanted: (name: string, space: string) => boolean = () => true,
+    { isPlan = false } = {},
+  ): Promise<World> {
     const { reader, log, declarations, members, self, monotonicMs } = this.#options;
     const seen = await members();
     const drained = new Set(drainRows(reader).map(({ node }) => node));
@@ -190,7 +194,7 @@ export class Keeper {
     const rows = serviceRows(reader).filter(({ name, space }) =>
       declared.has(name) ? wanted.has(name) : isWanted(name, space),
     );
-    const ranks = await this.#ranks(services, signal);
+    const ranks = await this.#ranks(services, { isPlan, signal });
     return {
       ...{ timeMs: log().timeMs(), term: this.#term, services, rows, nodes },
       isOver: () => false,
@@ -200,12 +204,16 @@ export class Keeper {
     };
   }
 
-  /** The order is asked for only where something without primary runs nowhere. */
-  async #ranks(services: World["services"], signal: AbortSignal): Promise<Map<string, readonly string[]>> {
+  /** The order is asked for only where something without primary runs nowhere, or somebody moves it. */
+  async #ranks(
+    services: World["services"],
+    { isPlan, signal }: { isPlan: boolean; signal: AbortSignal },
+  ): Promise<Map<string, readonly string[]>> {
     const { reader, rank } = this.#options;
-    const open = services.filter(
-      ({ name, value }) => value.copies === "one" && !isHeld(serviceRow(reader, name, "") ?? { state: "idle" }),
-    );
+    const open = services.filter(({ name, value }) => {
+      const row = serviceRow(reader, name, "");
+      return value.copies === "one" && (isPlan || row === undefined || !isHeld(row) || row.asked === "move");
+    });
     const ranks = new Map<string, readonly string[]>();
     for (const { value } of open) {
       if (value.primary !== undefined || !value.enabled || ranks.has(value.where)) continue;

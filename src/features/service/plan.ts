@@ -6,9 +6,9 @@ import { SHOW_ROW } from "../../lib/work.ts";
 import { type Operation, read } from "../../operation/define.ts";
 import { ServiceKey, type Services } from "../../operation/services.ts";
 import { refuseBelowLevel } from "../../operation/versions.ts";
-import { type Decision, decide, nodeNamed, type World } from "./decide.ts";
+import { type Decision, decide, type World } from "./decide.ts";
 import type { Keeper } from "./keeper.ts";
-import { isHeld, SERVICE_LEVEL, type ServiceRow, serviceName, startText } from "./rows.ts";
+import { isHeld, oneNamed, SERVICE_LEVEL, type ServiceRow, serviceName, startText } from "./rows.ts";
 import { nameOf } from "./shown.ts";
 import { type Said, type Step, takeSaid, takeStep } from "./transition.ts";
 
@@ -64,7 +64,7 @@ export const servicePlan = (node: Services): Operation =>
     async run(reader, { name, without = [] }, { visible, spend, signal }) {
       refuseBelowLevel(reader, SERVICE_LEVEL, "service_plan");
       const isAsked = (each: string, space: string) => (name === undefined || each === name) && visible(space);
-      const world = await node.get(KEEPER).world(signal, isAsked);
+      const world = await node.get(KEEPER).world(signal, isAsked, { isPlan: true });
       const away = new Set(without.map((word) => requireNode(word, world)));
       const nodes = world.nodes.map((each) => (away.has(each.node) ? { ...each, away: true } : each));
       const all = planOf({ ...world, nodes });
@@ -74,7 +74,7 @@ export const servicePlan = (node: Services): Operation =>
   });
 
 function requireNode(word: string, world: World): string {
-  const found = nodeNamed(word, world.nodes);
+  const found = oneNamed(word, world.nodes, "without");
   if (found !== undefined) return found.node;
   throw new Fault("invalid_input", `${JSON.stringify(word)} is no member that runs services`, {
     hint: "service_list shows them.",
@@ -93,7 +93,8 @@ export function planOf(world: World): Planned[] {
     };
     const key = ({ name, copy }: { name: string; copy: string }) => name === first.name && copy === first.copy;
     const found = own.rows.find(key);
-    const space = found?.space ?? own.services[0]?.value.space ?? "";
+    // That of the declaration is the one by which callers are judged.
+    const space = own.services[0]?.value.space ?? found?.space ?? "";
     const steps: string[] = [];
     let row = found;
     let last: Decision = first;

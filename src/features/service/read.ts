@@ -16,8 +16,8 @@ import {
   DEFAULT_SPACE,
   drainRows,
   isHeld,
-  memberNamed,
   nodeRows,
+  oneNamed,
   requireService,
   SERVICE_LEVEL,
   SERVICE_STATES,
@@ -34,8 +34,8 @@ const shownMember = z.object({
   name: z.string(),
   services: z.array(z.string()).describe("What runs there, of what you may see."),
   drained: z.boolean(),
-  reason: z.string().optional().describe("Why it is drained."),
-  by: z.string().optional().describe("Who drained it."),
+  reason: z.string().optional().describe("Why it is drained, for readers of the space fleet."),
+  by: z.string().optional().describe("Who drained it, for readers of the space fleet."),
 });
 
 /** Lists services. */
@@ -73,21 +73,25 @@ export const serviceList = read({
       .map((each) => shownOf(each, rows.get(each.name) ?? [], nodes))
       .filter((each) => state === undefined || each.state === state);
     const names = new Set(seen.map(({ name }) => name));
-    return { services, members: nodes.map((each) => memberOf(reader, each, [...rows.values()].flat(), names)) };
+    const all = [...rows.values()].flat();
+    const maySeeDrains = visible(DEFAULT_SPACE);
+    return { services, members: nodes.map((each) => memberOf(reader, each, { rows: all, names, maySeeDrains })) };
   },
 });
 
 function memberOf(
   reader: Reader,
   { node, name }: { node: string; name: string },
-  rows: readonly ServiceRow[],
-  names: ReadonlySet<string>,
+  { rows, names, maySeeDrains }: { rows: readonly ServiceRow[]; names: ReadonlySet<string>; maySeeDrains: boolean },
 ): z.output<typeof shownMember> {
   const drain = drainRows(reader).find((each) => each.node === node);
   return {
     ...{ node, name, drained: drain !== undefined },
     services: rows.filter((row) => row.node === node && isHeld(row) && names.has(row.name)).map((row) => row.name),
-    ...(drain === undefined ? {} : { by: drain.by, ...(drain.reason === "" ? {} : { reason: drain.reason }) }),
+    // A drain is a change of the space fleet: who made it, and why, is for its readers.
+    ...(drain === undefined || !maySeeDrains
+      ? {}
+      : { by: drain.by, ...(drain.reason === "" ? {} : { reason: drain.reason }) }),
   };
 }
 
@@ -170,9 +174,10 @@ export const serviceOutput = (node: Services): Operation =>
       refuseBelowLevel(reader, SERVICE_LEVEL, "service_output");
       requireService(reader, name, space);
       const nodes = nodeRows(reader);
-      const rows = serviceRows(reader, name).filter(({ fence_seq: seq }) => seq > 0);
+      // One that was declared for another space before was started for the readers of that.
+      const rows = serviceRows(reader, name).filter(({ fence_seq: seq, space: of }) => seq > 0 && of === space);
       const places = rows.map((row) => ({ row, node: row.node, name: nameOf(row.node, nodes) }));
-      const row = word === undefined ? rows[0] : memberNamed(word, places)?.row;
+      const row = word === undefined ? rows[0] : oneNamed(word, places, "node")?.row;
       const nothing = { name, running: false, output: "", bytes: 0 };
       if (row === undefined) return { ...nothing, note: "it was never started there" };
       const place = { node: nameOf(row.node, nodes), running: isHeld(row) };

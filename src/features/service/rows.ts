@@ -4,6 +4,7 @@ import { z } from "zod";
 import { Fault } from "../../lib/fault.ts";
 import { DECLARED_SPACE } from "../../lib/id-syntax.ts";
 import { parseObject } from "../../lib/json-object.ts";
+import { listed } from "../../lib/listed.ts";
 import { levelOf } from "../../log/level.ts";
 import type { Changed } from "../../log/log.ts";
 import { stateHash } from "../../log/state-hash.ts";
@@ -189,6 +190,27 @@ export function memberNamed<T extends { node: string; name: string }>(word: stri
   if (byId !== undefined) return byId;
   const [found, ...more] = all.filter(({ name }) => name.toLowerCase() === word.toLowerCase());
   return more.length === 0 ? found : undefined;
+}
+
+/** Returns why a word names no member though it is the name of some; undefined: it is not the name of several. */
+export function severalNamed(word: string, all: readonly { node: string; name: string }[]): string | undefined {
+  if (memberNamed(word, all) !== undefined) return undefined;
+  const ids = all.filter(({ name }) => name.toLowerCase() === word.toLowerCase()).map(({ node }) => node);
+  return ids.length < 2 ? undefined : `is the name of several members: ${listed(ids)}`;
+}
+
+/** As `memberNamed`. Throws Fault `invalid_input` where a word is the name of several. */
+export function oneNamed<T extends { node: string; name: string }>(
+  word: string,
+  all: readonly T[],
+  field: string,
+): T | undefined {
+  const several = severalNamed(word, all);
+  if (several === undefined) return memberNamed(word, all);
+  throw new Fault("invalid_input", `${JSON.stringify(word)} ${several}`, {
+    hint: "Give the id of one of them.",
+    details: { field },
+  });
 }
 
 /** Returns the services that a member agrees to run. */
