@@ -2,7 +2,7 @@
 // yet.
 
 import { expect, test } from "bun:test";
-import { decide, type World } from "../../src/features/service/decide.ts";
+import { decide, seenNode, type World } from "../../src/features/service/decide.ts";
 import { planOf } from "../../src/features/service/plan.ts";
 import { memberNamed, oneNamed, type ServiceRow } from "../../src/features/service/rows.ts";
 import { takeStep } from "../../src/features/service/transition.ts";
@@ -38,6 +38,15 @@ test("a plan shows the space that is declared, by which its reader was judged, a
   const rows = world.rows.map((row) => ({ ...row, space: "secret" }));
   expect(planOf({ ...world, services, rows })[0]?.space).toBe("lab");
   expect(planOf({ ...world, services: [], rows })[0]?.space).toBe("secret");
+});
+
+test("a member keeps the id of its row where the tailnet gives it none, as on cairn dev", () => {
+  const member = { node: "", name: "cairn", away: false, labels: ["web"] };
+  const row = { node: "loopback", boot: "b", offers: '["wiki"]' };
+  expect(seenNode(row, member, { drained: false, thereMs: 1 })).toEqual({
+    ...{ node: "loopback", name: "cairn", boot: "b", offers: new Set(["wiki"]), away: false, labels: ["web"] },
+    ...{ drained: false, thereMs: 1 },
+  });
 });
 
 /** A world in which each member has these labels, with the service ready on the first one, or running nowhere. */

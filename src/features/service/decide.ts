@@ -260,9 +260,9 @@ function decided(
 /** What a member says of itself, joined with what the leader sees of it. */
 export function seenNode(
   row: { node: string; boot: string; offers: string },
-  { name, ...seen }: { name: string; away: boolean; labels: readonly string[] | undefined },
+  { name, away, labels }: { name: string; away: boolean; labels: readonly string[] | undefined },
   { drained, thereMs }: { drained: boolean; thereMs: number },
 ): SeenNode {
   const { node, boot } = row;
-  return { node, name, boot, offers: new Set(offersOf(row)), ...seen, drained, thereMs };
+  return { node, name, boot, offers: new Set(offersOf(row)), away, labels, drained, thereMs };
 }
