@@ -205,8 +205,8 @@ function problemOf(probe: ProbeShape, name: string): string | undefined {
   if (misplaced !== undefined) return misplaced;
   if (type === "tcp" && tls && network === "tailnet") return "tls: within the tailnet every connection is encrypted";
   if (needed.includes(name)) return "depends_on: it depends on itself";
-  const wrong = [...(schedule === undefined ? [] : [schedule]), ...maintenance].map(patternProblem).find(Boolean);
-  return wrong ?? targetProblem(probe);
+  const wrong = maintenance.map((each, at) => patternProblem(`maintenance.${at}`, each)).find(Boolean);
+  return (schedule && patternProblem("schedule", schedule)) ?? wrong ?? targetProblem(probe);
 }
 
 function wrongField(
@@ -219,12 +219,12 @@ function wrongField(
   return field === undefined ? undefined : `${prefix}${field}: a probe of the type ${type} has none`;
 }
 
-function patternProblem({ pattern, timezone }: { pattern: string; timezone: string }): string | undefined {
+function patternProblem(place: string, { pattern, timezone }: { pattern: string; timezone: string }) {
   try {
     const cron = new Cron(pattern, { paused: true, mode: "5-part", timezone });
-    return cron.nextRun() === null ? `pattern: ${JSON.stringify(pattern)} is never due` : undefined;
+    return cron.nextRun() === null ? `${place}.pattern: ${JSON.stringify(pattern)} is never due` : undefined;
   } catch (error) {
-    return `pattern: ${JSON.stringify(pattern)} in ${JSON.stringify(timezone)}: ${reasonOf(error)}`;
+    return `${place}.pattern: ${JSON.stringify(pattern)} in ${JSON.stringify(timezone)}: ${reasonOf(error)}`;
   }
 }
 
