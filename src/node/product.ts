@@ -205,11 +205,8 @@ export function openProduct(options: ProductOptions): Product {
   });
   closers.add("metrics", stopMetrics);
   for (const feature of active) feature.metrics?.(metrics, services);
-  const served = active.flatMap(({ served: paths }) =>
-    paths === undefined ? [] : [{ prefix: paths.route.path, server: paths.open(services) }],
-  );
   const peerServer = openPeerServer(base, { log, members, invoker, active });
-  for (const { prefix, server } of served) peerServer.serve(prefix, server);
+  const served = servedOf(base, peerServer);
   const surfaces = openSurfaces({ ...base, invoker, log, members, routing, metrics });
   connectionMetrics(metrics, () => surfaces.connections());
   base.tracing?.metrics(metrics);
@@ -231,6 +228,22 @@ export function openProduct(options: ProductOptions): Product {
       await Promise.all([surfaces.close(), ...jobs.map((job) => job.stop())]);
     },
   };
+}
+
+/** Opens the paths that features answer themselves, for callers, and on full members for other members. */
+function servedOf(
+  { edgeParts, features, services }: Foundation,
+  peerServer: PeerServer,
+): NonNullable<Product["served"]> {
+  return features.flatMap(({ served: paths }) => {
+    if (paths === undefined) return [];
+    const prefix = paths.route.path;
+    if (edgeParts !== undefined)
+      return paths.openOnEdge === undefined ? [] : [{ prefix, server: paths.openOnEdge(services) }];
+    const server = paths.open(services);
+    peerServer.serve(prefix, server);
+    return [{ prefix, server }];
+  });
 }
 
 function openFoundation(options: ProductOptions): Foundation {
@@ -286,6 +299,7 @@ function openFoundation(options: ProductOptions): Foundation {
         allMembers(store.reader).filter(
           ({ role, state, node }) => role !== "edge" && state === "active" && node !== options.node.id(),
         ),
+      followed: () => edgeParts?.edge.upstream(),
       ask: (node, path, value, ends) => link.call({ node }, path, value, ends),
       open: (node, path, request) => link.open({ node }, path, request),
       openSocket: (node, path, request) => link.openSocket({ node }, path, request),

@@ -68,6 +68,8 @@ export interface FullMembers {
   self(): string;
   /** Returns the others, by their member ids. */
   others(): readonly { node: string; name: string }[];
+  /** On an edge: the member that it follows; undefined while there is none, and on full members. */
+  followed(): string | undefined;
   /** Calls a peer path of another member. Rejects with its Fault, or with `unavailable`. */
   ask(node: string, path: string, value: unknown, options: PeerCallOptions): Promise<unknown>;
   /** Passes a request on to another member. Rejects as `ask` does. */

@@ -18,11 +18,13 @@ export interface ServedRoute {
   right: string;
 }
 
-/** Paths that a feature answers itself on full members, byte for byte. No operation and no page is behind them. */
+/** Paths that a feature answers itself, byte for byte. No operation and no page is behind them. */
 export interface ServedPaths {
   /** Its path ends with `/`. */
   route: ServedRoute;
   open(node: Services): PathServer;
+  /** The same on edges; left out: they do not serve it. */
+  openOnEdge?(node: Services): Pick<PathServer, "fetch">;
 }
 
 /** What is known of a request of a caller. */
@@ -35,7 +37,7 @@ export interface PathCall {
   upgrade?: Upgrade | undefined;
 }
 
-/** The member that passes a request on. */
+/** The member that passes a request on; an edge too. */
 export interface PassedBy {
   node: string;
   member: PeerMember;
@@ -49,6 +51,6 @@ export interface PassedBy {
 export interface PathServer {
   /** Of a caller. */
   fetch(request: Request, call: PathCall): Promise<Response>;
-  /** Of another full member, for a caller of its own. */
+  /** Of another member, for a caller of its own. */
   fetchPassed(request: Request, by: PassedBy): Promise<Response>;
 }

@@ -72,7 +72,7 @@ const MAX_OF_STRANGER = 4;
 const MAX_OF_STRANGERS = 64;
 const STRANGERS = "strangers";
 
-/** What is known of a request that a full member passes on. */
+/** What is known of a request that a member passes on. */
 interface Passed {
   node: string;
   member: PeerMember;
@@ -82,7 +82,7 @@ interface Passed {
   stays: () => boolean;
 }
 
-/** Answers what a full member passes on, with `UPGRADED` what became a WebSocket. Rejects with Faults. */
+/** Answers what a member passes on, an edge too, with `UPGRADED` what became a WebSocket. Rejects with Faults. */
 export interface PassedServer {
   fetchPassed(request: Request, by: Passed): Promise<Response>;
 }
@@ -120,7 +120,7 @@ export class PeerServer {
     });
   }
 
-  /** Lets full members pass requests of their callers on, to paths that begin so. */
+  /** Lets members pass requests of their callers on, to paths that begin so. */
   serve(prefix: string, server: PassedServer): void {
     this.#served.set(prefix, server);
   }
@@ -145,7 +145,7 @@ export class PeerServer {
     { served, ...given }: { served: PassedServer } & Pick<Passed, "hold" | "upgrade">,
   ): Promise<Response> {
     const member = caller.kind === "local" ? undefined : this.#options.members(caller.id);
-    if (member === undefined || member.role === "edge")
+    if (member === undefined)
       throw (this.#options.ready?.() ?? true) ? notAMember(caller, this.#options.fleet?.() ?? "") : notReady();
     const release = this.#take(caller, true);
     const stays = () => this.#options.members(caller.id)?.role === member.role;

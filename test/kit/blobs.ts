@@ -43,6 +43,7 @@ export class BlobMember {
         return other.answer(path, value);
       },
       open: () => Promise.reject(away(this.name)),
+      followed: () => undefined,
       openSocket: () => Promise.reject(away(this.name)),
       callerOf: () => Promise.reject(away(this.name)),
     };

@@ -81,7 +81,7 @@ export function startDeclarations({ kinds = [LAMP], others = [], ...options }: D
 }
 
 /** Members that reach no others. */
-export function noPeers(): Pick<FullMembers, "ask" | "open" | "openSocket" | "callerOf"> {
+export function noPeers(): Pick<FullMembers, "followed" | "ask" | "open" | "openSocket" | "callerOf"> {
   const refuse = () => Promise.reject(new Error("no other member is reached here"));
-  return { ask: refuse, open: refuse, openSocket: refuse, callerOf: refuse };
+  return { followed: () => undefined, ask: refuse, open: refuse, openSocket: refuse, callerOf: refuse };
 }

@@ -30,6 +30,8 @@ let primary: FleetNode;
 let backup: FleetNode;
 /** Leads at first, and is asked how the others do. */
 let third: FleetNode;
+/** Only caches, and runs nothing. */
+let edge: FleetNode;
 
 /**
  * The demo: all members of the test are one machine, so the port of the service is the resource that one copy at a time
@@ -54,6 +56,7 @@ beforeAll(async () => {
   await Bun.write(file, SERVER);
   third = await fleet.leader();
   [primary, backup] = fleet.nodes.filter((each) => each !== third) as [FleetNode, FleetNode];
+  edge = await fleet.join("edge", { spaces: ["team-a"] });
   const content = {
     argv: [process.execPath, file, String(port), join(folder, "log")],
     ...{ port, ready: { http: "/health" }, primary: primary.name, backups: [backup.name], space: "team-a" },
@@ -133,7 +136,7 @@ function fences(): number[] {
 
 test("it answers under its name on every node, with the caller that the tailnet proves", async () => {
   await readyOn(third, primary);
-  for (const node of [third, primary, backup]) {
+  for (const node of [third, primary, backup, edge]) {
     const { status, body, text } = await eventually(`${node.name} knows where it is`, async () => {
       const answer = await get(node, "/svc/web/hello");
       return answer.status === 200 ? answer : undefined;

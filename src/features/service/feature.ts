@@ -6,6 +6,7 @@ import { serviceConditions } from "./conditions.ts";
 import { fleetDrain, fleetUndrain, serviceMove, serviceRestart } from "./control.ts";
 import { SERVICE } from "./declared.ts";
 import { serviceDeploy, serviceRollback } from "./deploy.ts";
+import { EdgeServiceProxy } from "./edge-proxy.ts";
 import { serviceEvents } from "./events.ts";
 import { serviceNote, serviceStep } from "./internal.ts";
 import { serviceOpen } from "./open.ts";
@@ -45,7 +46,11 @@ export const serviceFeature: Feature = {
   pages: [servicesPage, servicePage],
   jobs: (node) => [node.get(SERVICE_WORKER)],
   duties: (node) => [(lead) => node.get(KEEPER).lead(lead)],
-  served: { route: SERVICE_ROUTE, open: (node) => new ServiceProxy(node) },
+  served: {
+    route: SERVICE_ROUTE,
+    open: (node) => new ServiceProxy(node),
+    openOnEdge: (node) => new EdgeServiceProxy(node),
+  },
   peerPaths: (node) => servicePeerPaths(node.get(SERVICE_WORKER)),
   verify: serviceProblem,
 };

@@ -34,7 +34,7 @@ export const serviceOpen = (node: Services): Operation =>
     output: z.object({
       node: z.string().describe("Id of the member."),
       name: z.string().describe("Name of the member."),
-      url: z.string().describe("Its path on every full node."),
+      url: z.string().describe("Its path on every node."),
     }),
     access: { verb: "write", spaces: spacesOfService },
     run(reader, { name, space = DEFAULT_SPACE }, { spend }) {

@@ -1,36 +1,44 @@
-// /svc/NAME/… on every full member: passes HTTP and WebSockets to wherever the service runs. The caller is judged here,
+// /svc/NAME/… on full members: passes HTTP and WebSockets to wherever the service runs. The caller is judged here,
 // and again by the member that runs it, which says to the service who it is.
 
 import { asReader, type Caller, callerName } from "../../access/caller.ts";
-import type { DialedSocket } from "../../lib/dialed-socket.ts";
 import { Fault } from "../../lib/fault.ts";
 import { reasonOf } from "../../lib/reason-of.ts";
-import { type BodyHold, readBytes } from "../../lib/request-body.ts";
-import { UPGRADED, type Upgrade } from "../../lib/socket.ts";
+import type { BodyHold } from "../../lib/request-body.ts";
 import type { Call } from "../../operation/call.ts";
-import { DECLARATIONS, DECLARED_NAME } from "../../operation/declared-kind.ts";
+import { DECLARATIONS } from "../../operation/declared-kind.ts";
 import { CALL_AS, FULL_MEMBERS, HOLD_STREAM } from "../../operation/node-parts.ts";
 import { capOf } from "../../operation/routing.ts";
 import type { PassedBy, PathCall, PathServer, ServedRoute } from "../../operation/served-route.ts";
 import type { Services } from "../../operation/services.ts";
 import { SERVICE } from "./declared.ts";
-import { answerHeaders, requestHeaders } from "./http-headers.ts";
+import { requestHeaders } from "./http-headers.ts";
 import { fetchLoopback, socketLoopback } from "./loopback.ts";
 import { serviceOpen } from "./open.ts";
 import { OpenRequests, type RequestBounds } from "./open-requests.ts";
 import { SERVICE_WORKER } from "./parts.ts";
+import {
+  CALLER_HEADER,
+  HOLDER_HEADER,
+  HOST_HEADER,
+  passedHeaders,
+  READ_ONLY_HEADER,
+  SCHEME_HEADER,
+} from "./passed-headers.ts";
+import {
+  ANSWER_MS,
+  type Asked,
+  answered,
+  askedOf,
+  bodyOf,
+  LATE,
+  MESSAGE_BYTES,
+  type Socket,
+  socketOf,
+  withoutSlash,
+} from "./requests.ts";
 import { DEFAULT_SPACE } from "./rows.ts";
-import { RELAY_TIMING, type RelayTiming, SocketRelay, type SocketRelayOptions } from "./socket-relay.ts";
-
-/** Time until the head of an answer of a service, in ms. */
-const ANSWER_MS = 60_000;
-const LATE = `it did not answer within ${ANSWER_MS / 1000} s`;
-/** Who calls, from the member that passes a request on. It is believed of full members alone. */
-const CALLER_HEADER = "cairn-service-caller";
-const READ_ONLY_HEADER = "cairn-service-read-only";
-/** How the caller reached the fleet. Between members under names of Cairn: others say X-Forwarded-* of their own. */
-const HOST_HEADER = "cairn-service-host";
-const SCHEME_HEADER = "cairn-service-scheme";
+import { RELAY_TIMING, type RelayTiming, relayed, type SocketRelayOptions } from "./socket-relay.ts";
 
 /** What is served. */
 export const SERVICE_ROUTE: ServedRoute = {
@@ -40,29 +48,12 @@ export const SERVICE_ROUTE: ServedRoute = {
   right: "the role `member` in the space of the service",
 };
 
-/** Largest message of a WebSocket in bytes, as the listener takes it. */
-const MESSAGE_BYTES = 2 * 1024 * 1024;
-
-/** A handshake. */
-interface Socket {
-  upgrade: Upgrade;
-  /** Subprotocols that the caller offers, as the header has them; "": none. */
-  protocols: string;
-}
-
 /** A socket whose caller was judged. */
 interface Judged {
   caller: Caller;
   /** The member that it goes to or comes from; "": neither. */
   member: string;
   judge: SocketRelayOptions["judge"];
-}
-
-/** The place of a request. */
-interface Asked {
-  name: string;
-  /** What the service is asked for; "": the address lacks the slash behind the name. */
-  rest: string;
 }
 
 /** Passes requests on. */
@@ -88,11 +79,11 @@ export class ServiceProxy implements PathServer {
     const find = (ends: AbortSignal) => this.#open(asked.name, { caller, signal: ends, surface: "rest" });
     const { node } = await find(request.signal);
     const url = new URL(request.url);
-    if (asked.rest === "") return Response.redirect(`/svc/${asked.name}/${url.search}`, 308);
-    const headers = requestHeaders(request.headers);
+    if (asked.rest === "") return withoutSlash(request, asked);
     const members = this.#node.get(FULL_MEMBERS);
     const { signal, method } = request;
     if (node === members.self()) {
+      const headers = requestHeaders(request.headers);
       sayWay(headers, { host: url.host, scheme, name: asked.name });
       if (socket !== undefined) {
         const judge = async (ends: AbortSignal) => (await find(ends)).node === node;
@@ -101,22 +92,19 @@ export class ServiceProxy implements PathServer {
       const ask = () => this.#ask(request, asked, { caller, headers, hold });
       return this.#requests.during({ caller, member: "", signal }, ask);
     }
-    headers.set(CALLER_HEADER, caller.id);
-    headers.set(HOST_HEADER, url.host);
-    headers.set(SCHEME_HEADER, scheme);
-    if (caller.readOnly === true) headers.set(READ_ONLY_HEADER, "1");
+    const headers = passedHeaders(request, { caller, scheme });
     const path = `/svc/${asked.name}${asked.rest}${url.search}`;
     if (socket !== undefined) {
       const ends = { headers, signal, timeoutMs: ANSWER_MS };
       const dial = () =>
         members.openSocket(node, path, { ...ends, protocols: socket.protocols, maxBytes: MESSAGE_BYTES });
       const judge = async (ends: AbortSignal) => (await find(ends)).node === node;
-      return this.#relay(socket, { caller, member: node, dial, judge });
+      const release = this.#requests.hold({ caller, member: node });
+      return relayed(socket, { dial, judge, release, timing: this.#timing });
     }
     return this.#requests.during({ caller, member: node, signal }, async () => {
       const body = await bodyOf(request, hold);
-      const answer = await members.open(node, path, { method, headers, body, signal, timeoutMs: ANSWER_MS });
-      return new Response(answer.body, { status: answer.status, headers: answerHeaders(answer.headers) });
+      return answered(await members.open(node, path, { method, headers, body, signal, timeoutMs: ANSWER_MS }));
     });
   }
 
@@ -130,10 +118,13 @@ export class ServiceProxy implements PathServer {
       const found = await this.#node.get(FULL_MEMBERS).callerOf(id, node, ends);
       const caller = isReader ? asReader(found) : found;
       const forwarded = { via: node, ...capOf(member) };
-      await this.#open(asked.name, { caller, signal: ends, surface: "peer", forwarded });
-      return caller;
+      const { node: holder } = await this.#open(asked.name, { caller, signal: ends, surface: "peer", forwarded });
+      return { caller, holder };
     };
-    const caller = await find(signal);
+    const { caller, holder } = await find(signal);
+    // An edge does not know where it is, and asks there itself: the member that has it must know whose caller it is.
+    if (member.role === "edge" && holder !== this.#node.get(FULL_MEMBERS).self())
+      return new Response(null, { status: 421, headers: { [HOLDER_HEADER]: holder } });
     const headers = requestHeaders(given);
     // An older member says nothing of the way.
     const host = given.get(HOST_HEADER) ?? "";
@@ -164,13 +155,13 @@ export class ServiceProxy implements PathServer {
   }
 
   /** Opens a socket to the service that runs on this member. */
-  #relayHere(
+  async #relayHere(
     socket: Socket,
     request: Request,
     { name, rest }: Asked,
-    { headers, ...judged }: Judged & { headers: Headers },
+    { headers, caller, member, judge }: Judged & { headers: Headers },
   ): Promise<Response> {
-    sayCaller(headers, judged.caller);
+    sayCaller(headers, caller);
     const dial = async () => {
       const target = this.#node.get(SERVICE_WORKER).target(name);
       if (target === undefined) throw notReady(name, "it has just ended there");
@@ -188,29 +179,8 @@ export class ServiceProxy implements PathServer {
         clearTimeout(timer);
       }
     };
-    return this.#relay(socket, { ...judged, dial });
-  }
-
-  async #relay(
-    { upgrade, protocols }: Socket,
-    { caller, member, judge, dial }: Judged & { dial: () => Promise<DialedSocket | Response> },
-  ): Promise<Response> {
     const release = this.#requests.hold({ caller, member });
-    try {
-      const far = await dial();
-      if (far instanceof Response) {
-        release();
-        return new Response(far.body, { status: far.status, headers: answerHeaders(far.headers) });
-      }
-      const relay = new SocketRelay({ far, judge, onGone: release, timing: this.#timing });
-      const isOffered = protocols.split(",").some((each) => each.trim() === far.protocol);
-      if (upgrade(relay, isOffered ? far.protocol : "")) return UPGRADED;
-      relay.closed(1006, "");
-      throw notUpgraded();
-    } catch (error) {
-      release();
-      throw error;
-    }
+    return relayed(socket, { dial, judge, release, timing: this.#timing });
   }
 
   /** Asks the service that runs on this member. */
@@ -228,8 +198,7 @@ export class ServiceProxy implements PathServer {
     const signal = AbortSignal.any([request.signal, late.signal]);
     const sent = { method: request.method, headers, signal, ...(body === undefined ? {} : { body }) };
     try {
-      const answer = await fetchLoopback(target.port, `${rest}${new URL(request.url).search}`, sent);
-      return new Response(answer.body, { status: answer.status, headers: answerHeaders(answer.headers) });
+      return answered(await fetchLoopback(target.port, `${rest}${new URL(request.url).search}`, sent));
     } catch (cause) {
       request.signal.throwIfAborted();
       const why = late.signal.aborted ? LATE : reasonOf(cause);
@@ -238,37 +207,6 @@ export class ServiceProxy implements PathServer {
       clearTimeout(timer);
     }
   }
-}
-
-/** Returns what a request asks for. Throws Faults. */
-function askedOf(request: Request): Asked {
-  const { pathname } = new URL(request.url);
-  const [, name = "", rest = ""] = /^\/svc\/([^/]+)(\/.*)?$/s.exec(pathname) ?? [];
-  if (DECLARED_NAME.test(name)) return { name, rest };
-  throw new Fault("not_found", `${pathname.slice(0, 100)} names no service`, { hint: "Ask for /svc/NAME/." });
-}
-
-/** Returns how a request becomes a WebSocket; undefined where it asks for none. Throws Fault `invalid_input`. */
-function socketOf({ method, headers }: Request, upgrade: Upgrade | undefined): Socket | undefined {
-  const wanted = headers.get("upgrade");
-  if (wanted === null) return undefined;
-  const isSocket =
-    wanted.toLowerCase() === "websocket" && method === "GET" && headers.get("sec-websocket-key") !== null;
-  if (upgrade !== undefined && isSocket && headers.get("sec-websocket-version") === "13")
-    return { upgrade, protocols: headers.get("sec-websocket-protocol") ?? "" };
-  throw notUpgraded();
-}
-
-function notUpgraded(): Fault {
-  return new Fault("invalid_input", "Connections to services become WebSockets and nothing else", {
-    hint: "Use a WebSocket client of RFC 6455, version 13, or ask by plain HTTP.",
-    details: { field: "upgrade" },
-  });
-}
-
-async function bodyOf(request: Request, hold: BodyHold): Promise<Uint8Array | undefined> {
-  if (request.method === "GET" || request.method === "HEAD" || request.body === null) return undefined;
-  return readBytes(request, hold, hold.maxBytes);
 }
 
 /** Says how the caller reached the fleet. */

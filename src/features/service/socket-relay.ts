@@ -3,8 +3,9 @@
 
 import type { DialedSocket } from "../../lib/dialed-socket.ts";
 import { Fault } from "../../lib/fault.ts";
-import type { SocketHandlers, SocketPeer } from "../../lib/socket.ts";
+import { type SocketHandlers, type SocketPeer, UPGRADED } from "../../lib/socket.ts";
 import { isSentCode } from "../../lib/socket-frames.ts";
+import { answered, notUpgraded, type Socket } from "./requests.ts";
 
 /** Times, in ms. */
 export interface RelayTiming {
@@ -138,5 +139,37 @@ export class SocketRelay implements SocketHandlers {
     } finally {
       this.#isJudging = false;
     }
+  }
+}
+
+/**
+ * Opens the socket to the service, then that of the caller. What refuses the first one is the answer. `release` is
+ * called once both are over, or never were.
+ */
+export async function relayed(
+  { upgrade, protocols }: Socket,
+  {
+    dial,
+    release,
+    ...more
+  }: Pick<SocketRelayOptions, "judge" | "timing"> & {
+    dial: () => Promise<DialedSocket | Response>;
+    release: () => void;
+  },
+): Promise<Response> {
+  try {
+    const far = await dial();
+    if (far instanceof Response) {
+      release();
+      return answered(far);
+    }
+    const relay = new SocketRelay({ far, onGone: release, ...more });
+    const isOffered = protocols.split(",").some((each) => each.trim() === far.protocol);
+    if (upgrade(relay, isOffered ? far.protocol : "")) return UPGRADED;
+    relay.closed(1006, "");
+    throw notUpgraded();
+  } catch (error) {
+    release();
+    throw error;
   }
 }
