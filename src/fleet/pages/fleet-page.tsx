@@ -15,6 +15,7 @@ import type { MachineReport } from "../placing/machine-schema.ts";
 import { heatWords } from "../placing/machine-words.ts";
 import { lifeOf, marksOf, wayOf } from "./member-words.ts";
 import { askRunning, type Running } from "./running.ts";
+import { Summary } from "./summary.tsx";
 
 /** Path of the page. */
 export const FLEET = "/ui/fleet";
@@ -52,22 +53,12 @@ interface FleetProps {
   mayEvents: boolean;
 }
 
-function Fleet({ status: { fleet, members }, running, mayEvents }: FleetProps) {
+function Fleet({ status, running, mayEvents }: FleetProps) {
   return (
     <section class="card" aria-labelledby="fleet-title">
       <h1 id="fleet-title">Fleet</h1>
       <div id="fleet" data-part>
-        <p>
-          <strong>
-            <Words text={fleet.name} />
-          </strong>{" "}
-          <span class="quiet">
-            {fleet.leader === "" ? "no leader known" : "led by "}
-            {fleet.leader === "" ? null : <Words text={fleet.leader} />}, {counted(members.length, "member")},{" "}
-            {fleet.voters} voting, profile {fleet.profile}
-          </span>
-        </p>
-        <p>{fleet.survives}</p>
+        <Summary status={status} />
         <table class="list fleet">
           <thead>
             <tr>
@@ -77,7 +68,7 @@ function Fleet({ status: { fleet, members }, running, mayEvents }: FleetProps) {
             </tr>
           </thead>
           <tbody>
-            {members.map((member) => (
+            {status.members.map((member) => (
               <Row member={member} running={running} mayEvents={mayEvents} />
             ))}
           </tbody>

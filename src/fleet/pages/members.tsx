@@ -11,6 +11,7 @@ import { type MemberReport, NODE_STATUS, type NodeReport } from "../node-status.
 import { machineWords } from "../placing/machine-words.ts";
 import { FLEET } from "./fleet-page.tsx";
 import { lifeOf, marksOf, wayOf } from "./member-words.ts";
+import { Summary } from "./summary.tsx";
 
 /** The fleet and its members. */
 export const membersSection: Section = {
@@ -28,21 +29,12 @@ export const membersSection: Section = {
   },
 };
 
-function Members({ status: { fleet, members } }: { status: NodeReport }) {
+function Members({ status }: { status: NodeReport }) {
   return (
     <div>
-      <p>
-        <strong>
-          <Words text={fleet.name} />
-        </strong>{" "}
-        <span class="quiet">
-          {fleet.leader === "" ? "no leader known" : "led by "}
-          {fleet.leader === "" ? null : <Words text={fleet.leader} />}, {fleet.voters} voting, profile {fleet.profile}
-        </span>
-      </p>
-      <p>{fleet.survives}</p>
+      <Summary status={status} />
       <ul class="members">
-        {members.map((member) => (
+        {status.members.map((member) => (
           <li class={lifeOf(member) === "up" ? "ok" : "warning"}>
             <strong>
               <Words text={member.name} />
