@@ -16,6 +16,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { localHttp } from "../kit/agent.ts";
+import { startDevNode } from "../kit/dev-node.ts";
 import { eventually } from "../kit/eventually.ts";
 import { type Fleet, type FleetNode, startFleet } from "../kit/fleet.ts";
 import { freePort } from "../kit/free-port.ts";
@@ -132,6 +133,17 @@ test("the primary's machine is killed: the backup runs the version that it has u
   );
   await answers("one");
 }, 120_000);
+
+test("a development node, which is on no tailnet, runs what is deployed", async () => {
+  await using node = await startDevNode({ CAIRN_FLEET_RUN: "agent" });
+  const program = join(folder, "sleeper");
+  writeFileSync(program, "#!/bin/sh\necho up\nexec sleep 600\n");
+  chmodSync(program, 0o755);
+  const { code, out, err } = await node.cairn(["deploy", "agent", program, "--data", node.dataDir]);
+  expect([code, out, err]).toEqual([0, "agent is ready on cairn\n", err]);
+  const output = await node.cairn(["service", "output", "agent", "--data", node.dataDir]);
+  expect(output.out).toBe("up\n");
+}, 60_000);
 
 test("what cannot be deployed is refused before anything is sent: exit code 2, what it is, and what to do", async () => {
   const path = dist("linked");
