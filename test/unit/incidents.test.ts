@@ -1,7 +1,13 @@
 // Lines grouped into incidents: what begins one, what ends it, and what belongs to it.
 
 import { describe, expect, test } from "bun:test";
-import { type Line, lineOfChange, lineOfEvent, withTold } from "../../src/features/event/pages/happened.ts";
+import {
+  type Line,
+  lineOfChange,
+  lineOfEvent,
+  withoutSaid,
+  withTold,
+} from "../../src/features/event/pages/happened.ts";
 import { type EndNow, groupLines } from "../../src/features/event/pages/incidents.ts";
 import { thingAddress, thingOf } from "../../src/features/event/pages/things.ts";
 import { exactSpanText } from "../../src/lib/span-text.ts";
@@ -9,13 +15,17 @@ import { exactSpanText } from "../../src/lib/span-text.ts";
 const MINUTE = 60_000;
 
 /** A line of an event so many minutes in. */
-function at(minutes: number, type: string, subject: string, caller = "node"): Line {
-  return lineOfEvent({
-    ...{ specversion: "1.0", id: `e-${minutes}`, source: "node/cairn", type: `cairn.${type}`, subject },
+function at(minutes: number, type: string, subject: string, caller = "node", operation = "x"): Line {
+  return lineOfEvent(eventAt(minutes, type, subject, { caller, operation }));
+}
+
+function eventAt(minutes: number, type: string, subject: string, said: { caller: string; operation: string }) {
+  return {
+    ...{ specversion: "1.0" as const, id: `e-${minutes}`, source: "node/cairn", type: `cairn.${type}`, subject },
     ...{ time: "", cairncaller: "node", cairnspace: "", cairntime: new Date(minutes * MINUTE).toISOString() },
     cairnposition: `e0-e${Math.round(minutes * 100)}`,
-    data: { operation: "x", outcome: "y", caller, position: "0-1" },
-  });
+    data: { ...said, outcome: "y", position: "0-1" },
+  };
 }
 
 const WEB = "ops/probes/web";
@@ -152,6 +162,20 @@ test("who did it is said of people, and not of the fleet itself", () => {
   const row = { time: "2026-01-01T00:00:00Z", operation: "service_restart", target: WIKI, outcome: "asked" };
   expect(lineOfChange({ ...row, caller: "user:ann@x" })).toMatchObject({ words: "service_restart: asked" });
   expect(lineOfChange({ ...row, caller: "node" })).toBeUndefined();
+});
+
+test("who asked for a move or a restart of a service is said once", () => {
+  const said = { caller: "user:ann@x", operation: "service_move" };
+  const asked = eventAt(1, "service.asked", WIKI, said);
+  expect(lineOfEvent(asked)).toMatchObject({ words: "a move was asked for", by: { caller: "user:ann@x" } });
+  expect(at(1, "service.asked", WIKI, "user:ann@x", "service_restart").words).toBe("a restart was asked for");
+  const row = (minutes: number, operation: string) => ({
+    ...{ time: new Date(minutes * MINUTE).toISOString(), caller: "user:ann@x", operation, target: WIKI, outcome: "y" },
+  });
+  const rows = [row(1, "service_move"), row(1, "context_put"), row(2, "service_move"), row(3, "probe_control")];
+  // The audit says more of a control than its event does.
+  const control = eventAt(3, "probe.controlled", `${WEB}/control`, { ...said, operation: "probe_control" });
+  expect(withoutSaid(rows, [asked, control])).toEqual(rows.slice(1));
 });
 
 test("a line says who was told by the last attempt of each subscription", () => {

@@ -13,7 +13,17 @@ import { listAsked } from "../list.ts";
 import { OWN_SOURCE } from "../own.ts";
 import type { ShownEvent } from "../shown.ts";
 import { subscriptionGet, subscriptionList } from "../subscription/read-operations.ts";
-import { AROUND, type Attempt, type Line, lineOfChange, lineOfEvent, TYPES, withTold } from "./happened.ts";
+import {
+  AROUND,
+  type AskedRow,
+  type Attempt,
+  type Line,
+  lineOfChange,
+  lineOfEvent,
+  TYPES,
+  withoutSaid,
+  withTold,
+} from "./happened.ts";
 import type { EndNow } from "./incidents.ts";
 import { type Thing, thingOf } from "./things.ts";
 
@@ -96,7 +106,11 @@ export async function askHappened(visit: Visit, thing: string, window: Window): 
   const others = (around?.events ?? []).map(lineOfEvent).filter((line) => line.thing.key !== key);
   const cuts = [ofThing.cutMs, around?.cutMs].filter((cut) => cut !== undefined);
   return {
-    lines: [...(await told(visit, lines)), ...others, ...changes],
+    lines: [
+      ...(await told(visit, lines)),
+      ...others,
+      ...withoutSaid(changes, ofThing.events).flatMap((row) => lineOfChange(row) ?? []),
+    ],
     cutMs: cuts.length === 0 ? undefined : window.isNow ? Math.max(...cuts) : Math.min(...cuts),
   };
 }
@@ -119,7 +133,7 @@ async function eventsIn(
 }
 
 /** Who changed a thing or its declaration; nothing for who may not see the audit of its space. */
-async function changesOf(visit: Visit, thing: string, { fromMs, toMs }: Window): Promise<Line[]> {
+async function changesOf(visit: Visit, thing: string, { fromMs, toMs }: Window): Promise<AskedRow[]> {
   const { key, kind, name, space } = thingOf(thing);
   const folder = { service: "services", probe: "probes", rule: "rules" }[kind as string];
   const targets = [key, ...(folder === undefined ? [] : [`fleet/${folder}/${name}`])];
@@ -132,9 +146,7 @@ async function changesOf(visit: Visit, thing: string, { fromMs, toMs }: Window):
       return answer.rows.filter((row) => row.target === target || row.target.startsWith(`${target}/`));
     }),
   );
-  return [...new Map(found.flat().map((row) => [`${row.time} ${row.target} ${row.operation}`, row])).values()].flatMap(
-    (row) => lineOfChange(row) ?? [],
-  );
+  return [...new Map(found.flat().map((row) => [`${row.time} ${row.target} ${row.operation}`, row])).values()];
 }
 
 /** Adds who was told, as far as the leader remembers its attempts. */

@@ -36,13 +36,15 @@ export interface Line {
 
 type Known = readonly [words: string, weight?: Weight];
 
-/** Types in words. Others are named as they are. */
+/** Types in words, some by the operation that made them. Others are named as they are. */
 const WORDS: Readonly<Record<string, Known>> = {
   "cairn.probe.suspect": ["a check failed", "bad"],
   "cairn.probe.down": ["is down", "bad"],
   "cairn.probe.up": ["is up again", "good"],
   "cairn.probe.unknown": ["nobody can tell how it is"],
   "cairn.probe.controlled": ["was muted, paused or resumed"],
+  "cairn.service.asked service_move": ["a move was asked for"],
+  "cairn.service.asked service_restart": ["a restart was asked for"],
   "cairn.service.started": ["is started"],
   "cairn.service.ready": ["is ready", "good"],
   "cairn.service.moved": ["is ready on another member", "good"],
@@ -75,8 +77,8 @@ const FLEET_ITSELF = "node";
 /** Returns the line of an event. */
 export function lineOfEvent({ type, subject = "", cairntime, cairnposition, data }: ShownEvent): Line {
   const thing = thingOf(subject);
-  const [words, weight = "plain"] = WORDS[type] ?? [type];
   const said = ownEventData.safeParse(data).data;
+  const [words, weight = "plain"] = WORDS[`${type} ${said?.operation}`] ?? WORDS[type] ?? [type];
   const part = thing.part === "" ? "" : `: ${thing.part.replaceAll("_", " ")}`;
   const offset = Number(/-e([0-9]+)$/.exec(cairnposition)?.[1] ?? Number.NaN);
   return {
@@ -95,6 +97,17 @@ export interface AskedRow {
   operation: string;
   target: string;
   outcome: string;
+}
+
+/** Returns the changes that no event says as well: those that name the operation say all that a row does. */
+export function withoutSaid<T extends AskedRow>(rows: readonly T[], events: readonly ShownEvent[]): T[] {
+  const said = new Set(
+    events.flatMap(({ type, cairntime, data }) => {
+      const operation = ownEventData.safeParse(data).data?.operation;
+      return WORDS[`${type} ${operation}`] === undefined ? [] : [`${Date.parse(cairntime)} ${operation}`];
+    }),
+  );
+  return rows.filter(({ time, operation }) => !said.has(`${Date.parse(time)} ${operation}`));
 }
 
 /** Returns the line of a change that somebody made; undefined for those of the fleet itself. */
