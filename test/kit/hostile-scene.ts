@@ -101,9 +101,13 @@ export async function hostileFleet(call: CallOperation): Promise<string[]> {
     id: "fleet/services/wiki",
     content: { argv: ["wiki"], primary: "none", description: HOSTILE.slice(0, 300), space, port: 1234 },
   });
+  await call("context_put", {
+    id: "fleet/rules/more",
+    content: { probe: "web", above: 10, start: { action: "tidy", input: { note: HOSTILE } }, description: HOSTILE },
+  });
   await eventually("all are in force", async () => {
     const { declarations } = (await call("declaration_list", {})) as { declarations: unknown[] };
-    return declarations.length === 3;
+    return declarations.length === 4;
   });
   const { id } = await call("job_start", { action: "tidy", space, input: { note: HOSTILE }, concurrency_key: MARKUP });
   const { job } = (await call("job_claim", { space, actions: ["tidy"] })) as { job: { fence: string } };
@@ -113,6 +117,8 @@ export async function hostileFleet(call: CallOperation): Promise<string[]> {
   return [
     "/ui/jobs",
     `/ui/jobs/${id}`,
+    "/ui/rules",
+    "/ui/rules/more",
     "/ui/probes",
     "/ui/probes/fleet/web",
     "/ui/services",

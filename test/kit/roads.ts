@@ -381,6 +381,8 @@ const pages: readonly Road[] = [
   page("/ui/services/{id}", [], ({ spaces }) => spaces.map((space) => `/ui/services/${space}/web`)),
   page("/ui/jobs", [], () => ["/ui/jobs"]),
   page("/ui/jobs/{id}", [], ({ spaces }) => spaces.map((space) => `/ui/jobs/${space}/1-1`)),
+  page("/ui/rules", [], ({ spaces }) => ["/ui/rules", ...spaces.map((space) => `/ui/rules?space=${space}`)]),
+  page("/ui/rules/{name}", [], () => ["/ui/rules/more-workers"]),
   page("/ui/probes", [], () => ["/ui/probes"]),
   page("/ui/probes/{name}", [], ({ spaces }) => spaces.map((space) => `/ui/probes/${space}/web`)),
   page("/ui/inbox", [], () => ["/ui/inbox"]),

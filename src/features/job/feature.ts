@@ -12,6 +12,8 @@ import { endedJobs, jobDispatch, jobExpire, jobFire, jobNote } from "./internal.
 import { jobWork } from "./offer.ts";
 import { jobPage } from "./pages/job-page.tsx";
 import { jobsPage } from "./pages/jobs-page.tsx";
+import { rulePage } from "./pages/rule-page.tsx";
+import { rulesPage } from "./pages/rules-page.tsx";
 import { jobDuties, openJobs, WORKER } from "./parts.ts";
 import { jobPeerPaths } from "./peer-paths.ts";
 import { jobGet, jobList, jobOutput, jobWait } from "./read.ts";
@@ -52,7 +54,7 @@ export const jobFeature: Feature = {
   expires: [endedJobs],
   commands: [...jobCommands, ...ruleCommands],
   rest: [...jobRoutes, ...ruleRoutes],
-  pages: [jobsPage, jobPage],
+  pages: [jobsPage, jobPage, rulesPage, rulePage],
   jobs: (node) => [node.get(WORKER)],
   duties: jobDuties,
   peerPaths: (node) => jobPeerPaths(node.get(WORKER)),

@@ -42,12 +42,16 @@ const shownRule = z.object({
   firings: z.number().int(),
   last_fired: z.string().optional(),
   next_possible: z.string().optional().describe("It does not fire before that."),
+  declared: z.record(z.string(), z.unknown()).optional().describe("Its declaration, where one is asked for by name."),
 });
+
+/** `rule_list` and its output, for callers without a node. */
+export const RULE_LIST = { name: "rule_list", output: z.object({ rules: z.array(shownRule) }) } as const;
 
 /** Lists rules. */
 export const ruleList = (node: Services): Operation =>
   read({
-    name: "rule_list",
+    ...RULE_LIST,
     title: "List rules",
     search: "auto-scale, autoscaling, start workers when the queue is long, thresholds, automation",
     description:
@@ -58,7 +62,6 @@ export const ruleList = (node: Services): Operation =>
     }),
     example: {},
     samples: { space: "team-a", name: "more-workers" },
-    output: z.object({ rules: z.array(shownRule) }),
     access: { verb: "read", spaces: ({ space }) => (space === undefined ? "visible" : [space]) },
     atLeader: true,
     run(reader, { space, name }, { visible, spend }) {
@@ -69,7 +72,10 @@ export const ruleList = (node: Services): Operation =>
       return {
         rules: all
           .filter((each) => name === undefined || each.name === name)
-          .map((each) => shownOf(each, visible, nowMs)),
+          .map((each) => ({
+            ...shownOf(each, visible, nowMs),
+            ...(name === undefined ? {} : { declared: { ...each.rule } }),
+          })),
       };
     },
   });

@@ -18,7 +18,7 @@ import { Written, WrittenOutput } from "../../../page/written.tsx";
 import { jobCancel, jobRedrive } from "../control.ts";
 import { JOB_GET, JOB_OUTPUT } from "../read.ts";
 import { targetOfJob } from "../rows.ts";
-import { JOB, JOBS, jobForm, jobLink } from "./links.ts";
+import { JOB, JOBS, jobForm, jobLink, ruleLink } from "./links.ts";
 import { type ShownJob, StatePill } from "./state-pill.tsx";
 
 /** Changes of jobs are in no feed that a page could follow, and output comes without changes. */
@@ -188,6 +188,14 @@ function About({ job, members, nowMs }: { job: ShownJob; members: Named; nowMs: 
     ["Done by", job.runs === "member" ? "a node" : "an agent"],
   ];
   if (job.schedule !== undefined) rows.push(["Schedule", <Words text={job.schedule} />]);
+  if (job.rule !== undefined) {
+    rows.push([
+      "Rule",
+      <a href={ruleLink(job.rule)}>
+        <Words text={job.rule} />
+      </a>,
+    ]);
+  }
   if (job.concurrency_key !== undefined) rows.push(["One at a time of", <Words text={job.concurrency_key} />]);
   if (job.worker !== undefined) rows.push(["Worker", <Words text={nameText(job.worker, members)} />]);
   if (job.run_at !== undefined) rows.push(["Not before", job.run_at.slice(0, 19).replace("T", " ")]);

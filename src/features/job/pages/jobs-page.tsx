@@ -6,11 +6,11 @@ import type { Page } from "../../../operation/page.ts";
 import { Filter, FilterState, FilterText } from "../../../page/filter.tsx";
 import { ListCard } from "../../../page/list-card.tsx";
 import { PageLinks } from "../../../page/page-links.tsx";
-import { Ago, type Named, nameText, Words } from "../../../page/text.tsx";
+import type { Named } from "../../../page/text.tsx";
 import { jobList } from "../read.ts";
 import { JOB_STATES } from "../rows.ts";
-import { JOBS, type JobsView, jobLink, jobsLink } from "./links.ts";
-import { type ShownJob, StatePill } from "./state-pill.tsx";
+import { JobTable } from "./job-table.tsx";
+import { JOBS, type JobsView, jobsLink } from "./links.ts";
 
 /** Jobs on one page. */
 const PAGE = 50;
@@ -73,58 +73,5 @@ function Narrow({ view }: { view: JobsView }) {
       <FilterText name="action" label="Only jobs of this action" value={view.action} placeholder="action" max={64} />
       <FilterState value={view.state} any="any state" states={JOB_STATES} />
     </Filter>
-  );
-}
-
-function JobTable({ jobs, members, nowMs }: { jobs: readonly ShownJob[]; members: Named; nowMs: number }) {
-  return (
-    <table class="list">
-      <thead>
-        <tr>
-          <th scope="col">Job</th>
-          <th scope="col">State</th>
-          <th scope="col" class="wider">
-            Worker
-          </th>
-          <th scope="col" class="number wider">
-            Attempt
-          </th>
-          <th scope="col" class="end">
-            Since
-          </th>
-        </tr>
-      </thead>
-      <tbody>
-        {jobs.map((job) => (
-          <tr>
-            <td>
-              <a class="id" href={jobLink(job.id)}>
-                <Words text={job.id} />
-              </a>{" "}
-              <span class="tag">
-                <Words text={job.action} />
-              </span>
-              {job.error === undefined ? null : (
-                <div class="quiet about">
-                  <Words text={job.error} />
-                </div>
-              )}
-            </td>
-            <td>
-              <StatePill job={job} />
-            </td>
-            <td class="author wider">
-              <Words text={nameText(job.worker ?? "", members)} />
-            </td>
-            <td class="number wider">
-              {job.attempt} of {job.attempts}
-            </td>
-            <td class="end">
-              <Ago time={job.since} nowMs={nowMs} />
-            </td>
-          </tr>
-        ))}
-      </tbody>
-    </table>
   );
 }

@@ -9,6 +9,15 @@ export { jobAddress as jobLink };
 export const JOBS = "/ui/jobs";
 export const JOB = `${JOBS}/`;
 
+/** The same of rules. */
+export const RULES_PAGE = "/ui/rules";
+export const RULE_PAGE = `${RULES_PAGE}/`;
+
+/** Returns the address of a rule; names are unique in the fleet. */
+export function ruleLink(name: string): string {
+  return `${RULE_PAGE}${encodeURIComponent(name)}`;
+}
+
 /** What a list shows; "" is no filter. */
 export interface JobsView {
   space: string;
