@@ -1,6 +1,6 @@
 // One check of a copy on its own member: a program, or a path on 127.0.0.1.
 
-import { reasonOf } from "../../lib/reason-of.ts";
+import { connectionReason, reasonOf } from "../../lib/reason-of.ts";
 import { type ProcessSpec, runProcess } from "../process/index.ts";
 import type { CheckShape } from "./declared.ts";
 import { fetchLoopback } from "./loopback.ts";
@@ -29,6 +29,7 @@ export async function problemBy(
     return response.ok ? undefined : `${http} answers with the status ${response.status}`;
   } catch (error) {
     signal.throwIfAborted();
-    return within.aborted ? `${http} did not answer within ${CHECK_MS} ms` : reasonOf(error);
+    if (within.aborted) return `${http} did not answer within ${CHECK_MS} ms`;
+    return argv === undefined ? `${http} on port ${own ?? port}: ${connectionReason(error)}` : reasonOf(error);
   }
 }

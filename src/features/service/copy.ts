@@ -20,6 +20,7 @@ import {
 } from "../process/index.ts";
 import { problemBy } from "./check.ts";
 import type { ServiceShape } from "./declared.ts";
+import { lastLineOf } from "./last-line.ts";
 import { MAX_REASON } from "./rows.ts";
 
 /** Output that is kept in memory. */
@@ -208,7 +209,7 @@ export class Copy {
     if (this.#stopped !== undefined) return { ...this.#stopped, reason: `${this.#stopped.reason}${rest}` };
     if (outOfMemory) return { failed: true, reason: "it used more memory than it may" };
     if (cause !== "exited") return { failed: true, reason: `it was ended: ${cause}${rest}` };
-    const last = this.tail().text.trim().split("\n").at(-1) ?? "";
+    const last = lastLineOf(this.tail().text);
     const how = `it ended by itself with ${code === undefined ? `the signal ${signal}` : `the exit code ${code}`}`;
     return { failed: true, reason: last === "" ? how : `${how}: ${last}` };
   }
