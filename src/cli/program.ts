@@ -80,7 +80,7 @@ const GROUP_SUMMARIES: Readonly<Record<string, string>> = {
   access: "explain who may do what",
   config: "show and check the settings of a node",
   fleet: "the limits that hold on every node of the fleet, and the member for a piece of work",
-  service: "run a node with systemd or launchd",
+  service: "programs that the fleet keeps running; install, uninstall and status: cairn itself as a service",
   lease: "hold names of files, branches or devices, so that others keep away from them",
   probe: "health checks of services, machines and jobs",
   job: "work that is queued for nodes and agents",

@@ -39,6 +39,7 @@ try { Bun.serve({ hostname: "127.0.0.1", port: Number(process.argv[2]), fetch: (
     : Response.json({ version }) });
 } catch { say("twice"); process.exit(1); }
 say("begin");
+console.log("serves", version);
 process.on("SIGTERM", () => { say("end"); process.exit(0); });`;
 
 beforeAll(async () => {
@@ -95,7 +96,7 @@ test("the second replaces it; a third that is not ready is taken back, with the 
   expect([second.code, second.out, second.err]).toEqual([0, `web is ready on ${primary.name}\n`, second.err]);
   await answers("two");
   const third = await cairn("deploy", "web", dist("broken"), "--within", "8", "--json");
-  expect([third.code, third.err]).toEqual([3, third.err]);
+  expect([third.code, third.err]).toEqual([3, expect.stringContaining("wrote:\nserves broken\n")]);
   const { outcome, text } = JSON.parse(third.out) as Record<string, string>;
   expect(outcome).toBe("taken_back");
   expect(text).toContain("500");

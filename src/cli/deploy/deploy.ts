@@ -23,6 +23,11 @@ const WITHIN_SECONDS = 120;
 const MORE_MS = 60_000;
 /** Between two looks, in ms. */
 const LOOK_MS = 500;
+/** Looks between two questions for the output of a version that is not ready; what is shown of it at the end. */
+const OUTPUT_LOOKS = 6;
+const OUTPUT_LINES = 20;
+const OUTPUT_CHARS = 4000;
+const UNJUDGED = "the leader has not taken it yet";
 /** A word that only a shell understands. */
 const SHELL_SIGNS = /["'`$\\|&;<>(){}*?~]/;
 
@@ -38,7 +43,8 @@ export const deployCommand: Command = {
 PATH is a folder, one program, or an archive that ends with .tar (files and folders only). Members that agree to run the
 service (fleet.run) unpack it as the folder of the service. The version before goes on until its member has the next one,
 and comes back if that is not ready within --within; cairn service rollback NAME brings it back later.
-The exit code is 0 once the version is ready, and 3 if it was taken back or nothing is known.`,
+The exit code is 0 once the version is ready, and 3 if it was taken back or nothing is known. Callers by 127.0.0.1 reach
+/svc/NAME only of a service in another space than fleet (--space). Docs: docs/service-guide.md.`,
   args: [
     { name: "NAME", help: "name of the service" },
     { name: "PATH", help: "a folder, a program, or an archive", offers: "files" },
@@ -75,18 +81,25 @@ The exit code is 0 once the version is ready, and 3 if it was taken back or noth
       const chosen = { space: SPACE, content_type: "application/x-tar", ...(copies === undefined ? {} : { copies }) };
       const stored = await putFile(invocation, archive, chosen);
       sha256 = String(stored["sha256"]);
-      say(`${counted(Number(stored["holders"]), "member")} of the fleet hold it: ${sha256}`);
+      const holders = Number(stored["holders"]);
+      say(`${counted(holders, "member")} of the fleet ${holders === 1 ? "holds" : "hold"} it: ${sha256}`);
     } finally {
       rmSync(folder, { recursive: true, force: true });
     }
     const input = { name, artifact: sha256, ...(within === undefined ? {} : { within }) };
     const body = await give(invocation, input, declared, packed);
     if (invocation.options["wait"] === false) {
-      await showResult(invocation, body, `${name} is deployed; cairn service get ${name} shows what becomes of it\n`);
+      const where = body["space"] === SPACE ? "" : ` --space ${cell(body["space"])}`;
+      await showResult(
+        invocation,
+        body,
+        `${name} is deployed; cairn service get ${name}${where} shows what becomes of it\n`,
+      );
       return 0;
     }
-    const outcome = await outcomeOf(invocation, body, (within ?? WITHIN_SECONDS) * 1000 + MORE_MS);
+    const { output, ...outcome } = await outcomeOf(invocation, body, (within ?? WITHIN_SECONDS) * 1000 + MORE_MS);
     await showResult(invocation, { ...body, ...outcome }, `${cell(name)} ${outcome.text}\n`);
+    if (outcome.outcome === "taken_back" && output !== "") say(`the end of what this version wrote:\n${output}`);
     return outcome.outcome === "ready" ? 0 : NEGATIVE_EXIT;
   },
 };
@@ -169,28 +182,57 @@ interface Outcome {
   text: string;
 }
 
-/** Waits until it is known what a deploy came to, at most so long. */
+/** Waits until it is known what a deploy came to, at most so long. `output`: the end of what the new version wrote. */
 async function outcomeOf(
   invocation: Invocation,
   { name, space, version, artifact }: Record<string, unknown>,
   waitMs: number,
-): Promise<Outcome> {
+): Promise<Outcome & { output: string }> {
   const untilMs = performance.now() + waitMs;
   let told = "";
-  for (;;) {
+  let output = "";
+  for (let looks = 0; ; looks += 1) {
     const seen = await lookAt(invocation, { name, space }).catch((error: unknown) => {
       // The leader may change meanwhile, or not have judged the first version of the service yet.
       if (error instanceof Fault && (error.code === "not_found" || error.code === "unavailable")) return error;
       throw error;
     });
     const found = seen instanceof Fault ? undefined : judge(seen, Number(version), artifact);
-    if (typeof found === "object") return found;
-    const text = found ?? (seen instanceof Fault ? seen.message : "");
+    if (typeof found === "object") return { ...found, output };
+    const text = found ?? (seen instanceof Fault ? waitsFor(seen) : "");
+    // Once it is taken back, nothing has its output any more.
+    if (!(seen instanceof Fault) && hasBegun(seen) && (text !== told || looks % OUTPUT_LOOKS === 0))
+      output = (await outputOf(invocation, { name, space })) || output;
     if (text !== told && text !== "") say(text);
     told = text;
     if (performance.now() >= untilMs)
-      return { outcome: "unknown", text: `is not ready after ${Math.round(waitMs / 1000)} s, nor taken back: ${told}` };
+      return {
+        ...{ outcome: "unknown", output },
+        text: `is not ready after ${Math.round(waitMs / 1000)} s, nor taken back: ${told}`,
+      };
     await pause(LOOK_MS);
+  }
+}
+
+/** A first version is not known before the leader has judged it. */
+function waitsFor({ code, message }: Fault): string {
+  return code === "not_found" ? UNJUDGED : message;
+}
+
+/** Reports whether the last start is one of the new version, which is not ready. */
+function hasBegun({ service }: Record<string, unknown>): boolean {
+  const copies = objectsOf(isJsonObject(service) ? service["copies"] : undefined);
+  return copies.some(({ state, failures }) => state === "starting" || (state === "idle" && Number(failures) > 0));
+}
+
+/** Returns the last lines of what the last start wrote; "" where nobody says. */
+async function outputOf(invocation: Invocation, input: Record<string, unknown>): Promise<string> {
+  try {
+    const { body } = await askNode(invocation, "service_output", input);
+    return String(body["output"]).trimEnd().split("\n").slice(-OUTPUT_LINES).join("\n").slice(-OUTPUT_CHARS);
+  } catch (error) {
+    if (error instanceof Fault) return "";
+    throw error;
   }
 }
 
@@ -206,7 +248,7 @@ function judge({ service, next }: Record<string, unknown>, version: number, arti
   if (failed?.["version"] === version)
     return { outcome: "taken_back", text: `was taken back: ${cell(failed["reason"])}` };
   const inForce = Number(shown["version"]);
-  if (inForce < version) return "the leader has not taken it yet";
+  if (inForce < version) return UNJUDGED;
   if (shown["artifact"] !== artifact || (failed !== undefined && inForce > version))
     return { outcome: "replaced", text: "has another version by now, which somebody else has given it" };
   const places = copies.map(({ name, node }) => cell(name ?? node ?? "")).filter((place) => place !== "");

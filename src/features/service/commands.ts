@@ -19,15 +19,25 @@ const MEMBER: Option = { flags: "--node <member>", help: "of this member, where 
 
 const named = (words: Words) => ({ name: words.args[0], ...optionText(words, "space") });
 
+/** Where a service is another space than commands ask for by themselves. */
+const inSpace = (space: unknown) => (space === "fleet" ? "" : ` in ${space}`);
+const spaceOption = (space: unknown) => (space === undefined || space === "fleet" ? "" : ` --space ${space}`);
+
 function copyWords({ state, name, fence, reason }: Row): string {
   const where = name === undefined ? "" : ` on ${name}`;
   return `${state}${where}${fence === undefined ? "" : ` (${fence})`}${reason === "" ? "" : `: ${reason}`}`;
 }
 
+/** Says that the last deploy was taken back; or "". */
+function failedWords({ deploy_failed: failed }: Row): string {
+  const { version, reason } = (failed ?? {}) as Row;
+  return failed === undefined ? "" : `the deploy of version ${version} was taken back: ${reason}`;
+}
+
 const list: FeatureCommand = {
   words: ["service", "list"],
   summary: "list the programs that the fleet keeps running, and the members that may run them",
-  more: "Declare one with `cairn apply -f FILE`, or as the context fleet/services/NAME. install, uninstall and status are about cairn itself.",
+  more: "Declare one with `cairn deploy`, with `cairn apply -f FILE`, or as the context fleet/services/NAME. install, uninstall and status are about cairn itself.",
   options: [
     { flags: "--space <space>", help: "only those of this space" },
     { flags: "--state <state>", help: "only those in this state, such as idle" },
@@ -38,7 +48,8 @@ const list: FeatureCommand = {
     const rows = (services as Row[]).map((row) => {
       const copies = row["copies"] as Row[];
       const places = copies.map(copyWords).join("; ");
-      return [String(row["name"]), String(row["state"]), `fence ${row["fence"]}`, String(row["url"] ?? ""), places];
+      const head = [String(row["name"]), String(row["space"]), String(row["state"]), `fence ${row["fence"]}`];
+      return [...head, String(row["url"] ?? ""), places || failedWords(row)];
     });
     const nodes = (members as Row[]).map(({ name, node, drained, services: run }) => {
       return [String(name || node), drained === true ? "drained" : "", (run as string[]).join(", ")];
@@ -56,9 +67,14 @@ const get: FeatureCommand = {
   operation: "service_get",
   input: named,
   show: ({ service, next }) => {
-    const { name, state, fence, url, copies } = service as Row;
-    const head = `${name} is ${state}, fence ${fence}${url === undefined ? "" : `, at ${url}`}\n`;
-    const lines = [...(copies as Row[]).map(copyWords), ...(next as string[]).map((text) => `next: ${text}`)];
+    const { name, space, state, fence, url, copies } = service as Row;
+    const head = `${name}${inSpace(space)} is ${state}, fence ${fence}${url === undefined ? "" : `, at ${url}`}\n`;
+    const failed = failedWords(service as Row);
+    const lines = [
+      ...(copies as Row[]).map(copyWords),
+      ...(next as string[]).map((text) => `next: ${text}`),
+      ...(failed === "" ? [] : [failed]),
+    ];
     return `${head}${lines.map((line) => `  ${line}\n`).join("")}`;
   },
   isNo: ({ service }) => (service as Row)["state"] !== "ready",
@@ -84,7 +100,7 @@ const plan: FeatureCommand = {
       const end = list === "" ? `  nothing: ${why}\n` : `${list}  then: ${after}\n`;
       return `${name}${copy === undefined ? "" : ` of ${copy}`}: ${now}\n${end}  members: ${members || "none"}\n`;
     });
-    return shown.length === 0 ? "no services\n" : shown.join("");
+    return shown.length === 0 ? "no services: those that are disabled have no plan\n" : shown.join("");
   },
 };
 
@@ -146,8 +162,8 @@ const rollback: FeatureCommand = {
   args: [NAME],
   operation: "service_rollback",
   input: (words) => ({ name: words.args[0] }),
-  show: ({ name, version }) =>
-    `${name} goes back by version ${version} of its declaration; cairn service get ${name}\n`,
+  show: ({ name, space, version }) =>
+    `${name} goes back by version ${version} of its declaration; cairn service get ${name}${spaceOption(space)}\n`,
 };
 
 /** The commands of services. */

@@ -235,7 +235,7 @@ function decideStart(wanted: Wanted, row: ServiceRow | undefined, world: World):
 
 function noneCan(candidates: readonly Candidate[]): string {
   const why = candidates.map(({ name, problem }) => `${name}: ${problem}`).join("; ");
-  return `no member can run it: ${why || "none has said that it runs services (fleet.run)"}`;
+  return `no member can run it: ${why || "none has said that it runs services (setting fleet.run, as in cairn serve --fleet-run NAME)"}`;
 }
 
 function stepOf(

@@ -85,6 +85,10 @@ export const serviceRollback = macro({
     // The newest version, though the leader may not have judged it yet, or has refused it.
     const newest = await steps.tryAsk("context_get", { id: serviceId(name), max_chars: MAX_CHARS });
     const version = (newest instanceof Fault ? 0 : beforeOf(objectOf(newest))) || beforeOf(now.declared);
+    if (version === 0 && newest instanceof Fault && newest.code === "not_found" && now.version === 0)
+      throw new Fault("not_found", `There is no service ${JSON.stringify(name)}`, {
+        hint: "service_list shows those that you may see.",
+      });
     if (version === 0)
       throw new Fault("not_found", `The service ${name} has nothing to go back to`, {
         hint: `cairn context history ${serviceId(name)} shows the versions of its declaration; context_restore brings one back.`,

@@ -179,7 +179,7 @@ export const serviceOutput = (node: Services): Operation =>
       const places = rows.map((row) => ({ row, node: row.node, name: nameOf(row.node, nodes) }));
       const row = word === undefined ? rows[0] : oneNamed(word, places, "node")?.row;
       const nothing = { name, running: false, output: "", bytes: 0 };
-      if (row === undefined) return { ...nothing, note: "it was never started there" };
+      if (row === undefined) return { ...nothing, note: "no start of it is known there" };
       const place = { node: nameOf(row.node, nodes), running: isHeld(row) };
       const tail = await node.find(SERVICE_OUTPUT)?.(row, signal);
       if (tail === undefined) return { ...nothing, ...place, note: `the node ${place.node} does not say` };
