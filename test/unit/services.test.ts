@@ -299,3 +299,16 @@ test("without a primary a plan and a move go by the order that a start goes by",
   expect(fleet.rows("web")[0]).toMatchObject({ state: "ready", node: "n-c" });
   expect(await starts(fleet)).toHaveLength(1);
 }, 60_000);
+
+test("what was written by a start of another space is not for the readers of the space that is declared now", async () => {
+  await using fleet = startServices({ a: ["*"] });
+  await fleet.declareService("web", { ...program(fleet), primary: "a" });
+  await fleet.ready("web", "a");
+  expect(await fleet.call("service_output", { name: "web", space: "ops" })).toMatchObject({ running: true, node: "a" });
+  // No member could start it again, so that start goes on.
+  await fleet.declareService("web", { ...program(fleet), primary: "nobody", space: "lab" });
+  expect(fleet.rows("web")[0]).toMatchObject({ state: "ready", space: "ops" });
+  expect(await fleet.call("service_output", { name: "web", space: "lab" })).toEqual({
+    ...{ name: "web", running: false, output: "", bytes: 0, note: "it was never started there" },
+  });
+}, 60_000);
