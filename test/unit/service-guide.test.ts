@@ -4,22 +4,20 @@ import { expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { judgeValue } from "../../src/features/declare/judge.ts";
 import { FEATURES } from "../../src/features/index.ts";
-import { ACTION } from "../../src/features/job/action.ts";
-import { RULE } from "../../src/features/job/rule.ts";
-import { PROBE } from "../../src/features/probe/declared.ts";
 import { serviceCommands } from "../../src/features/service/commands.ts";
 import { operationsOf } from "../../src/operation/derive.ts";
 import { parseInput } from "../../src/operation/parse-input.ts";
 import { Services } from "../../src/operation/services.ts";
 
 const guide = readFileSync(new URL("../../docs/service-guide.md", import.meta.url), "utf8");
-const KINDS = new Map([PROBE, ACTION, RULE].map((each) => [each.kind, each] as const));
+const KINDS = new Map(FEATURES.flatMap(({ declares = [] }) => declares).map((each) => [each.kind, each]));
 
 test("its declarations are taken", () => {
-  const [, yaml = ""] = /```yaml\n([\s\S]*?)```/.exec(guide) ?? [];
-  const declared = Bun.YAML.parse(yaml) as Record<string, unknown>[];
+  const blocks = [...guide.matchAll(/```yaml\n([\s\S]*?)```/g)].map(([, yaml = ""]) => Bun.YAML.parse(yaml));
+  const declared = blocks.flat() as Record<string, unknown>[];
   expect(declared.map(({ kind, name }) => `${kind} ${name}`)).toEqual([
-    ...["probe web", "probe queue", "action tidy", "rule queue-long"],
+    ...["service wiki", "probe web", "probe queue", "action tidy", "rule queue-long", "action report"],
+    "schedule nightly",
   ]);
   for (const { kind, name, ...value } of declared) {
     const found = KINDS.get(String(kind)) as Parameters<typeof judgeValue>[0];
