@@ -11,7 +11,7 @@ import type { Answer } from "./answer.ts";
 import { DEFAULT_WAIT_SECONDS, type ReadOperation } from "./define.ts";
 import type { Positions } from "./positions.ts";
 import type { CachedCall, Forwarded, Routing } from "./routing.ts";
-import { notCurrent, notLeader, notReady, waitingFault } from "./routing-faults.ts";
+import { notCurrent, notLeader, notReady, refusedThere, waitingFault } from "./routing-faults.ts";
 
 /** A read that was parsed and admitted on this node. */
 export interface AdmittedRead extends Omit<CachedCall, "operation" | "kind"> {
@@ -147,7 +147,9 @@ export class ReadRouter {
       const own = this.#mode() === "leader" ? await this.#afterBarrier(read) : undefined;
       if (own !== undefined) return own;
       if (routing === undefined || read.forwarded !== undefined) throw notLeader(routing?.leader());
-      const answer = await this.#forward(read, "leader", routing);
+      const answer = await this.#forward(read, "leader", routing).catch((error: unknown) => {
+        throw read.operation.atLeader === true ? refusedThere(error, routing.leader()) : error;
+      });
       if (answer !== "local") return answer;
     }
   }

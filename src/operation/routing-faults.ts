@@ -50,6 +50,17 @@ export function neverForwarded(operation: string, leader: { name: string } | und
   });
 }
 
+/** Returns a refusal by the leader of what this node may not bring to it, with its name: there it can be asked. */
+export function refusedThere(error: unknown, leader: { name: string } | undefined): unknown {
+  if (!(error instanceof Fault) || error.code !== "forbidden" || leader === undefined) return error;
+  const { message, facts } = error;
+  return new Fault("forbidden", message, {
+    hint: `Run it on ${leader.name}.`,
+    facts: { ...facts, leader: { name: leader.name } },
+    cause: error,
+  });
+}
+
 /** Returns the fault of a call that no node took in time. `cause` is the error of the last attempt. */
 export function gaveUp(mayBeDone: boolean, cause: unknown): Fault {
   // The text of an unexpected error is not for callers.

@@ -172,6 +172,6 @@ function placed(tx: Writer, id: string): Pick<JobRow, "place"> {
 /** The refusal of an action that is not there. */
 export function noAction(action: string, space: string): Fault {
   return new Fault("not_found", `There is no action ${JSON.stringify(action)} in the space ${JSON.stringify(space)}`, {
-    hint: "declaration_list with the kind action shows those in force, with their spaces.",
+    hint: "declaration_list with the kind action shows those in force, with their spaces. A new one is in force within seconds.",
   });
 }

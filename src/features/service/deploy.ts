@@ -8,12 +8,17 @@ import { describeIssue } from "../../lib/schema-issue.ts";
 import { BLOB_HASH } from "../../operation/blob-references.ts";
 import { type MacroSteps, macro } from "../../operation/define.ts";
 import { KEPT_VERSIONS } from "./artifacts.ts";
-import { SERVICE } from "./declared.ts";
+import { SERVICE, type ServiceShape } from "./declared.ts";
+import { archiveOfTexts, MAX_FILES, putArchive } from "./deploy-files.ts";
 import { beforeOf, objectOf } from "./deploying.ts";
 import { DEFAULT_SPACE, serviceId, serviceName } from "./rows.ts";
 
 /** Seconds until it must be ready, where the call does not say. */
 const WITHIN_SECONDS = 120;
+/** Longest call, files included. */
+export const MAX_DEPLOY_BYTES = 1024 * 1024;
+/** In place of the artifact whose files are not put yet. */
+const NO_ARTIFACT = "0".repeat(64);
 /** A declaration is not cut. */
 const MAX_CHARS = 100_000;
 
@@ -32,10 +37,19 @@ export const serviceDeploy = macro({
   title: "Deploy a service",
   search: "roll out, release, ship a build, new version of a daemon, blue green",
   description:
-    "Gives a service another artifact: an archive, put before as a blob of the space fleet, which its members unpack as its folder. Once the member that runs it has it, the running one ends and the new one starts. If that is not ready in time, the declaration before comes back by itself. The steps are blob_stat, declaration_list, context_get and context_put. `cairn deploy` packs a folder, puts it, calls this and waits.",
+    "Gives a service, or a new one, another version: files that you write here, or an archive that was put before as a blob of the space fleet. Its members unpack it as its folder. Once the member that runs it has it, the running one ends and the new one starts. If that is not ready in time, the declaration before comes back by itself. It returns at once: wait with event_wait for cairn.service.ready, or look with service_get. The steps are blob_put, blob_stat, declaration_list, context_get and context_put. `cairn deploy` packs a folder, puts it, calls this and waits.",
   input: z.object({
     name: serviceName,
-    artifact: z.string().regex(BLOB_HASH, "is a SHA-256 of 64 hex digits").describe("SHA-256 of the archive."),
+    files: z
+      .record(z.string().min(1).max(255), z.string())
+      .refine((all) => Object.keys(all).length <= MAX_FILES, { message: `has more than ${MAX_FILES} files` })
+      .optional()
+      .describe("Texts by their path, such as bin/server.js; one that begins with #! can be run. Or artifact."),
+    artifact: z
+      .string()
+      .regex(BLOB_HASH, "is a SHA-256 of 64 hex digits")
+      .optional()
+      .describe("SHA-256 of an archive that is a blob already."),
     declared: z
       .record(z.string().max(64), z.unknown())
       .optional()
@@ -49,22 +63,29 @@ export const serviceDeploy = macro({
       .describe(`Seconds until it must be ready (default ${WITHIN_SECONDS}).`),
   }),
   example: { name: "wiki", artifact: "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08" },
-  samples: { declared: { argv: ["./wiki"], port: 8080, ready: { http: "/health" } }, within: 60 },
-  maxInputBytes: 128 * 1024,
+  samples: {
+    files: { "bin/run": "#!/bin/sh\nexec sleep 60\n" },
+    declared: { argv: ["./wiki"], port: 8080, ready: { http: "/health" } },
+    within: 60,
+  },
+  maxInputBytes: MAX_DEPLOY_BYTES,
   output,
   access: { verb: "write", spaces: [DEFAULT_SPACE] },
   hints: { destructive: true },
-  async run({ name, artifact, declared = {}, within = WITHIN_SECONDS }, steps) {
-    await requireArtifact(steps, artifact);
+  async run({ name, files, artifact: given, declared = {}, within = WITHIN_SECONDS }, steps) {
+    refuseNothing(files, given);
+    const contentOf = (base: Record<string, unknown>, artifact: string, before: number) => ({
+      ...withoutNulls({ ...base, ...declared, artifact, enabled: null }),
+      deploy: { before, within },
+    });
+    if (given !== undefined) await requireArtifact(steps, given);
+    // Before files are copied, which takes its time.
+    else judged(name, contentOf((await inForce(steps, name)).declared, NO_ARTIFACT, 0));
+    const artifact = given ?? (await putArchive(steps, archiveOfTexts(files ?? {})));
     const now = await inForce(steps, name);
-    const changed = Object.entries({ ...now.declared, ...declared, artifact, enabled: null });
     // What was not ready yet is not what it goes back to.
     const before = isPending(now.declared) || now.declared["enabled"] === false ? beforeOf(now.declared) : now.version;
-    const content = {
-      ...Object.fromEntries(changed.filter(([, value]) => value !== null)),
-      deploy: { before, within },
-    };
-    return put(steps, name, content, before, [artifact, now.declared["artifact"]]);
+    return put(steps, name, contentOf(now.declared, artifact, before), before, [artifact, now.declared["artifact"]]);
   },
 });
 
@@ -101,6 +122,33 @@ export const serviceRollback = macro({
   },
 });
 
+/** Throws Fault `invalid_input` where neither or both are given. */
+function refuseNothing(files: Record<string, string> | undefined, artifact: string | undefined): void {
+  const isEmpty = files === undefined || Object.keys(files).length === 0;
+  if (isEmpty !== (artifact === undefined)) return;
+  throw new Fault("invalid_input", isEmpty ? "There is nothing to deploy" : "files and artifact are both given", {
+    hint: "Give files, texts by their path, or artifact, the SHA-256 of an archive that is a blob of the space fleet.",
+    details: { field: "files" },
+  });
+}
+
+function withoutNulls(fields: Record<string, unknown>): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== null));
+}
+
+/** Returns a declaration as its schema reads it. Throws Fault `invalid_input` for a wrong one. */
+function judged(name: string, content: Record<string, unknown>): ServiceShape {
+  const parsed = SERVICE.schema.safeParse(content);
+  const problem = parsed.success
+    ? SERVICE.problem?.(parsed.data, name)
+    : describeIssue(parsed.error.issues[0], content).text;
+  if (parsed.success && problem === undefined) return parsed.data;
+  throw new Fault("invalid_input", `The service ${name} cannot be declared so: ${problem}`, {
+    hint: "Nothing was written. A new service needs declared.argv, the program and its words; declaration_kinds with the kind service shows all fields.",
+    details: { field: "declared" },
+  });
+}
+
 /** Throws Fault `not_found` where no blob is there. */
 async function requireArtifact(steps: MacroSteps, sha256: string): Promise<void> {
   const found = await steps.tryAsk("blob_stat", { space: DEFAULT_SPACE, sha256 });
@@ -135,15 +183,7 @@ async function put(
   before: number,
   artifacts: readonly unknown[],
 ): Promise<Output> {
-  const parsed = SERVICE.schema.safeParse(content);
-  const problem = parsed.success
-    ? SERVICE.problem?.(parsed.data, name)
-    : describeIssue(parsed.error.issues[0], content).text;
-  if (!parsed.success || problem !== undefined)
-    throw new Fault("invalid_input", `The service ${name} cannot be declared so: ${problem}`, {
-      hint: "Nothing was written. A new service needs its words (`cairn deploy NAME PATH -- ./run`); `cairn call declaration_kinds` shows all fields.",
-      details: { field: "declared" },
-    });
+  const { space } = judged(name, content);
   const id = serviceId(name);
   const found = await steps.tryAsk("context_get", { id, max_chars: MAX_CHARS });
   if (found instanceof Fault && found.code !== "not_found") throw found;
@@ -154,6 +194,5 @@ async function put(
   const kept = { ...metadata, blobs: blobs.slice(0, KEPT_VERSIONS) };
   const { version } = await steps.ask("context_put", { id, content, metadata: kept, ...condition });
   const { artifact } = content;
-  const space = parsed.data.space;
   return { name, space, version: Number(version), before, ...(typeof artifact === "string" ? { artifact } : {}) };
 }

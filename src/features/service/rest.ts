@@ -1,9 +1,9 @@
 // The HTTP routes of services, as rows for the router of api/. Rules and rights are those of the operations.
 
 import type { PathParameter, RestRoute } from "../../operation/rest-route.ts";
+import { MAX_DEPLOY_BYTES } from "./deploy.ts";
 
 const MAX_BODY_BYTES = 4096;
-const MAX_DEPLOY_BYTES = 128 * 1024;
 const tag = "services";
 const name: PathParameter = { kind: "wide", maxLength: 64, description: "Name of the service" };
 const response = { kind: "json" } as const;
@@ -101,8 +101,8 @@ export const serviceRoutes: readonly RestRoute[] = [
     operation: "service_deploy",
     body: {
       kind: "json",
-      members: ["artifact", "declared", "within"],
-      refusal: "The body must be a JSON object with artifact",
+      members: ["files", "artifact", "declared", "within"],
+      refusal: "The body must be a JSON object with files or artifact",
       maxBytes: MAX_DEPLOY_BYTES,
     },
     response,

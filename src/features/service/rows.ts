@@ -134,7 +134,7 @@ export function requireService(reader: Reader, name: string, space: string): voi
   const declared = row === undefined || row.version === 0 ? undefined : parseObject(row.text);
   if (declared !== undefined && (declared["space"] ?? DEFAULT_SPACE) === space) return;
   throw new Fault("not_found", `There is no service ${JSON.stringify(name)} in the space ${JSON.stringify(space)}`, {
-    hint: "service_list shows those that you may see, with their spaces.",
+    hint: "service_list shows those that you may see, with their spaces. A new one is in force within seconds.",
   });
 }
 
