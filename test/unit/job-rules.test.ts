@@ -161,6 +161,8 @@ test("leaders that both believe to lead start one job; a new one counts anew, an
   await node.log.propose(nodeCommand(jobRuleFire, { ...late, firing: 3, cool_down_ms: 100_000 }));
   await node.log.propose(nodeCommand(jobRuleFire, { ...late, firing: 3, at_most: 2 }));
   expect((await node.jobs()).length).toBe(2);
+  // One that forgets the rule is of an earlier leader: it is declared again, and goes on counting.
+  await node.log.propose(nodeCommand(jobRuleFire, { ...late, firing: 0, job: null }));
   await node.log.propose(nodeCommand(jobRuleFire, { ...late, firing: 3 }));
   expect((await node.jobs()).length).toBe(3);
 });
