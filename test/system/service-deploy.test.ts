@@ -158,6 +158,9 @@ test("what cannot be deployed is refused before anything is sent: exit code 2, w
   writeFileSync(join(folder, "bad.tar"), "no archive".repeat(100));
   expect(await refused("web", join(folder, "bad.tar"))).toContain("archive is refused");
   expect(await refused("web", join(folder, "nowhere"))).toContain("Cannot read");
+  const misnamed = await refused("My Web", path);
+  expect(misnamed).toContain('not "My Web"');
+  expect(misnamed).not.toContain("packed");
   mkdirSync(join(folder, "empty"));
   expect(await refused("web", join(folder, "empty"))).toContain("no file");
   expect(await refused("web", path, "--to", "web", "--primary", "a")).toContain("--to and --primary");

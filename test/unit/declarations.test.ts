@@ -357,6 +357,12 @@ describe("declaration_apply", () => {
     expect(await apply(many)).toMatchObject({ applied: false });
   });
 
+  test("a refusal names the fields of the kind, and how to see them", async () => {
+    const { message, hint } = await refusal(apply([{ kind: "lamp", name: "desk", declared: { wats: 40 } }]));
+    expect(message).toContain("lamp desk: ");
+    expect(hint).toMatch(/Fields of the kind lamp: watts\b.*'\{"kind":"lamp"\}'/);
+  });
+
   test("declaration_kinds says how they are written", async () => {
     const { kinds } = await node.call("declaration_kinds", { kind: "lamp" });
     expect(kinds).toMatchObject([

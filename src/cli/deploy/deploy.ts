@@ -8,6 +8,7 @@ import { counted } from "../../lib/counted.ts";
 import { Fault } from "../../lib/fault.ts";
 import { isJsonObject } from "../../lib/json-value.ts";
 import { pause } from "../../lib/pause.ts";
+import { DECLARED_NAME } from "../../operation/declared-kind.ts";
 import { putFile } from "../blob/put.ts";
 import { askNode } from "../client.ts";
 import { type Command, countOption, type Invocation, textOption, textsOption } from "../command.ts";
@@ -69,6 +70,15 @@ The exit code is 0 once the version is ready, and 3 if it was taken back or noth
     const declared = declaredBy(invocation);
     const within = countOption(invocation, "within", "--within", 1);
     const copies = countOption(invocation, "copies", "--copies", 1);
+    // Before anything is packed and sent.
+    if (!DECLARED_NAME.test(name))
+      throw new Fault(
+        "invalid_input",
+        `NAME takes 1 to 64 of a-z, 0-9 and . _ - (not first), not ${JSON.stringify(name)}`,
+        {
+          hint: "For example: cairn deploy web ./dist -- ./server",
+        },
+      );
     const folder = mkdtempSync(join(tmpdir(), "cairn-deploy-"));
     let sha256: string;
     let packed: Packed;

@@ -12,7 +12,7 @@ import { type DeclaredKind, declaredId } from "../../operation/declared-kind.ts"
 import { type MacroSteps, macro } from "../../operation/define.ts";
 import type { Services } from "../../operation/services.ts";
 import { judgeText } from "./judge.ts";
-import { kindArgument, kindsOf, requireKind } from "./list.ts";
+import { fieldsOf, kindArgument, kindsOf, requireKind } from "./list.ts";
 
 /** Most declarations of one call. */
 export const MAX_APPLIED = 500;
@@ -138,14 +138,15 @@ function refuseWrong(kinds: readonly DeclaredKind[], all: readonly Wanted[]): vo
     seen.add(id);
     const found = [...("problem" in judged ? [judged.problem] : []), ...twice];
     const from = source === "" ? "" : ` (${printableLine(source)})`;
-    return found.map((problem) => ({ index, text: `${word} ${name}${from}: ${problem}` }));
+    return found.map((problem) => ({ index, kind, text: `${word} ${name}${from}: ${problem}` }));
   });
-  if (problems.length === 0) return;
+  const [first] = problems;
+  if (first === undefined) return;
   const named = problems.slice(0, MAX_NAMED).map(({ text }) => text);
   const more = problems.length > MAX_NAMED ? ` (and ${problems.length - MAX_NAMED} more)` : "";
   throw new Fault("invalid_input", `${named.join("; ")}${more}`, {
-    hint: "Nothing was written. `cairn call declaration_kinds` shows how they are written.",
-    details: { field: `declarations.${problems[0]?.index ?? 0}` },
+    hint: `Nothing was written. Fields of the kind ${first.kind.kind}: ${fieldsOf(first.kind).join(", ")}. \`cairn call declaration_kinds '{"kind":"${first.kind.kind}"}'\` shows how they are written.`,
+    details: { field: `declarations.${first.index}` },
   });
 }
 

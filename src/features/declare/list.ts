@@ -106,8 +106,17 @@ export const declarationKinds = (node: Services) =>
       return {
         kinds: only.map(({ kind, place, summary, schema, example }) => ({
           ...{ kind, place: `fleet/${place}/NAME`, summary, example },
-          schema: z.toJSONSchema(schema, { io: "input" }) as Record<string, unknown>,
+          schema: jsonSchemaOf(schema),
         })),
       };
     },
   });
+
+/** Returns the names of the fields that a declaration of a kind may have. */
+export function fieldsOf({ schema }: DeclaredKind): string[] {
+  return Object.keys((jsonSchemaOf(schema)["properties"] ?? {}) as Record<string, unknown>);
+}
+
+function jsonSchemaOf(schema: DeclaredKind["schema"]): Record<string, unknown> {
+  return z.toJSONSchema(schema, { io: "input" }) as Record<string, unknown>;
+}
