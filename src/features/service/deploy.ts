@@ -144,7 +144,7 @@ function judged(name: string, content: Record<string, unknown>): ServiceShape {
     : describeIssue(parsed.error.issues[0], content).text;
   if (parsed.success && problem === undefined) return parsed.data;
   throw new Fault("invalid_input", `The service ${name} cannot be declared so: ${problem}`, {
-    hint: `Nothing was written. A new service needs declared.argv, the program and its words; declaration_kinds with the kind service shows all fields.`,
+    hint: "Nothing was written. A new service needs declared.argv, the program and its words; declaration_kinds with the kind service shows all fields.",
     details: { field: "declared" },
   });
 }
