@@ -117,6 +117,27 @@ describe("the systemd unit", () => {
       }
     },
   );
+
+  test.skipIf(Bun.which("systemd-analyze") === null)(
+    "systemd-analyze security finds it as closed as it was [needs systemd]",
+    () => {
+      const folder = mkdtempSync(join(tmpdir(), "cairn-unit-"));
+      try {
+        const path = join(folder, "cairn.service");
+        writeFileSync(path, systemdUnit({ ...facts, account: "cairn" }));
+        const { stdout, stderr } = Bun.spawnSync({
+          cmd: ["systemd-analyze", "security", "--offline=yes", "--no-pager", path],
+        });
+        const score = /exposure level for cairn\.service: ([0-9.]+)/.exec(`${stdout}`)?.[1];
+        console.log(`systemd-analyze security: ${score} for cairn.service of the system (0 is closed, 10 open)`);
+        expect({ score: Number(score), stderr: `${stderr}` }).toMatchObject({ score: expect.any(Number) });
+        // 1.9 with Debian 12; other versions weigh a little otherwise.
+        expect(Number(score)).toBeLessThan(2.5);
+      } finally {
+        rmSync(folder, { recursive: true, force: true });
+      }
+    },
+  );
 });
 
 describe("the launchd job", () => {

@@ -55,6 +55,26 @@ test.each([
   expect(problem(value)).toContain(text);
 });
 
+test.each([
+  [{}, ""],
+  [{ argv: ["/bin/wiki"] }, "argv: a service has either argv or unit"],
+  [{ unit: undefined }, "argv: a service has either argv or unit"],
+  [{ unit: "wiki" }, "unit: is the name of a unit"],
+  [{ unit: "-x.service" }, "unit: is the name of a unit"],
+  [{ lease: 30 }, "lease: a unit needs 45 seconds or more"],
+  [{ ready: undefined }, "ready: a unit needs a check"],
+  [{ user: "ann" }, "user: that of a unit is in its file"],
+  [{ artifact: "a".repeat(64) }, "artifact: that of a unit is in its file"],
+  [{ secrets: { TOKEN: "secret:A" } }, "secrets: that of a unit is in its file"],
+  [{ limits: { processes: 3 } }, "limits: that of a unit is in its file"],
+] as [Record<string, unknown>, string][])("of a unit %j is judged: %s", (more, text) => {
+  const value = { unit: "wiki.service", lease: 60, ready: { argv: ["true"] }, ...more };
+  const given = Object.fromEntries(Object.entries(value).filter(([, each]) => each !== undefined));
+  const found = judgeValue(SERVICE, "wiki", given);
+  expect("problem" in found ? found.problem : "").toContain(text);
+  expect("problem" in found).toBe(text !== "");
+});
+
 test("what a running copy depends on has another hash; what it does not, the same", () => {
   const hash = (value: Record<string, unknown>) =>
     hashOfProgram(serviceShape.parse({ argv: ["/bin/wiki"], primary: "mini", ...value }));

@@ -22,11 +22,15 @@ import { problemBy } from "./check.ts";
 import type { ServiceShape } from "./declared.ts";
 import { lastLineOf } from "./last-line.ts";
 import { MAX_REASON } from "./rows.ts";
+import { unitWords } from "./unit.ts";
 
 /** Output that is kept in memory. */
 const RING_BYTES = 64 * 1024;
 /** Between two checks until it is ready, in ms; doubled up to the longest. */
 const READY_MS = { first: 100, longest: 1000 };
+
+/** Time to end a unit, and between two tries, in ms. */
+const END_UNIT_MS = 5000;
 
 /** What it starts. */
 export interface CopySpec {
@@ -134,7 +138,11 @@ export class Copy {
 
   #specOf(shape: ServiceShape, argv: readonly string[]): ProcessSpec {
     const { name, start, fence } = this.spec;
-    const values = { CAIRN_SERVICE: name, CAIRN_FENCE: fence, CAIRN_LEASE: start };
+    const runtime = this.#parts.env["XDG_RUNTIME_DIR"] ?? "";
+    const values = {
+      ...{ CAIRN_SERVICE: name, CAIRN_FENCE: fence, CAIRN_LEASE: start },
+      ...(shape.unit === undefined ? {} : { XDG_RUNTIME_DIR: runtime }),
+    };
     const cwd = this.#artifact === "" ? shape.folder : join(this.#artifact, shape.folder);
     return specOf(shape, { argv, cwd, values }, this.#parts);
   }
@@ -148,12 +156,15 @@ export class Copy {
         this.#artifact = await this.#parts.artifact(this.spec.name, artifact, this.#over.signal);
       if (this.#stopped !== undefined) return this.#stopped;
       const sink = (chunk: Uint8Array) => this.#ring.push(chunk);
-      const spec = this.#specOf(shape, shape.argv);
+      // At the deadline of the lease; when it is asked to end it has its whole grace.
+      const graceOf = (leaseMs: number) => Math.min(shape.grace * 1000, leaseMs / 4);
+      const { unit, argv = [] } = shape;
+      const spec = this.#specOf(shape, unit === undefined ? argv : unitWords("hold", unit, graceOf(this.#leftMs())));
       const leaseMs = this.#leftMs();
+      const graceMs = graceOf(leaseMs);
       const child = GuardedProcess.start(spec, {
         ...{ command: this.#parts.command, leaseMs, onNodeGone: "end", ringBytes: 1024, stdout: sink, stderr: sink },
-        // At the deadline of the lease; when it is asked to end it has its whole grace.
-        graceMs: Math.min(shape.grace * 1000, leaseMs / 4),
+        graceMs,
       });
       this.#process = child;
       if (this.#stopped !== undefined) this.#ending = this.#endProcess();
@@ -163,9 +174,28 @@ export class Copy {
       });
       const end = await child.ended;
       await this.#ending;
+      await this.#endUnit(shape);
       return this.#endOf(end);
     } catch (error) {
       return this.#stopped ?? { failed: true, reason: reasonOf(error) };
+    }
+  }
+
+  /**
+   * Ends a unit that is left running by what held it, such as when its guard was killed: until then the copy has not
+   * ended.
+   */
+  async #endUnit(shape: ServiceShape): Promise<void> {
+    const { unit } = shape;
+    if (unit === undefined) return;
+    const graceMs = Math.min(END_UNIT_MS, shape.grace * 1000);
+    const spec = this.#specOf(shape, unitWords("end", unit, graceMs));
+    const ends = { timeoutMs: graceMs + END_UNIT_MS, graceMs: 0, signal: new AbortController().signal };
+    for (;;) {
+      const { end } = await runProcess(spec, ends);
+      if (end.code === 0) return;
+      this.waits = `${unit} cannot be stopped`;
+      await pause(END_UNIT_MS, new AbortController().signal);
     }
   }
 

@@ -8,6 +8,7 @@ import { BLOB_HASH } from "../../operation/blob-references.ts";
 import { boundFields, boundProblem } from "../../operation/bound.ts";
 import type { DeclaredKind } from "../../operation/declared-kind.ts";
 import { programFields, programFolder, programWords } from "../../operation/program-fields.ts";
+import { MIN_UNIT_LEASE, UNIT_NAME } from "./unit.ts";
 
 const MAX_TEXT = 512;
 /** Longest reason of a deploy that failed. */
@@ -63,7 +64,14 @@ const needed = z.strictObject({
 
 /** What is declared of a service. */
 export const serviceShape = z.strictObject({
-  argv: words.describe("Program and words, without a shell. It stays in the foreground"),
+  argv: words.optional().describe("Program and words, without a shell. It stays in the foreground"),
+  unit: z
+    .string()
+    .regex(UNIT_NAME, "is the name of a unit, such as wiki.service")
+    .optional()
+    .describe(
+      "In place of argv: a unit of systemd on its members, not enabled, with BindsTo= and After= the unit of the node. Its EnvironmentFile, /run/cairn/cairn-services/UNIT.env, has CAIRN_FENCE",
+    ),
   stop: words.optional().describe("A program that asks it to end, before SIGTERM"),
   ready: check.optional().describe("When it is ready after a start; default: when its program has started"),
   ready_timeout: z.number().int().min(1).max(3600).default(60).describe("Seconds from a start until it must be ready"),
@@ -156,7 +164,8 @@ export const SERVICE: DeclaredKind<ServiceShape> = {
 /** Returns what the schema cannot say is wrong. */
 function problemOf(service: ServiceShape): string | undefined {
   const { argv, stop, primary, backups, where, copies, failback } = service;
-  if (argv[0] === "") return "argv.0: names the program";
+  if (argv?.[0] === "") return "argv.0: names the program";
+  if ((argv === undefined) === (service.unit === undefined)) return "argv: a service has either argv or unit";
   if (stop?.[0] === "") return "stop.0: names the program";
   if (primary === undefined && backups.length > 0) return "backups: a service without primary has none";
   if (primary !== undefined && where !== "any") return "where: a service with a primary has none";
@@ -164,6 +173,8 @@ function problemOf(service: ServiceShape): string | undefined {
     return "user: a service with an artifact runs as the account of the node";
   if (service.artifact !== undefined && service.folder.split("/").includes(".."))
     return "folder: is below that of the artifact, without ..";
+  const unsuited = service.unit === undefined ? undefined : unitProblem(service);
+  if (unsuited !== undefined) return unsuited;
   const all = primary === undefined ? backups : [primary, ...backups];
   const twice = all.find((each, at) => all.indexOf(each) < at);
   if (twice !== undefined) return `backups: ${JSON.stringify(twice)} is named twice`;
@@ -172,6 +183,18 @@ function problemOf(service: ServiceShape): string | undefined {
   const bound = service.while && boundProblem(service.while);
   if (bound !== undefined) return `while: ${bound}`;
   return checkProblem("ready", service.ready, service) ?? checkProblem("status", service.status, service);
+}
+
+/** What a unit has of its own file is not declared here. */
+function unitProblem({ user, artifact, secrets, environment, limits, lease, ready }: ServiceShape): string | undefined {
+  if (ready === undefined) return "ready: a unit needs a check, since it is started by another process";
+  if (lease < MIN_UNIT_LEASE)
+    return `lease: a unit needs ${MIN_UNIT_LEASE} seconds or more, since the watchdog of a frozen node comes after 30`;
+  const isSet = Object.entries({ secrets, environment, limits }).find(
+    ([, value]) => Object.keys(value).length > 0,
+  )?.[0];
+  const field = user !== undefined ? "user" : artifact !== undefined ? "artifact" : isSet;
+  return field && `${field}: that of a unit is in its file`;
 }
 
 function checkProblem(field: string, given: CheckShape | undefined, service: ServiceShape): string | undefined {
@@ -206,5 +229,6 @@ export function hashOfProgram(service: ServiceShape): string {
   const parts = [argv, stop, ready, status, at, lease, user, folder, grace, environment, secrets, limits, space];
   // A service without one keeps the hash that earlier builds gave it: their update restarts nothing.
   if (artifact !== undefined) parts.push(artifact);
+  if (service.unit !== undefined) parts.push(`unit ${service.unit}`);
   return sha256Hex(JSON.stringify(parts)).slice(0, 12);
 }
