@@ -1,6 +1,7 @@
 // Probes that flap: what is written and told of them is bounded, whatever they do, and a failure is said at once.
 
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { Damping } from "../../src/features/probe/damping.ts";
 import { startProbes } from "../kit/probes.ts";
 
 let fleet: ReturnType<typeof startProbes>;
@@ -159,4 +160,22 @@ describe("beats that say now this and now that", () => {
     await Promise.all(Array.from({ length: 50 }, () => fleet.call("probe_beat", { name: "job", good: false })));
     expect(written("probe_beat_keep")).toBeLessThanOrEqual(10);
   });
+});
+
+test("of a probe that flaps, down is said at once after unknown, and unknown after down only when it lasts", () => {
+  const damping = new Damping();
+  const said = (state: "up" | "down" | "unknown") => ({ state, cause: "" as const, detail: "it" });
+  const row = (state: "down" | "unknown") => ({ state, cause: "" as const });
+  let nowMs = 0;
+  const take = (state: "up" | "down" | "unknown", of: "down" | "unknown") => {
+    nowMs += 1000;
+    return damping.take("web", said(state), row(of), { declaredMs: 0, nowMs });
+  };
+  for (let fall = 1; fall <= 3; fall += 1) {
+    take("up", "unknown");
+    take("unknown", "unknown");
+  }
+  expect(take("up", "unknown")).toBeUndefined();
+  expect(take("down", "unknown")).toMatchObject({ state: "down" });
+  expect(take("unknown", "down")).toBeUndefined();
 });
