@@ -78,6 +78,7 @@ const GOOD: Readonly<Record<string, readonly Json[]>> = {
       ...{ where: "label:gpu", user: "nobody" },
       while: { probe: "queue", above: 5, for_seconds: 30, cool_down_seconds: 60 },
     },
+    { unit: "wiki.service", ready: { http: "/", port: 80 }, lease: 60 },
     { argv: ["/bin/wiki"], while: { probe: "queue", below: 5 } },
   ],
 };

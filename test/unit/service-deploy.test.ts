@@ -171,7 +171,7 @@ test("only who may write declarations deploys; what is no artifact or no service
       code: "invalid_input",
       message: expect.stringMatching(message),
     });
-  await refusal({}, /argv is missing/);
+  await refusal({}, /either argv or unit/);
   await refusal({ argv: ["./run"], user: "web" }, /account of the node/);
   await refusal({ argv: ["./run"], folder: "/a/../.." }, /without \.\./);
   await expect(fleet.call("context_get", { id: "fleet/services/web" })).rejects.toMatchObject({ code: "not_found" });

@@ -309,6 +309,6 @@ test("what was written by a start of another space is not for the readers of the
   await fleet.declareService("web", { ...program(fleet), primary: "nobody", space: "lab" });
   expect(fleet.rows("web")[0]).toMatchObject({ state: "ready", space: "ops" });
   expect(await fleet.call("service_output", { name: "web", space: "lab" })).toEqual({
-    ...{ name: "web", running: false, output: "", bytes: 0, note: "it was never started there" },
+    ...{ name: "web", running: false, output: "", bytes: 0, note: "no start of it is known there" },
   });
 }, 60_000);
