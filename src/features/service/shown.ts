@@ -4,6 +4,7 @@ import { z } from "zod";
 import { timeOf } from "../../lib/time-of.ts";
 import type { DeclaredValue } from "../../operation/declared-rows.ts";
 import type { ServiceShape } from "./declared.ts";
+import { FENCES, FENCES_TEXT, fencingOf } from "./fencing.ts";
 import { type NodeRow, SERVICE_STATES, type ServiceRow } from "./rows.ts";
 
 const copy = z.object({
@@ -27,9 +28,7 @@ export const shownService = z.object({
   space: z.string(),
   version: z.number().int().describe("The version of its declaration that is in force."),
   state: z.enum([...SERVICE_STATES, "disabled"]).describe("The worst of its copies."),
-  fence: z
-    .enum(["resource", "none"])
-    .describe("resource: what it writes to refuses an older fence. none: only its guard sees to one copy at a time."),
+  fence: z.enum(FENCES).describe(FENCES_TEXT),
   url: z.string().optional().describe("Its path on every full node."),
   primary: z.string().optional(),
   backups: z.array(z.string()),
@@ -57,10 +56,11 @@ export function shownOf(
   rows: readonly ServiceRow[],
   nodes: readonly NodeRow[],
 ): ShownService {
-  const { space, primary, backups, where, labels, description, fence, port, enabled, artifact, deploy } = value;
+  const { space, primary, backups, where, labels, description, port, enabled, artifact, deploy } = value;
   const worst = ORDER.find((each) => rows.some(({ state }) => state === each)) ?? "idle";
   return {
-    ...{ name, space, version, state: enabled || rows.length > 0 ? worst : "disabled", fence },
+    ...{ name, space, version, state: enabled || rows.length > 0 ? worst : "disabled" },
+    fence: fencingOf(value),
     ...(port === undefined ? {} : { url: `/svc/${name}/` }),
     ...(primary === undefined ? {} : { primary }),
     ...{ backups, where, labels },

@@ -16,6 +16,7 @@ import { ThingHead } from "../../../page/thing-head.tsx";
 import { WrittenOutput } from "../../../page/written.tsx";
 import { serviceMove, serviceRestart } from "../control.ts";
 import { serviceRollback } from "../deploy.ts";
+import { FENCE_WORDS } from "../fencing.ts";
 import { SERVICE_PLAN } from "../plan.ts";
 import { OUTPUT_OF_SERVICE, SERVICE_GET } from "../read.ts";
 import { DEFAULT_SPACE } from "../rows.ts";
@@ -282,6 +283,6 @@ function About({ service }: { service: ShownService }) {
   if (labels.length > 0) rows.push(["Labels", <Words text={labels.join(", ")} />]);
   rows.push(["Declaration", `version ${version}`]);
   if (artifact !== undefined) rows.push(["Artifact", <span class="tag">{artifact.slice(0, 12)}</span>]);
-  rows.push(["Fenced by", fence === "none" ? "its guard alone" : "the resource, and its guard"]);
+  rows.push(["Fenced by", FENCE_WORDS[fence]]);
   return <Facts rows={rows} />;
 }

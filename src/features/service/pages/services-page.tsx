@@ -7,6 +7,7 @@ import { Card } from "../../../page/card.tsx";
 import { Filter, FilterState, FilterText } from "../../../page/filter.tsx";
 import { ListCard } from "../../../page/list-card.tsx";
 import { Ago, Words } from "../../../page/text.tsx";
+import { FENCE_WORDS } from "../fencing.ts";
 import { serviceList } from "../read.ts";
 import { SERVICE_STATES } from "../rows.ts";
 import type { ShownService } from "../shown.ts";
@@ -131,7 +132,7 @@ function ServiceRow({ service, nowMs }: { service: ShownService; nowMs: number }
       <td class="author">
         <Words text={held.join(", ")} />
       </td>
-      <td class="wider">{fence === "none" ? "its guard alone" : "the resource"}</td>
+      <td class="wider">{FENCE_WORDS[fence]}</td>
       <td class="end">{worst === undefined ? null : <Ago time={worst.since} nowMs={nowMs} />}</td>
     </tr>
   );
