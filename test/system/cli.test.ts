@@ -132,8 +132,8 @@ test("version names everything inside, without a node", async () => {
     stderr: "inherit",
   });
   const shown = JSON.parse(await new Response(asked.stdout).text());
-  expect(Object.keys(shown)).toEqual(["version", "commit", "bun", "sqlite", "tailscale", "go"]);
-  for (const version of Object.values(shown)) expect(version).toMatch(/^\S+$/);
+  expect(Object.keys(shown)).toEqual(["version", "commit", "level", "bun", "sqlite", "tailscale", "go"]);
+  for (const version of Object.values(shown)) expect(String(version)).toMatch(/^\S+$/);
 });
 
 test("a reader that closes the pipe early is no failure", async () => {
