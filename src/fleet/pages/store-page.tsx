@@ -4,6 +4,7 @@
 import type { z } from "zod";
 import { sizeText } from "../../lib/byte-size.ts";
 import type { Page } from "../../operation/page.ts";
+import { ListTable } from "../../page/list-table.tsx";
 
 import { storeGrowth } from "../growth.ts";
 
@@ -37,28 +38,18 @@ function Store({ growth: { points, bytes } }: { growth: z.infer<typeof storeGrow
             </p>
             <details>
               <summary>As a table</summary>
-              <table class="list">
-                <thead>
+              <ListTable columns={["Time", ["Changes so far", "number"]]}>
+                {points.map(({ time, changes }) => (
                   <tr>
-                    <th scope="col">Time</th>
-                    <th scope="col" class="number">
-                      Changes so far
-                    </th>
+                    <td>
+                      <time datetime={time}>{time.slice(0, 19).replace("T", " ")}</time>
+                    </td>
+                    <td class="number" data-value={changes}>
+                      {grouped.format(changes)}
+                    </td>
                   </tr>
-                </thead>
-                <tbody>
-                  {points.map(({ time, changes }) => (
-                    <tr>
-                      <td>
-                        <time datetime={time}>{time.slice(0, 19).replace("T", " ")}</time>
-                      </td>
-                      <td class="number" data-value={changes}>
-                        {grouped.format(changes)}
-                      </td>
-                    </tr>
-                  ))}
-                </tbody>
-              </table>
+                ))}
+              </ListTable>
             </details>
           </>
         )}

@@ -6,6 +6,7 @@ import type { Page } from "../../../operation/page.ts";
 import { address } from "../../../page/address.ts";
 import { Card } from "../../../page/card.tsx";
 import { Filter, FilterText } from "../../../page/filter.tsx";
+import { ListTable } from "../../../page/list-table.tsx";
 import { PageLinks } from "../../../page/page-links.tsx";
 import { Ago, type Named, nameText, Words } from "../../../page/text.tsx";
 import { agentList } from "../list.ts";
@@ -87,57 +88,44 @@ function Roster({ roster: { agents, cursor }, view, members, nowMs }: Omit<Agent
     return <p class="empty">{view.caller === "" ? "No agent is registered yet." : "This caller has no agent."}</p>;
   return (
     <>
-      <table class="list">
-        <thead>
+      <ListTable columns={["Agent", ["Caller", "wider"], ["Wrote last", "end"]]}>
+        {agents.map((agent) => (
           <tr>
-            <th scope="col">Agent</th>
-            <th scope="col" class="wider">
-              Caller
-            </th>
-            <th scope="col" class="end">
-              Wrote last
-            </th>
-          </tr>
-        </thead>
-        <tbody>
-          {agents.map((agent) => (
-            <tr>
-              <td>
-                <strong>
-                  <Words text={agent.name} />
-                </strong>{" "}
-                {agent.type === "" ? null : (
-                  <span class="tag">
-                    <Words text={agent.type} />
-                  </span>
-                )}
-                {agent.doing === undefined ? null : (
-                  <div class="quiet about">
-                    <Words text={agent.doing} />
-                  </div>
-                )}
-                <div class="about narrow">
-                  of <Words text={nameText(agent.caller, members)} />
+            <td>
+              <strong>
+                <Words text={agent.name} />
+              </strong>{" "}
+              {agent.type === "" ? null : (
+                <span class="tag">
+                  <Words text={agent.type} />
+                </span>
+              )}
+              {agent.doing === undefined ? null : (
+                <div class="quiet about">
+                  <Words text={agent.doing} />
                 </div>
-              </td>
-              <td class="author wider">
-                <a href={address(AGENTS, { caller: agent.caller })}>
-                  <Words text={nameText(agent.caller, members)} />
-                </a>
-                {agent.via === "" ? null : (
-                  <span class="quiet">
-                    {" "}
-                    via <Words text={nameText(agent.via, members)} />
-                  </span>
-                )}
-              </td>
-              <td class="end">
-                <Ago time={agent.seen_at} nowMs={nowMs} />
-              </td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
+              )}
+              <div class="about narrow">
+                of <Words text={nameText(agent.caller, members)} />
+              </div>
+            </td>
+            <td class="author wider">
+              <a href={address(AGENTS, { caller: agent.caller })}>
+                <Words text={nameText(agent.caller, members)} />
+              </a>
+              {agent.via === "" ? null : (
+                <span class="quiet">
+                  {" "}
+                  via <Words text={nameText(agent.via, members)} />
+                </span>
+              )}
+            </td>
+            <td class="end">
+              <Ago time={agent.seen_at} nowMs={nowMs} />
+            </td>
+          </tr>
+        ))}
+      </ListTable>
       <PageLinks
         of="roster"
         first={view.cursor === "" ? undefined : address(AGENTS, { caller: view.caller })}

@@ -6,6 +6,7 @@ import { counted } from "../../../lib/counted.ts";
 import type { Page } from "../../../operation/page.ts";
 import { Services } from "../../../operation/services.ts";
 import { address } from "../../../page/address.ts";
+import { ListTable } from "../../../page/list-table.tsx";
 import { PageLinks } from "../../../page/page-links.tsx";
 import { Ago, type Named, nameText, Words } from "../../../page/text.tsx";
 import { Who } from "../../../page/who.tsx";
@@ -95,58 +96,45 @@ function Changes({ audit: { rows, cursor }, view, members, nowMs }: AuditProps) 
   if (rows.length === 0) return <p class="empty">No change that you may see matches.</p>;
   return (
     <>
-      <table class="list">
-        <thead>
+      <ListTable columns={["What", ["Who", "wider"], ["When", "end"]]}>
+        {rows.map((row) => (
           <tr>
-            <th scope="col">What</th>
-            <th scope="col" class="wider">
-              Who
-            </th>
-            <th scope="col" class="end">
-              When
-            </th>
-          </tr>
-        </thead>
-        <tbody>
-          {rows.map((row) => (
-            <tr>
-              <td>
-                <Target row={row} />
-                <div class="quiet about">
-                  <a class="quiet" href={address(AUDIT, { operation: row.operation })}>
-                    {row.operation}
-                  </a>
-                  {row.outcome === "" ? null : (
-                    <>
-                      , <Words text={row.outcome} />
-                    </>
-                  )}
-                  {row.operation.startsWith("context_") && row.version > 0 ? `, version ${row.version}` : null}
-                  {row.via === "" ? null : (
-                    <>
-                      , via <Words text={nameText(row.via, members)} />
-                    </>
-                  )}
-                  {row.client === undefined ? null : (
-                    <>
-                      , said by the client: <Words text={row.client} />
-                    </>
-                  )}
-                </div>
-                <div class="about narrow">
-                  <Who author={row.caller} agent={row.agent} members={members} />
-                </div>
-              </td>
-              <td class="wider author">
+            <td>
+              <Target row={row} />
+              <div class="quiet about">
+                <a class="quiet" href={address(AUDIT, { operation: row.operation })}>
+                  {row.operation}
+                </a>
+                {row.outcome === "" ? null : (
+                  <>
+                    , <Words text={row.outcome} />
+                  </>
+                )}
+                {row.operation.startsWith("context_") && row.version > 0 ? `, version ${row.version}` : null}
+                {row.via === "" ? null : (
+                  <>
+                    , via <Words text={nameText(row.via, members)} />
+                  </>
+                )}
+                {row.client === undefined ? null : (
+                  <>
+                    , said by the client: <Words text={row.client} />
+                  </>
+                )}
+              </div>
+              <div class="about narrow">
                 <Who author={row.caller} agent={row.agent} members={members} />
-              </td>
-              <td class="end">
-                <Ago time={row.time} nowMs={nowMs} />
-              </td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
+              </div>
+            </td>
+            <td class="wider author">
+              <Who author={row.caller} agent={row.agent} members={members} />
+            </td>
+            <td class="end">
+              <Ago time={row.time} nowMs={nowMs} />
+            </td>
+          </tr>
+        ))}
+      </ListTable>
       <PageLinks
         of="audit"
         first={view.cursor === "" ? undefined : address(AUDIT, { ...view, cursor: "" })}

@@ -7,6 +7,7 @@ import { sizeText } from "../../../lib/byte-size.ts";
 import { Fault } from "../../../lib/fault.ts";
 import type { Follows, Page, Section, Visit } from "../../../operation/page.ts";
 import { Filter, FilterText } from "../../../page/filter.tsx";
+import { ListTable } from "../../../page/list-table.tsx";
 import { PageLinks } from "../../../page/page-links.tsx";
 import { Ago, type Named, Refused, Words } from "../../../page/text.tsx";
 import { Who } from "../../../page/who.tsx";
@@ -120,30 +121,13 @@ function Contexts({ list, filter, members, nowMs }: Omit<ListProps, "heading"> &
   }
   return (
     <>
-      <table class="list">
-        <thead>
-          <tr>
-            <th scope="col">Context</th>
-            <th scope="col" class="number">
-              Version
-            </th>
-            <th scope="col" class="number wider">
-              Size
-            </th>
-            <th scope="col" class="wider">
-              Author
-            </th>
-            <th scope="col" class="end">
-              Written
-            </th>
-          </tr>
-        </thead>
-        <tbody>
-          {list.contexts.map((context) => (
-            <Row context={context} members={members} nowMs={nowMs} />
-          ))}
-        </tbody>
-      </table>
+      <ListTable
+        columns={["Context", ["Version", "number"], ["Size", "number wider"], ["Author", "wider"], ["Written", "end"]]}
+      >
+        {list.contexts.map((context) => (
+          <Row context={context} members={members} nowMs={nowMs} />
+        ))}
+      </ListTable>
       <PageLinks
         of="list"
         first={filter.cursor === "" ? undefined : listLink({ ...filter, cursor: "" })}

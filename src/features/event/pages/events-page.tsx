@@ -10,6 +10,7 @@ import { address } from "../../../page/address.ts";
 import { Card } from "../../../page/card.tsx";
 import { Filter, FilterText } from "../../../page/filter.tsx";
 import { ListCard } from "../../../page/list-card.tsx";
+import { ListTable } from "../../../page/list-table.tsx";
 import { PageLinks } from "../../../page/page-links.tsx";
 import { Ago, type Named, nameText, Refused, Words } from "../../../page/text.tsx";
 import { listAsked } from "../list.ts";
@@ -120,41 +121,28 @@ function EventTable({ list: { events, cursor, more }, view, members, nowMs }: Ta
   if (events.length === 0) return <p class="empty">There is no such event that you may read.</p>;
   return (
     <>
-      <table class="list">
-        <thead>
+      <ListTable columns={["Event", ["Sender", "wider"], ["When", "end"]]}>
+        {events.map((event) => (
           <tr>
-            <th scope="col">Event</th>
-            <th scope="col" class="wider">
-              Sender
-            </th>
-            <th scope="col" class="end">
-              When
-            </th>
+            <td>
+              <Words text={event.type} />{" "}
+              <span class="tag">
+                <Words text={event.cairnspace} />
+              </span>{" "}
+              {event.subject === undefined ? null : <Words text={event.subject} />}
+              <p class="quiet">
+                <Words text={dataText(event)} />
+              </p>
+            </td>
+            <td class="wider author">
+              <Words text={event.cairnagent ?? nameText(event.cairncaller, members)} />
+            </td>
+            <td class="end">
+              <Ago time={event.cairntime} nowMs={nowMs} />
+            </td>
           </tr>
-        </thead>
-        <tbody>
-          {events.map((event) => (
-            <tr>
-              <td>
-                <Words text={event.type} />{" "}
-                <span class="tag">
-                  <Words text={event.cairnspace} />
-                </span>{" "}
-                {event.subject === undefined ? null : <Words text={event.subject} />}
-                <p class="quiet">
-                  <Words text={dataText(event)} />
-                </p>
-              </td>
-              <td class="wider author">
-                <Words text={event.cairnagent ?? nameText(event.cairncaller, members)} />
-              </td>
-              <td class="end">
-                <Ago time={event.cairntime} nowMs={nowMs} />
-              </td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
+        ))}
+      </ListTable>
       <PageLinks
         of="events"
         byAge
@@ -179,51 +167,34 @@ function Subscriptions({ topology, members }: Pick<EventsProps, "topology" | "me
       <div class="wider">
         <TopologyPicture topology={topology} />
       </div>
-      <table class="list">
-        <thead>
+      <ListTable
+        columns={["Subscription", ["Owner", "wider"], ["Failed", "number"], ["Dead", "number"], ["Behind", "end"]]}
+      >
+        {topology.subscriptions.map((each) => (
           <tr>
-            <th scope="col">Subscription</th>
-            <th scope="col" class="wider">
-              Owner
-            </th>
-            <th scope="col" class="number">
-              Failed
-            </th>
-            <th scope="col" class="number">
-              Dead
-            </th>
-            <th scope="col" class="end">
-              Behind
-            </th>
-          </tr>
-        </thead>
-        <tbody>
-          {topology.subscriptions.map((each) => (
-            <tr>
-              <td>
-                <Words text={each.id} />{" "}
-                <span class={each.state === "failing" ? "pill failing" : "tag"}>
-                  {each.reason === undefined ? each.state : `${each.state}: ${each.reason}`}
-                </span>
+            <td>
+              <Words text={each.id} />{" "}
+              <span class={each.state === "failing" ? "pill failing" : "tag"}>
+                {each.reason === undefined ? each.state : `${each.state}: ${each.reason}`}
+              </span>
+              <p class="quiet">
+                to <Words text={each.target === "" ? each.kind : each.target} />, {each.delivered} delivered
+              </p>
+              {each.problem === undefined ? null : (
                 <p class="quiet">
-                  to <Words text={each.target === "" ? each.kind : each.target} />, {each.delivered} delivered
+                  <Words text={each.problem} />
                 </p>
-                {each.problem === undefined ? null : (
-                  <p class="quiet">
-                    <Words text={each.problem} />
-                  </p>
-                )}
-              </td>
-              <td class="wider author">
-                <Words text={nameText(each.owner, members)} />
-              </td>
-              <td class="number">{each.failed}</td>
-              <td class="number">{each.dead_letters}</td>
-              <td class="end">{behindText(each)}</td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
+              )}
+            </td>
+            <td class="wider author">
+              <Words text={nameText(each.owner, members)} />
+            </td>
+            <td class="number">{each.failed}</td>
+            <td class="number">{each.dead_letters}</td>
+            <td class="end">{behindText(each)}</td>
+          </tr>
+        ))}
+      </ListTable>
     </>
   );
 }

@@ -15,7 +15,7 @@ import { jobList } from "../read.ts";
 import { RULE_LIST } from "../rule-read.ts";
 import { JobTable } from "./job-table.tsx";
 import { jobsLink, RULE_PAGE, RULES_PAGE } from "./links.ts";
-import { boundText, Clock, RulePill, type ShownRule } from "./rule-pill.tsx";
+import { Clock, firesText, RulePill, type ShownRule } from "./rule-pill.tsx";
 import type { ShownJob } from "./state-pill.tsx";
 
 /** Numbers are in memory of members, and no changes of the log. */
@@ -123,7 +123,7 @@ function About({ rule, nowMs }: Pick<RuleProps, "rule" | "nowMs">) {
   const never = fired === undefined;
   const rows: [string, Child][] = [
     ["Probe", <Words text={rule.probe} />],
-    ["Fires", boundText(rule)],
+    ["Fires", firesText(rule)],
     ["Number", value === undefined ? "none" : String(value)],
   ];
   if (beyond !== undefined) rows.push([above === undefined ? "Below for" : "Above for", exactSpanText(1000 * beyond)]);

@@ -3,6 +3,7 @@
 
 import type { z } from "zod";
 import { exactSpanText } from "../../../lib/span-text.ts";
+import { boundText } from "../../../operation/bound.ts";
 import type { RULE_LIST } from "../rule-read.ts";
 
 /** A rule as callers see it. */
@@ -24,8 +25,8 @@ export function RulePill({ state }: { state: ShownRule["state"] }) {
 }
 
 /** Returns when it fires, such as `above 10 for 2 min`. */
-export function boundText({ above, below, for_seconds: seconds }: ShownRule): string {
-  const bound = above === undefined ? `below ${below}` : `above ${above}`;
+export function firesText({ for_seconds: seconds, ...rule }: ShownRule): string {
+  const bound = boundText(rule);
   return seconds === 0 ? bound : `${bound} for ${exactSpanText(1000 * seconds)}`;
 }
 

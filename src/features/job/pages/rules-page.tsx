@@ -4,11 +4,12 @@
 import type { Page } from "../../../operation/page.ts";
 import { Filter, FilterState, FilterText } from "../../../page/filter.tsx";
 import { ListCard } from "../../../page/list-card.tsx";
+import { ListTable } from "../../../page/list-table.tsx";
 import { Ago, Words } from "../../../page/text.tsx";
 import { RULE_STATES } from "../rule.ts";
 import { RULE_LIST } from "../rule-read.ts";
 import { RULES_PAGE, ruleLink } from "./links.ts";
-import { boundText, HeldText, RulePill, type ShownRule } from "./rule-pill.tsx";
+import { firesText, HeldText, RulePill, type ShownRule } from "./rule-pill.tsx";
 
 /** Numbers are in memory of members, and no changes of the log. */
 const AGAIN_SECONDS = 5;
@@ -55,28 +56,11 @@ function Rules({ rules, view, nowMs }: { rules: readonly ShownRule[]; view: Rule
             : "There is no rule that you may see. They are declared as contexts fleet/rules/NAME (cairn apply)."}
         </p>
       ) : (
-        <table class="list">
-          <thead>
-            <tr>
-              <th scope="col">Rule</th>
-              <th scope="col">State</th>
-              <th scope="col" class="number">
-                Number
-              </th>
-              <th scope="col" class="number wider">
-                Jobs
-              </th>
-              <th scope="col" class="end wider">
-                Fired
-              </th>
-            </tr>
-          </thead>
-          <tbody>
-            {rules.map((rule) => (
-              <Row rule={rule} nowMs={nowMs} />
-            ))}
-          </tbody>
-        </table>
+        <ListTable columns={["Rule", "State", ["Number", "number"], ["Jobs", "number wider"], ["Fired", "end wider"]]}>
+          {rules.map((rule) => (
+            <Row rule={rule} nowMs={nowMs} />
+          ))}
+        </ListTable>
       )}
     </ListCard>
   );
@@ -94,7 +78,7 @@ function Row({ rule, nowMs }: { rule: ShownRule; nowMs: number }) {
           <Words text={action} />
         </span>
         <div class="quiet about">
-          <Words text={`${probe} ${boundText(rule)}`} />
+          <Words text={`${probe} ${firesText(rule)}`} />
         </div>
         {state === "failing" || state === "unknown" ? (
           <div class="quiet about">

@@ -6,6 +6,7 @@ import { spanText } from "../../../lib/span-text.ts";
 import { address } from "../../../page/address.ts";
 import { AuditLink } from "../../../page/audit-link.tsx";
 import { FormKey } from "../../../page/form-key.tsx";
+import { ListTable } from "../../../page/list-table.tsx";
 import { Ago, type Named, Words } from "../../../page/text.tsx";
 import { Who } from "../../../page/who.tsx";
 import type { leaseList } from "../list.ts";
@@ -30,55 +31,39 @@ const no = () => false;
 
 export function LeaseTable({ leases, members, nowMs, mayForce = no, mayAudit = no }: TableProps) {
   return (
-    <table class="list">
-      <thead>
+    <ListTable columns={["Lease", ["Holder", "wider"], ["Waiting", "number wider"], ["Since", "end"]]}>
+      {leases.map((lease) => (
         <tr>
-          <th scope="col">Lease</th>
-          <th scope="col" class="wider">
-            Holder
-          </th>
-          <th scope="col" class="number wider">
-            Waiting
-          </th>
-          <th scope="col" class="end">
-            Since
-          </th>
-        </tr>
-      </thead>
-      <tbody>
-        {leases.map((lease) => (
-          <tr>
-            <td>
-              <span class="id">
-                <Words text={lease.name} />
-              </span>{" "}
-              {mayAudit(lease.name) ? (
-                <span class="about">
-                  <AuditLink target={lease.name} />
-                </span>
-              ) : null}
-              {lease.for === "" ? null : (
-                <div class="quiet about">
-                  <Words text={lease.for} />
-                </div>
-              )}
-              <div class="about narrow">
-                <Who author={lease.held_by.caller} agent={lease.held_by.agent} members={members} />
+          <td>
+            <span class="id">
+              <Words text={lease.name} />
+            </span>{" "}
+            {mayAudit(lease.name) ? (
+              <span class="about">
+                <AuditLink target={lease.name} />
+              </span>
+            ) : null}
+            {lease.for === "" ? null : (
+              <div class="quiet about">
+                <Words text={lease.for} />
               </div>
-              <Line lease={lease} members={members} nowMs={nowMs} />
-              {mayForce(lease.name) ? <Force name={lease.name} /> : null}
-            </td>
-            <td class="author wider">
+            )}
+            <div class="about narrow">
               <Who author={lease.held_by.caller} agent={lease.held_by.agent} members={members} />
-            </td>
-            <td class="number wider">{lease.waiting}</td>
-            <td class="end">
-              <Ago time={lease.since} nowMs={nowMs} />
-            </td>
-          </tr>
-        ))}
-      </tbody>
-    </table>
+            </div>
+            <Line lease={lease} members={members} nowMs={nowMs} />
+            {mayForce(lease.name) ? <Force name={lease.name} /> : null}
+          </td>
+          <td class="author wider">
+            <Who author={lease.held_by.caller} agent={lease.held_by.agent} members={members} />
+          </td>
+          <td class="number wider">{lease.waiting}</td>
+          <td class="end">
+            <Ago time={lease.since} nowMs={nowMs} />
+          </td>
+        </tr>
+      ))}
+    </ListTable>
   );
 }
 

@@ -8,6 +8,7 @@ import { Act } from "../../../page/act.tsx";
 import { AUDIT_OPERATION, AuditLink } from "../../../page/audit-link.tsx";
 import { Card } from "../../../page/card.tsx";
 import { EVENTS_OPERATION, IncidentsLink } from "../../../page/incidents-link.tsx";
+import { ListTable } from "../../../page/list-table.tsx";
 import { Ago, type Named, nameText, Words } from "../../../page/text.tsx";
 import { ThingHead } from "../../../page/thing-head.tsx";
 import { Written } from "../../../page/written.tsx";
@@ -173,30 +174,19 @@ function Place({ at, node, probe, results, members, nowMs }: PlaceProps) {
           <div id={`latency-${at}`} data-part>
             <details>
               <summary>As a table</summary>
-              <table class="list">
-                <thead>
+              <ListTable columns={["Time", "Result", ["ms", "number"]]}>
+                {measured.map(({ at: time, good, detail, latency_ms: latency = 0 }) => (
                   <tr>
-                    <th scope="col">Time</th>
-                    <th scope="col">Result</th>
-                    <th scope="col" class="number">
-                      ms
-                    </th>
+                    <td>
+                      <time datetime={time}>{time.slice(0, 19).replace("T", " ")}</time>
+                    </td>
+                    <td>{good ? "good" : <Words text={detail ?? "bad"} />}</td>
+                    <td class="number" data-value={latency}>
+                      {Math.round(latency)}
+                    </td>
                   </tr>
-                </thead>
-                <tbody>
-                  {measured.map(({ at: time, good, detail, latency_ms: latency = 0 }) => (
-                    <tr>
-                      <td>
-                        <time datetime={time}>{time.slice(0, 19).replace("T", " ")}</time>
-                      </td>
-                      <td>{good ? "good" : <Words text={detail ?? "bad"} />}</td>
-                      <td class="number" data-value={latency}>
-                        {Math.round(latency)}
-                      </td>
-                    </tr>
-                  ))}
-                </tbody>
-              </table>
+                ))}
+              </ListTable>
             </details>
           </div>
         </>

@@ -5,6 +5,7 @@ import { Fault } from "../../../lib/fault.ts";
 import type { Page, Visit } from "../../../operation/page.ts";
 import { Filter, FilterState, FilterText } from "../../../page/filter.tsx";
 import { ListCard } from "../../../page/list-card.tsx";
+import { ListTable } from "../../../page/list-table.tsx";
 import { Ago, type Named, nameText, Words } from "../../../page/text.tsx";
 import { PROBE_GET } from "../get.ts";
 import { probeList } from "../list.ts";
@@ -74,27 +75,18 @@ function Probes({ probes, results, view, members, nowMs }: ProbesProps) {
             : "There is no probe that you may see. They are declared as contexts fleet/probes/NAME (cairn apply)."}
         </p>
       ) : (
-        <table class="list">
-          <thead>
-            <tr>
-              <th scope="col">Probe</th>
-              <th scope="col">State</th>
-              {results.size === 0 ? null : (
-                <th scope="col" class="wider">
-                  Last results
-                </th>
-              )}
-              <th scope="col" class="end">
-                Since
-              </th>
-            </tr>
-          </thead>
-          <tbody>
-            {probes.map((probe) => (
-              <Row probe={probe} results={results} members={members} nowMs={nowMs} />
-            ))}
-          </tbody>
-        </table>
+        <ListTable
+          columns={[
+            "Probe",
+            "State",
+            ...(results.size === 0 ? [] : [["Last results", "wider"] as const]),
+            ["Since", "end"],
+          ]}
+        >
+          {probes.map((probe) => (
+            <Row probe={probe} results={results} members={members} nowMs={nowMs} />
+          ))}
+        </ListTable>
       )}
     </ListCard>
   );

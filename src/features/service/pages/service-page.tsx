@@ -11,6 +11,7 @@ import { AUDIT_OPERATION, AuditLink } from "../../../page/audit-link.tsx";
 import { Card } from "../../../page/card.tsx";
 import { Facts } from "../../../page/fact.tsx";
 import { EVENTS_OPERATION, IncidentsLink } from "../../../page/incidents-link.tsx";
+import { ListTable } from "../../../page/list-table.tsx";
 import { Ago, Refused, Words } from "../../../page/text.tsx";
 import { ThingHead } from "../../../page/thing-head.tsx";
 import { WrittenOutput } from "../../../page/written.tsx";
@@ -23,6 +24,7 @@ import { DEFAULT_SPACE } from "../rows.ts";
 import type { ShownService } from "../shown.ts";
 import { SERVICE, SERVICES, type ServiceKey, serviceForm, serviceLink, serviceOf } from "./links.ts";
 import { ServicePill } from "./service-pill.tsx";
+import { TakenBack } from "./taken-back.tsx";
 
 /** Changes of services are in no feed that a page could follow, and output comes without changes. */
 const AGAIN_SECONDS = 3;
@@ -154,7 +156,7 @@ function DeployState({ service: { version, deploying, deploy_failed: failed } }:
   if (failed === undefined) return null;
   return (
     <p>
-      Version {failed.version} was taken back: <Words text={failed.reason} />
+      <TakenBack failed={failed} />
     </p>
   );
 }
@@ -194,45 +196,28 @@ function Buttons({
 function Copies({ copies, nowMs }: { copies: ShownService["copies"]; nowMs: number }) {
   if (copies.length === 0) return <p class="empty">It has never run.</p>;
   return (
-    <table class="list">
-      <thead>
+    <ListTable columns={["Member", "State", ["Fence", "wider"], ["Revision", "number wider"], ["Since", "end"]]}>
+      {copies.map((copy) => (
         <tr>
-          <th scope="col">Member</th>
-          <th scope="col">State</th>
-          <th scope="col" class="wider">
-            Fence
-          </th>
-          <th scope="col" class="number wider">
-            Revision
-          </th>
-          <th scope="col" class="end">
-            Since
-          </th>
+          <td>
+            <Words text={copy.name ?? copy.node ?? "none yet"} />
+            <div class="quiet about">
+              <Words text={copy.reason} />
+              {copy.asked === undefined ? null : ` An operator asked for a ${copy.asked}.`}
+            </div>
+          </td>
+          <td>
+            <ServicePill state={copy.state} />
+            {copy.failures === undefined ? null : <span class="quiet"> failed {copy.failures} times</span>}
+          </td>
+          <td class="wider">{copy.fence ?? ""}</td>
+          <td class="number wider">{copy.revision}</td>
+          <td class="end">
+            <Ago time={copy.since} nowMs={nowMs} />
+          </td>
         </tr>
-      </thead>
-      <tbody>
-        {copies.map((copy) => (
-          <tr>
-            <td>
-              <Words text={copy.name ?? copy.node ?? "none yet"} />
-              <div class="quiet about">
-                <Words text={copy.reason} />
-                {copy.asked === undefined ? null : ` An operator asked for a ${copy.asked}.`}
-              </div>
-            </td>
-            <td>
-              <ServicePill state={copy.state} />
-              {copy.failures === undefined ? null : <span class="quiet"> failed {copy.failures} times</span>}
-            </td>
-            <td class="wider">{copy.fence ?? ""}</td>
-            <td class="number wider">{copy.revision}</td>
-            <td class="end">
-              <Ago time={copy.since} nowMs={nowMs} />
-            </td>
-          </tr>
-        ))}
-      </tbody>
-    </table>
+      ))}
+    </ListTable>
   );
 }
 

@@ -6,6 +6,7 @@ import type { Page } from "../../../operation/page.ts";
 import { Card } from "../../../page/card.tsx";
 import { Filter, FilterState, FilterText } from "../../../page/filter.tsx";
 import { ListCard } from "../../../page/list-card.tsx";
+import { ListTable } from "../../../page/list-table.tsx";
 import { Ago, Words } from "../../../page/text.tsx";
 import { FENCE_WORDS } from "../fencing.ts";
 import { serviceList } from "../read.ts";
@@ -13,6 +14,7 @@ import { SERVICE_STATES } from "../rows.ts";
 import type { ShownService } from "../shown.ts";
 import { SERVICES, serviceLink } from "./links.ts";
 import { ServicePill } from "./service-pill.tsx";
+import { TakenBack } from "./taken-back.tsx";
 
 /** Services on the page: a filter shows the others. */
 const MAX_SHOWN = 200;
@@ -78,26 +80,11 @@ function Narrow({ view }: { view: ServicesProps["view"] }) {
 
 function ServiceTable({ services, nowMs }: { services: readonly ShownService[]; nowMs: number }) {
   return (
-    <table class="list">
-      <thead>
-        <tr>
-          <th scope="col">Service</th>
-          <th scope="col">State</th>
-          <th scope="col">Member</th>
-          <th scope="col" class="wider">
-            Fenced by
-          </th>
-          <th scope="col" class="end">
-            Since
-          </th>
-        </tr>
-      </thead>
-      <tbody>
-        {services.map((service) => (
-          <ServiceRow service={service} nowMs={nowMs} />
-        ))}
-      </tbody>
-    </table>
+    <ListTable columns={["Service", "State", "Member", ["Fenced by", "wider"], ["Since", "end"]]}>
+      {services.map((service) => (
+        <ServiceRow service={service} nowMs={nowMs} />
+      ))}
+    </ListTable>
   );
 }
 
@@ -122,7 +109,7 @@ function ServiceRow({ service, nowMs }: { service: ShownService; nowMs: number }
         {deploying === true ? <div class="quiet about">Version {service.version} is being deployed.</div> : null}
         {failed === undefined ? null : (
           <div class="quiet about">
-            Version {failed.version} was taken back: <Words text={failed.reason} />
+            <TakenBack failed={failed} />
           </div>
         )}
       </td>
@@ -143,32 +130,24 @@ function Members({ members }: { members: List["members"] }) {
     return <p class="empty">None: a member says so once its setting fleet.run names what it may run.</p>;
   }
   return (
-    <table class="list">
-      <thead>
+    <ListTable columns={["Member", "Runs"]}>
+      {members.map(({ name, node, services, drained, reason }) => (
         <tr>
-          <th scope="col">Member</th>
-          <th scope="col">Runs</th>
+          <td>
+            <Words text={name || node} />
+            {drained ? <span class="pill warning">drained</span> : null}
+            {reason === undefined ? null : (
+              <div class="quiet about">
+                <Words text={reason} />
+              </div>
+            )}
+          </td>
+          <td>
+            <Words text={services.length === 0 ? "nothing" : services.slice(0, 20).join(", ")} />
+            {services.length > 20 ? ` and ${services.length - 20} more` : null}
+          </td>
         </tr>
-      </thead>
-      <tbody>
-        {members.map(({ name, node, services, drained, reason }) => (
-          <tr>
-            <td>
-              <Words text={name || node} />
-              {drained ? <span class="pill warning">drained</span> : null}
-              {reason === undefined ? null : (
-                <div class="quiet about">
-                  <Words text={reason} />
-                </div>
-              )}
-            </td>
-            <td>
-              <Words text={services.length === 0 ? "nothing" : services.slice(0, 20).join(", ")} />
-              {services.length > 20 ? ` and ${services.length - 20} more` : null}
-            </td>
-          </tr>
-        ))}
-      </tbody>
-    </table>
+      ))}
+    </ListTable>
   );
 }

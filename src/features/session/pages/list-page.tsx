@@ -7,6 +7,7 @@ import { address } from "../../../page/address.ts";
 import { Filter, FilterState, FilterText } from "../../../page/filter.tsx";
 import { FormKey } from "../../../page/form-key.tsx";
 import { ListCard } from "../../../page/list-card.tsx";
+import { ListTable } from "../../../page/list-table.tsx";
 import { PageLinks } from "../../../page/page-links.tsx";
 import { Ago, type Named, nameText, Words } from "../../../page/text.tsx";
 import { MAX_PURPOSE } from "../arguments.ts";
@@ -103,44 +104,28 @@ function Table({ list, view, members, nowMs }: SessionsProps) {
   if (list.sessions.length === 0) return <p class="empty">There is no such session that you may read.</p>;
   return (
     <>
-      <table class="list">
-        <thead>
+      <ListTable columns={["Session", ["Begun by", "wider"], ["Messages", "number"], ["Last", "end"]]}>
+        {list.sessions.map((each) => (
           <tr>
-            <th scope="col">Session</th>
-            <th scope="col" class="wider">
-              Begun by
-            </th>
-            <th scope="col" class="number">
-              Messages
-            </th>
-            <th scope="col" class="end">
-              Last
-            </th>
+            <td>
+              <a href={sessionLink(each.session)}>
+                <Words text={each.purpose === "" ? each.session : each.purpose} />
+              </a>{" "}
+              <span class="tag">
+                <Words text={each.space} />
+              </span>{" "}
+              {each.state === "closed" ? <span class="tag">closed</span> : null}
+            </td>
+            <td class="wider author">
+              <Words text={each.agent ?? nameText(each.author, members)} />
+            </td>
+            <td class="number">{each.message_count}</td>
+            <td class="end">
+              <Ago time={each.last_at ?? each.created_at} nowMs={nowMs} />
+            </td>
           </tr>
-        </thead>
-        <tbody>
-          {list.sessions.map((each) => (
-            <tr>
-              <td>
-                <a href={sessionLink(each.session)}>
-                  <Words text={each.purpose === "" ? each.session : each.purpose} />
-                </a>{" "}
-                <span class="tag">
-                  <Words text={each.space} />
-                </span>{" "}
-                {each.state === "closed" ? <span class="tag">closed</span> : null}
-              </td>
-              <td class="wider author">
-                <Words text={each.agent ?? nameText(each.author, members)} />
-              </td>
-              <td class="number">{each.message_count}</td>
-              <td class="end">
-                <Ago time={each.last_at ?? each.created_at} nowMs={nowMs} />
-              </td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
+        ))}
+      </ListTable>
       <PageLinks
         of="list"
         first={view.cursor === "" ? undefined : listLink({ ...view, cursor: "" })}
