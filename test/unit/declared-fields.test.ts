@@ -3,9 +3,9 @@
 
 import { expect, test } from "bun:test";
 import { z } from "zod";
-import { judgeValue } from "../../src/features/declare/judge.ts";
 import { FEATURES } from "../../src/features/index.ts";
 import type { DeclaredKind } from "../../src/operation/declared-kind.ts";
+import { judgeValue } from "../../src/operation/judge-declared.ts";
 import { startDeclarations } from "../kit/declarations.ts";
 import { eventually } from "../kit/eventually.ts";
 

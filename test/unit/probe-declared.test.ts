@@ -2,10 +2,10 @@
 // makes of a state.
 
 import { describe, expect, test } from "bun:test";
-import { judgeValue } from "../../src/features/declare/judge.ts";
 import { PROBE, probeShape } from "../../src/features/probe/declared.ts";
 import { after, beginning, type CheckResult } from "../../src/features/probe/state.ts";
 import { firstCheck, inMaintenance, nextCheck } from "../../src/features/probe/timing.ts";
+import { judgeValue } from "../../src/operation/judge-declared.ts";
 
 const HTTP = { type: "http", target: "https://example.com/" };
 const BEAT = { type: "beat" };

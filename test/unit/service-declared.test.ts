@@ -1,8 +1,8 @@
 // Declarations of services: what is taken, and what is refused with the name of the field.
 
 import { expect, test } from "bun:test";
-import { judgeValue } from "../../src/features/declare/judge.ts";
 import { hashOfProgram, SERVICE, serviceShape } from "../../src/features/service/declared.ts";
+import { judgeValue } from "../../src/operation/judge-declared.ts";
 
 const judged = (value: Record<string, unknown>) => judgeValue(SERVICE, "wiki", { argv: ["/bin/wiki"], ...value });
 const problem = (value: Record<string, unknown>) => {

@@ -2,10 +2,10 @@
 
 import { expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
-import { judgeValue } from "../../src/features/declare/judge.ts";
 import { FEATURES } from "../../src/features/index.ts";
 import { serviceCommands } from "../../src/features/service/commands.ts";
 import { operationsOf } from "../../src/operation/derive.ts";
+import { judgeValue } from "../../src/operation/judge-declared.ts";
 import { parseInput } from "../../src/operation/parse-input.ts";
 import { Services } from "../../src/operation/services.ts";
 

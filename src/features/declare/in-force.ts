@@ -7,9 +7,10 @@ import type { ConditionsOf } from "../../observe/conditions.ts";
 import { type Declaration, type Declarations, type DeclaredKind, declaredId } from "../../operation/declared-kind.ts";
 import { declaredRows } from "../../operation/declared-rows.ts";
 import type { Job } from "../../operation/feature.ts";
+import type { Judged } from "../../operation/judge-declared.ts";
 import type { Reader } from "../../store/store.ts";
 import type { declareConditions } from "./conditions.ts";
-import { declaredBy, type Judged, judgeText } from "./judge.ts";
+import { declaredBy, judgeText } from "./judge.ts";
 import { declarationSettle } from "./settle.ts";
 import { Touched } from "./touched.ts";
 

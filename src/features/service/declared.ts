@@ -34,14 +34,13 @@ const check = z.strictObject({
 /** A check of a service: a program, or a path. */
 export type CheckShape = z.output<typeof check>;
 
+/** Seconds until a version must be ready. */
+export const withinSeconds = z.number().int().min(1).max(86_400);
+
 /** How far `service_deploy` has come, and what it goes back to. */
 const deploy = z.strictObject({
   before: z.number().int().min(0).describe("Version of this context that comes back; 0: none"),
-  within: z
-    .number()
-    .int()
-    .min(1)
-    .max(86_400)
+  within: withinSeconds
     .optional()
     .describe("Seconds from when it is in force until it must be ready; left out once it was"),
   failed: z

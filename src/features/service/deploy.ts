@@ -4,11 +4,11 @@
 import { z } from "zod";
 import { Fault } from "../../lib/fault.ts";
 import { isJsonObject } from "../../lib/json-value.ts";
-import { describeIssue } from "../../lib/schema-issue.ts";
 import { BLOB_HASH } from "../../operation/blob-references.ts";
 import { type MacroSteps, macro } from "../../operation/define.ts";
+import { judgeValue } from "../../operation/judge-declared.ts";
 import { KEPT_VERSIONS } from "./artifacts.ts";
-import { SERVICE, type ServiceShape } from "./declared.ts";
+import { SERVICE, type ServiceShape, withinSeconds } from "./declared.ts";
 import { archiveOfTexts, MAX_FILES, putArchive } from "./deploy-files.ts";
 import { beforeOf, objectOf } from "./deploying.ts";
 import { DEFAULT_SPACE, serviceId, serviceName } from "./rows.ts";
@@ -54,13 +54,7 @@ export const serviceDeploy = macro({
       .record(z.string().max(64), z.unknown())
       .optional()
       .describe("Fields of the declaration that change, such as argv, port, ready and where; null removes one."),
-    within: z
-      .number()
-      .int()
-      .min(1)
-      .max(86_400)
-      .optional()
-      .describe(`Seconds until it must be ready (default ${WITHIN_SECONDS}).`),
+    within: withinSeconds.optional().describe(`Seconds until it must be ready (default ${WITHIN_SECONDS}).`),
   }),
   example: { name: "wiki", artifact: "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08" },
   samples: {
@@ -138,12 +132,9 @@ function withoutNulls(fields: Record<string, unknown>): Record<string, unknown> 
 
 /** Returns a declaration as its schema reads it. Throws Fault `invalid_input` for a wrong one. */
 function judged(name: string, content: Record<string, unknown>): ServiceShape {
-  const parsed = SERVICE.schema.safeParse(content);
-  const problem = parsed.success
-    ? SERVICE.problem?.(parsed.data, name)
-    : describeIssue(parsed.error.issues[0], content).text;
-  if (parsed.success && problem === undefined) return parsed.data;
-  throw new Fault("invalid_input", `The service ${name} cannot be declared so: ${problem}`, {
+  const found = judgeValue(SERVICE, name, content);
+  if ("value" in found) return found.value;
+  throw new Fault("invalid_input", `The service ${name} cannot be declared so: ${found.problem}`, {
     hint: "Nothing was written. A new service needs declared.argv, the program and its words; declaration_kinds with the kind service shows all fields.",
     details: { field: "declared" },
   });
