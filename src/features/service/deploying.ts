@@ -26,6 +26,11 @@ export interface Seen extends Pick<World, "timeMs" | "rows" | "nodes" | "demand"
   why: (name: string, copy: string) => string;
 }
 
+/** Reports whether a version of a service is neither confirmed nor taken back. */
+export function isDeploying({ value: { deploy } }: Pick<Declaration<ServiceShape>, "value">): boolean {
+  return deploy?.within !== undefined;
+}
+
 /** What a deploy came to; undefined: it is not known yet. */
 export type DeployOutcome = { ready: true } | { failed: string } | undefined;
 
@@ -91,7 +96,6 @@ export class Deploys {
         say("warning", `the deploy of the service ${name} is ended later: ${reasonOf(error)}`);
       }
     }
-    this.#tell(seen.services);
   }
 
   /** Forgets what it has said: this node leads no more. */
@@ -133,7 +137,8 @@ export class Deploys {
     return { ...old, deploy: { before: beforeOf(old), failed } };
   }
 
-  #tell(services: readonly Declaration<ServiceShape>[]): void {
+  /** Says which deploys were taken back. */
+  tell(services: readonly Declaration<ServiceShape>[]): void {
     const { conditions } = this.#options;
     const failed = services.flatMap(({ name, value: { deploy, space } }) =>
       deploy?.failed === undefined ? [] : [{ text: `${name}: ${deploy.failed.reason}`, space }],

@@ -22,7 +22,7 @@ import type { serviceConditions } from "./conditions.ts";
 import { type Decision, decide, seenNode, type World } from "./decide.ts";
 import { SERVICE } from "./declared.ts";
 import { Demands } from "./demand.ts";
-import type { Deploys } from "./deploying.ts";
+import { type Deploys, isDeploying } from "./deploying.ts";
 import { MAX_AT_ONCE, MAX_NAME, serviceNote, serviceStep } from "./internal.ts";
 import type { Remarks } from "./preparing.ts";
 import {
@@ -116,15 +116,15 @@ export class Keeper {
     if (monotonicMs() - this.#leadsSinceMs < SETTLE_MS) return;
     remarks.keepOnly(serviceRows(reader));
     const services = declarations.list(SERVICE);
-    if (services.length === 0) {
-      deploys.clear();
-      return;
-    }
-    const world = await this.world(signal);
+    deploys.tell(services);
+    const open = services.filter(isDeploying);
+    if (open.length === 0) return;
+    const names = new Set(open.map(({ name }) => name));
+    const world = await this.world(signal, (name) => names.has(name));
     const decisions = decide(world);
     const why = (name: string, copy: string) =>
       decisions.find((each) => each.name === name && each.copy === copy)?.why ?? "no member is known that could run it";
-    await deploys.settle({ ...world, services, why }, signal);
+    await deploys.settle({ ...world, services: open, why }, signal);
   }
 
   /** Takes what the numbers say by which services are needed. */
