@@ -3,6 +3,7 @@
 
 import type { Peer, RaftState } from "../tailnet/index.ts";
 import type { BeatsView } from "./beats/beats.ts";
+import { shownNames } from "./device-names.ts";
 import { faultToleranceText } from "./fault-tolerance.ts";
 import { voterCount } from "./lead/plan.ts";
 import type { FleetPart, MemberReport } from "./node-status.ts";
@@ -87,8 +88,8 @@ export function faultToleranceOf(facts: FleetFacts): string {
  */
 function namedByTailnet(facts: FleetFacts): readonly Member[] {
   const listed = facts.members.length === 0 ? [ownRow(facts)] : facts.members;
-  const shown = new Map(facts.peers.map(({ id, dnsName }) => [id, dnsName.split(".")[0] ?? ""]));
-  if (facts.self !== "") shown.set(facts.self, facts.name);
+  const own = facts.self === "" ? undefined : { id: facts.self, name: facts.name };
+  const shown = shownNames(own, facts.peers);
   const taken = new Set([...shown.values()].map((name) => name.toLowerCase()));
   return listed.map((member) => {
     const claimed = taken.has(member.name.toLowerCase()) ? member.node : member.name;

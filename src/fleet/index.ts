@@ -17,6 +17,7 @@ export { ClockOff, type Clocks, isJumpConfirmed, NO_CLOCKS } from "./beats/clock
 export { compareHistory, Histories } from "./beats/histories.ts";
 export type { CacheReport } from "./cache-report.ts";
 export { fleetBegin, fleetMemberRemove } from "./commands.ts";
+export { shownNames } from "./device-names.ts";
 export { fleetCommands, fleetFeature } from "./feature.ts";
 export { type FleetFacts, faultToleranceOf, fleetPart } from "./fleet-part.ts";
 export { Health } from "./health.ts";

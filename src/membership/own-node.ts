@@ -1,5 +1,6 @@
 // This node, and the names of all devices, as the tailnet reports them.
 
+import { shownNames } from "../fleet/index.ts";
 import type { Peer, Status } from "../tailnet/index.ts";
 
 /** Id, name and tags of this node. Each call returns what the tailnet reported last. */
@@ -35,7 +36,5 @@ export async function deviceNames(
   own: OwnNode,
   peers: () => Promise<readonly Peer[]>,
 ): Promise<ReadonlyMap<string, string>> {
-  const seen = await peers().catch(() => []);
-  const others = seen.map(({ id, dnsName }): [string, string] => [id, dnsName.split(".")[0] ?? ""]);
-  return new Map([...others, [own.id(), own.name()]]);
+  return shownNames({ id: own.id(), name: own.name() }, await peers().catch(() => []));
 }
