@@ -85,8 +85,11 @@ export function composeNote(note: Note, like = ""): string {
   const end = (before.head === "" ? note.body : before.head).includes("\r\n") ? "\r\n" : "\n";
   const lines = headLines(note);
   const head = ["---", ...lines, "---", ""].join(end);
-  // A body that itself begins like front matter, or with a byte order mark, needs one before it.
-  if (lines.length === 0 && sameHead("")) return `${bom}${note.body}`;
+  // A body that itself begins like front matter, or with a byte order mark, needs one before it, unless the file has
+  // it so.
+  const bare = `${bom}${note.body}`;
+  const isPlain = bare === like || parseNote(bare).remark === undefined;
+  if (lines.length === 0 && isPlain && sameHead("")) return bare;
   if (sameHead(head)) return `${bom}${head}${note.body}`;
   throw new Fault("invalid_input", "Its title, tags or metadata cannot be written as front matter", {
     hint: "Write it with fewer or shorter members of metadata.",
