@@ -1,5 +1,5 @@
 // Services that run only while a number says that they are needed: the leader follows the number, and says which are
-// wanted now. For how long it is so is in memory: a new leader counts anew, so it may act later, and never sooner.
+// wanted now. For how long it is so is in memory: a new leader starts from zero, so it may act later, never sooner.
 
 import { boundText, isBeyond, nextRun, type Run } from "../../operation/bound.ts";
 import type { Measured } from "../../operation/measured.ts";
@@ -56,7 +56,7 @@ export class Demands {
   }
 }
 
-/** Returns what a measurement makes of a service. What no one knows changes nothing, and begins all times anew. */
+/** Returns what a measurement makes of a service. An unknown number changes nothing, and all times begin again. */
 function next(before: Omit<Followed, "why">, rule: While, measured: Measured): Followed {
   if ("why" in measured)
     return { ...before, beyond: undefined, within: undefined, why: `${rule.probe}: ${measured.why}` };

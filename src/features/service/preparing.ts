@@ -1,5 +1,5 @@
 // What a member does before it is given a start: it fetches and unpacks the artifacts of the services that it agrees to
-// run, those that run here first: a program ends only when the next one is there. And what the leader hears of it.
+// run, those that run here first: a program ends only when the next one is there. And what the leader learns of it.
 
 import { Fault } from "../../lib/fault.ts";
 import { printableLine } from "../../lib/printable.ts";
